@@ -1,0 +1,1 @@
+"""Delete old, unused container images from Amazon ECR."""

@@ -1,0 +1,164 @@
+"""The edge to AWS: clients, whole answers, and errors that say what is missing.
+
+Every call of this program goes through ``Api``, so an answer is either complete or an ApiError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from threading import BoundedSemaphore, Lock
+from typing import Any, TypeVar
+
+import boto3
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ecr_cleaner.errors import ApiError
+from ecr_cleaner.workers import Workers
+
+Answer = TypeVar("Answer")
+
+# Calls of one service that are under way at once. What AWS allows for each second is not guessed
+# here: the SDK's adaptive mode slows a client down as soon as the service throttles it.
+CALLS_AT_ONCE = 10
+
+_CONFIG = Config(
+    retries={"mode": "adaptive", "total_max_attempts": 10},
+    max_pool_connections=CALLS_AT_ONCE,
+    connect_timeout=5,
+    read_timeout=30,
+    user_agent_extra="ecr-cleaner",
+)
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+    }
+)
+_ACTION_IN_MESSAGE = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
+
+
+class Api:
+    """One AWS service: single calls and whole listings, within the bound of calls at once."""
+
+    def __init__(self, client: Any, at_once: int = CALLS_AT_ONCE) -> None:
+        self._client = client
+        self._gate = BoundedSemaphore(at_once)
+        self.service: str = client.meta.service_model.service_name
+
+    @property
+    def region(self) -> str:
+        return str(self._client.meta.region_name)
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Return the answer of one call; raise ApiError where there is none."""
+        answer: dict[str, Any] = self._ask(
+            operation, lambda: getattr(self._client, xform_name(operation))(**parameters)
+        )
+        return answer
+
+    def find(self, operation: str, *gone: str, **parameters: Any) -> dict[str, Any] | None:
+        """Return the answer, or None where the error code says that the resource has vanished."""
+        try:
+            return self.call(operation, **parameters)
+        except ApiError as error:
+            if error.code in gone:
+                return None
+            raise
+
+    def each(self, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """Yield every item that all pages of a listing hold under ``key``."""
+        for page in self._pages(operation, parameters):
+            yield from page.get(key) or ()
+
+    def each_found(self, operation: str, key: str, *gone: str, **parameters: Any) -> Iterator[Any]:
+        """Yield as ``each`` does; end where the error code says that the resource has vanished."""
+        try:
+            yield from self.each(operation, key, **parameters)
+        except ApiError as error:
+            if error.code not in gone:
+                raise
+
+    def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        name = xform_name(operation)
+        if not self._client.can_paginate(name):
+            yield from self._pages_by_token(operation, parameters)
+            return
+        pages = iter(self._client.get_paginator(name).paginate(**parameters))
+        while (page := self._ask(operation, lambda: next(pages, None))) is not None:
+            yield page
+
+    def _pages_by_token(
+        self, operation: str, parameters: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Some listings, App Runner's among them, have no paginator in the SDK."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.call(operation, **parameters, **token)
+            yield page
+            following = _next_token(page)
+            if not following:
+                return
+            if following == token:
+                problem = "the same page token came twice"
+                raise ApiError(self.service, operation, code="RepeatedToken", message=problem)
+            token = following
+
+    def _ask(self, operation: str, question: Callable[[], Answer]) -> Answer:
+        try:
+            with self._gate:
+                return question()
+        except (ClientError, BotoCoreError) as error:
+            raise self._translated(operation, error) from error
+
+    def _translated(self, operation: str, error: ClientError | BotoCoreError) -> ApiError:
+        if not isinstance(error, ClientError):
+            return ApiError(self.service, operation, code=type(error).__name__, message=str(error))
+        code = str(error.response.get("Error", {}).get("Code", "Unknown"))
+        message = str(error.response.get("Error", {}).get("Message", ""))
+        action = self._action(operation, message) if code in _DENIED else None
+        return ApiError(self.service, operation, code=code, message=message, action=action)
+
+    def _action(self, operation: str, message: str) -> str:
+        named = _ACTION_IN_MESSAGE.search(message)
+        return named[1] if named else f"{self._client.meta.service_model.signing_name}:{operation}"
+
+
+def _next_token(page: dict[str, Any]) -> dict[str, str]:
+    return {name: page[name] for name in ("nextToken", "NextToken") if page.get(name)}
+
+
+class Aws:
+    """The account and region of the session, with one client for each service that is asked."""
+
+    def __init__(self, session: boto3.Session, workers: Workers) -> None:
+        self._session = session
+        self._apis: dict[str, Api] = {}
+        self._making = Lock()
+        self.workers = workers
+
+    def api(self, service: str) -> Api:
+        """Return the one Api of a service; boto3 makes clients safely in one thread at a time."""
+        with self._making:
+            if service not in self._apis:
+                make: Any = self._session.client  # typed for literal names of services only
+                self._apis[service] = Api(make(service, config=_CONFIG))
+            return self._apis[service]
+
+    def offers(self, service: str) -> bool:
+        """Tell whether the region has this service, by the region list that the SDK carries.
+
+        A region that the SDK does not know at all is taken to have it: then the call decides.
+        """
+        region = self._session.region_name
+        partition = self._session.get_partition_for_region(region)
+        known = self._session.get_available_regions("ecr", partition_name=partition)
+        offered = self._session.get_available_regions(service, partition_name=partition)
+        return region in offered or region not in known

@@ -1,0 +1,18 @@
+"""The entry point on AWS Lambda."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ecr_cleaner.program import run
+
+
+def lambda_handler(event: object, context: Any) -> dict[str, Any]:
+    """Clean the function's own account and region; return the summary of the run.
+
+    The event is of no interest. Raises CleanerError where the run failed, so that Lambda's error
+    metric, and an alarm on it, can see it.
+    """
+    del event
+    return run(os.environ, request_id=context.aws_request_id)

@@ -1,0 +1,68 @@
+"""What is in use, ready to be asked image by image. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+
+from ecr_cleaner.model import Image, Registry, Repository, Usage
+
+# A service of a thousand tasks is one reason, not a thousand: enough names to find the consumer.
+CONSUMERS_NAMED = 10
+
+
+def _holders() -> dict[str, list[str]]:
+    return defaultdict(list)
+
+
+@dataclass(slots=True)
+class RepositoryUse:
+    """What is in use in one repository: digests, tags, or (``any_image``) who knows what.
+
+    Each leads to the names of its consumers, at most ``CONSUMERS_NAMED`` of them.
+    """
+
+    digests: dict[str, list[str]] = field(default_factory=_holders)
+    tags: dict[str, list[str]] = field(default_factory=_holders)
+    any_image: list[str] = field(default_factory=list)
+
+    def add(self, usage: Usage) -> None:
+        reference = usage.reference
+        named = self.any_image
+        if reference.digest is not None:
+            named = self.digests[reference.digest]
+        elif reference.tag is not None:
+            named = self.tags[reference.tag]
+        if len(named) < CONSUMERS_NAMED and usage.consumer not in named:
+            named.append(usage.consumer)
+
+    def consumers_of(self, image: Image) -> tuple[str, ...]:
+        """Return the consumers of this image by name; none means that it is unused."""
+        by_tag = (self.tags.get(tag, ()) for tag in image.tags)
+        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
+        return tuple(dict.fromkeys(named))
+
+
+class InUse:
+    """Every usage of an account, by registry and repository."""
+
+    def __init__(self, usages: Iterable[Usage] = ()) -> None:
+        self._repositories: dict[tuple[Registry, str], RepositoryUse] = defaultdict(RepositoryUse)
+        self.add(usages)
+
+    def add(self, usages: Iterable[Usage]) -> None:
+        """Add what a scan found. Nothing is ever taken away: doubt keeps."""
+        for usage in usages:
+            reference = usage.reference
+            self._repositories[reference.registry, reference.repository].add(usage)
+
+    def of(self, repository: Repository) -> RepositoryUse:
+        """Return what is in use in this repository of this registry."""
+        key = (repository.registry, repository.name)
+        return self._repositories.get(key) or RepositoryUse()
+
+    def any_in(self, registry: Registry) -> bool:
+        """Tell whether anything at all is in use in this registry."""
+        return any(held == registry for held, _ in self._repositories)

@@ -1,0 +1,30 @@
+"""JSON lines on standard output, one object for each event."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+
+def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
+    """Return a logger that writes ``timestamp``, ``level``, ``event`` and what is bound here.
+
+    Nothing global is configured and nothing is cached, so the two programs and the tests each
+    write to the standard output of their moment.
+    """
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(sys.stdout),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=json.dumps, default=str),
+        ],
+    )
+    return logger.bind(**bound)

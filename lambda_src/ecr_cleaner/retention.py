@@ -1,0 +1,227 @@
+"""Keep or remove: the judgement over one repository. Pure: the time is handed in.
+
+The steps of ``judge``:
+
+1. What is in use, and what was pushed during the run, is *needed*, and so is all it follows.
+2. Every other root, an image that follows nothing, is judged by the rules of the policy.
+3. What follows something does as its parents and subjects do, the mildest of them.
+4. What cannot be reached that way (a cycle) is kept.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+from ecr_cleaner.graph import Graph, subjects_of
+from ecr_cleaner.inuse import RepositoryUse
+from ecr_cleaner.model import Action, Image, ImageStatus, Plan, Reason, Repository, Verdict
+from ecr_cleaner.policy import Policy
+
+_MILDNESS = (Action.KEEP, Action.ARCHIVE, Action.DELETE)
+_OLDEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When the run's first scan began, and the time that ages are counted to. Both in UTC."""
+
+    scan_began: datetime
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is to become of an image, and of all that follows it."""
+
+    action: Action
+    reason: Reason
+    because: tuple[str, ...] = ()
+
+
+def judge(
+    repository: Repository, graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment
+) -> Plan:
+    """Return the plan for one repository, whose full listing the graph was built from."""
+    court = _Court(graph, policy, use, moment)
+    fates = court.fates()
+    verdicts = {
+        digest: court.verdict(image, fates[digest]) for digest, image in graph.images.items()
+    }
+    steps = _steps(graph, verdicts)
+    leaders = {
+        verdict.image.digest: graph.leaders(verdict.image.digest)
+        for step in steps
+        for verdict in step
+    }
+    return Plan(repository, tuple(verdicts.values()), steps, leaders)
+
+
+class _Court:
+    def __init__(self, graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> None:
+        self._graph = graph
+        self._policy = policy
+        self._use = use
+        self._moment = moment
+        self._needed = self._find_needed()
+        self._newest = self._find_newest()
+
+    def fates(self) -> dict[str, Fate]:
+        unclear = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
+        fates = {digest: self._needed.get(digest, unclear) for digest in self._graph.images}
+        for digest in self._graph.leaders_first():
+            fates[digest] = self._needed.get(digest) or self._judge_one(digest, fates)
+        return fates
+
+    def verdict(self, image: Image, fate: Fate) -> Verdict:
+        """What is done with the image itself, where its fate is also that of its followers."""
+        old = self._is_old(image)
+        if fate.action is Action.ARCHIVE and image.status is ImageStatus.ARCHIVED:
+            return Verdict(image, Action.KEEP, Reason.ARCHIVED, old=old)
+        return Verdict(image, fate.action, fate.reason, fate.because, old)
+
+    # What is needed whatever the policy says.
+
+    def _find_needed(self) -> dict[str, Fate]:
+        own = {digest: self._own_need(image) for digest, image in self._graph.images.items()}
+        needed = {digest: need for digest, need in own.items() if need}
+        in_use = [d for d, need in needed.items() if need.reason is Reason.IN_USE]
+        for origins in (in_use, list(needed)):
+            for digest, origin in self._graph.upwards(origins).items():
+                needed.setdefault(digest, _passed_up(origin, needed[origin]))
+        return needed
+
+    def _own_need(self, image: Image) -> Fate | None:
+        consumers = self._use.consumers_of(image)
+        if consumers:
+            return Fate(Action.KEEP, Reason.IN_USE, consumers)
+        if image.pushed_at is None:
+            return Fate(Action.KEEP, Reason.TIME_UNKNOWN)
+        if image.pushed_at >= self._moment.scan_began:
+            return Fate(Action.KEEP, Reason.PUSHED_DURING_RUN)
+        if image.status is ImageStatus.ACTIVATING:
+            return Fate(Action.KEEP, Reason.RESTORED)
+        return None
+
+    def _find_newest(self) -> frozenset[str]:
+        """The images that take the slots of keep count: whole, unused, and no artifacts."""
+        candidates = [
+            image
+            for digest, image in self._graph.images.items()
+            if not self._graph.leaders(digest)
+            and digest not in self._needed
+            and image.status is ImageStatus.ACTIVE
+            and not subjects_of(image)
+        ]
+        candidates.sort(key=lambda image: image.digest)
+        candidates.sort(key=lambda image: image.pushed_at or _OLDEST, reverse=True)
+        return frozenset(image.digest for image in candidates[: self._policy.keep_count])
+
+    # One image that is not needed.
+
+    def _judge_one(self, digest: str, fates: Mapping[str, Fate]) -> Fate:
+        leaders = self._graph.leaders(digest)
+        image = self._graph.images[digest]
+        fate = self._follow(digest, leaders, fates) if leaders else self._by_rules(image)
+        stays = image.status is ImageStatus.ARCHIVED and not self._archived_long_enough(image)
+        return _STAYS_ARCHIVED if stays and fate.action is Action.DELETE else fate
+
+    def _follow(self, digest: str, leaders: Iterable[str], fates: Mapping[str, Fate]) -> Fate:
+        leader = min(leaders, key=lambda one: _MILDNESS.index(fates[one].action))
+        action = fates[leader].action
+        if action is Action.ARCHIVE and self._policy.action is Action.DELETE:
+            action = Action.KEEP
+        is_parent = leader in self._graph.parents.get(digest, ())
+        if action is Action.KEEP:
+            reason = Reason.PARENT_KEPT if is_parent else Reason.SUBJECT_KEPT
+        else:
+            reason = Reason.PARENT_REMOVED if is_parent else Reason.SUBJECT_REMOVED
+        return Fate(action, reason, (leader,))
+
+    def _by_rules(self, image: Image) -> Fate:
+        rules = (self._young, self._restored, self._by_pattern, self._pulled, self._among_newest)
+        kept = (fate for rule in rules if (fate := rule(image)))
+        return next(kept, None) or self._unused(image)
+
+    def _young(self, image: Image) -> Fate | None:
+        return None if self._is_old(image) else Fate(Action.KEEP, Reason.TOO_YOUNG)
+
+    def _restored(self, image: Image) -> Fate | None:
+        if self._within(self._policy.keep_days, image.activated_at):
+            return Fate(Action.KEEP, Reason.RESTORED)
+        return None
+
+    def _by_pattern(self, image: Image) -> Fate | None:
+        patterns = self._policy.keep_tag_patterns
+        tags = (tag for member in self._graph.family(image.digest) for tag in member.tags)
+        for tag in tags if patterns else ():
+            for pattern in patterns:
+                if fnmatchcase(tag, pattern):
+                    return Fate(Action.KEEP, Reason.TAG_PATTERN, (pattern,))
+        return None
+
+    def _pulled(self, image: Image) -> Fate | None:
+        days = self._policy.keep_pulled_days
+        times = [image.pushed_at, *self._pull_times(image)]
+        if days and any(self._within(days, time) for time in times):
+            return Fate(Action.KEEP, Reason.RECENTLY_PULLED)
+        return None
+
+    def _pull_times(self, image: Image) -> Iterator[datetime | None]:
+        """Pulls of leaves only: reading an index's manifest is a pull, and it was ours.
+
+        Source: https://github.com/aws/containers-roadmap/issues/2390
+        """
+        for member in self._graph.family(image.digest):
+            if (
+                member.digest not in self._graph.children
+                and member.digest not in self._graph.unread
+            ):
+                yield member.pulled_at
+
+    def _among_newest(self, image: Image) -> Fate | None:
+        return Fate(Action.KEEP, Reason.NEWEST) if image.digest in self._newest else None
+
+    def _unused(self, image: Image) -> Fate:
+        archived = image.status is ImageStatus.ARCHIVED
+        return Fate(Action.DELETE if archived else self._policy.action, Reason.UNUSED)
+
+    # Times.
+
+    def _is_old(self, image: Image) -> bool:
+        return image.pushed_at is not None and not self._within(
+            self._policy.keep_days, image.pushed_at
+        )
+
+    def _archived_long_enough(self, image: Image) -> bool:
+        days = self._policy.archive_days
+        known = days is not None and image.archived_at is not None
+        return known and not self._within(days or 0, image.archived_at)
+
+    def _within(self, days: int, time: datetime | None) -> bool:
+        return time is not None and self._moment.now - time <= timedelta(days=days)
+
+
+_STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)
+
+
+def _passed_up(origin: str, need: Fate) -> Fate:
+    """What an image is needed for also needs the index that lists it and what it is about."""
+    if need.reason is Reason.IN_USE:
+        return Fate(Action.KEEP, Reason.FAMILY_IN_USE, need.because)
+    return Fate(Action.KEEP, need.reason, (origin,))
+
+
+def _steps(graph: Graph, verdicts: Mapping[str, Verdict]) -> tuple[tuple[Verdict, ...], ...]:
+    """Sort removals into steps: nothing is led by something of its own step or a later one."""
+    depth: dict[str, int] = {}
+    steps: dict[int, list[Verdict]] = defaultdict(list)
+    for digest in graph.leaders_first():
+        if verdicts[digest].action is not Action.KEEP:
+            above = (depth[leader] + 1 for leader in graph.leaders(digest) if leader in depth)
+            depth[digest] = max(above, default=0)
+            steps[depth[digest]].append(verdicts[digest])
+    return tuple(tuple(steps[level]) for level in sorted(steps))

@@ -1,0 +1,169 @@
+"""What the operator may set, read from a mapping such as the environment. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ecr_cleaner.errors import InvalidSettingError
+from ecr_cleaner.model import Action
+
+Default = TypeVar("Default", int, None)
+
+MOST_DAYS = 36_500
+MOST_KEPT = 100_000
+MOST_DELETIONS = 1_000_000
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_REMOVING = (Action.DELETE, Action.ARCHIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRule:
+    """What one entry of ``REPOSITORY_RULES`` sets for the repositories it names; None: nothing."""
+
+    repositories: tuple[str, ...]
+    keep_days: int | None = None
+    keep_count: int | None = None
+    keep_tag_patterns: tuple[str, ...] | None = None
+    keep_pulled_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of a run, understood and within its bounds.
+
+    ``keep_pulled_days`` None means the same days as for the age, ``archive_days`` None means never.
+    ``warnings`` are sentences about values that are valid but may not do what was meant.
+    """
+
+    dry_run: bool = True
+    keep_days: int = 30
+    keep_count: int = 0
+    keep_tag_patterns: tuple[str, ...] = ()
+    keep_pulled_days: int | None = None
+    rules: tuple[RepositoryRule, ...] = ()
+    action: Action = Action.DELETE
+    archive_days: int | None = None
+    max_deletions: int = 10_000
+    expect_no_usage: bool = False
+    rescan_after_seconds: int = 180
+    log_level: str = "INFO"
+    warnings: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting; raise InvalidSettingError for the first that is not understood."""
+        return cls(
+            dry_run=environ.get("DRY_RUN") != "false",
+            keep_days=_number(environ, "DEFAULT_KEEP_DAYS", MOST_DAYS, default=30),
+            keep_count=_number(environ, "KEEP_COUNT", MOST_KEPT, default=0),
+            keep_tag_patterns=_patterns(environ.get("KEEP_TAG_PATTERNS", "")),
+            keep_pulled_days=_number(environ, "KEEP_PULLED_DAYS", MOST_DAYS, default=None),
+            rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
+            action=Action(_one_of(environ, "ACTION", _REMOVING, default=Action.DELETE)),
+            archive_days=_number(environ, "ARCHIVE_DAYS", MOST_DAYS, default=None),
+            max_deletions=_number(
+                environ, "MAX_DELETIONS", MOST_DELETIONS, default=10_000, least=1
+            ),
+            expect_no_usage=_one_of(environ, "EXPECT_NO_USAGE", ("true", "false"), "false")
+            == "true",
+            rescan_after_seconds=_number(environ, "RESCAN_AFTER_SECONDS", 900, default=180),
+            log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, default="INFO"),
+            warnings=tuple(_dry_run_warnings(environ.get("DRY_RUN"))),
+        )
+
+
+def whole_number(name: str, value: str, most: int, least: int = 0) -> int:
+    """Read a whole number in plain digits; raise InvalidSettingError for anything else."""
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+        raise InvalidSettingError(name, value, f"a whole number from {least} to {most}")
+    return int(value)
+
+
+def _number(
+    environ: Mapping[str, str], name: str, most: int, default: Default, least: int = 0
+) -> int | Default:
+    value = environ.get(name)
+    return default if value is None else whole_number(name, value, most, least)
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = environ.get(name, default)
+    if value not in allowed:
+        raise InvalidSettingError(name, value, "one of " + ", ".join(allowed))
+    return value
+
+
+def _patterns(value: str) -> tuple[str, ...]:
+    if not value:
+        return ()
+    patterns = tuple(part.strip() for part in value.split(","))
+    if not all(patterns):
+        allowed = "shell-style patterns with a comma between two, none of them empty"
+        raise InvalidSettingError("KEEP_TAG_PATTERNS", value, allowed)
+    return patterns
+
+
+def _dry_run_warnings(value: str | None) -> list[str]:
+    looks_like_false = value is not None and value.strip().lower() in {
+        *("false", "f", "no", "n", "off", "0", "disabled"),
+        *('"false"', "'false'"),
+    }
+    if value == "false" or not looks_like_false:
+        return []
+    return [f"DRY_RUN is {value!r}: this is a dry run, only the exact value 'false' deletes"]
+
+
+_RULE_FIELDS = "repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days"
+_RULES_ALLOWED = (
+    'a JSON array of objects such as {"repositories": ["team-a/*"], "keep_days": 90}; '
+    f"the fields are {_RULE_FIELDS}, and repositories must name at least one pattern"
+)
+
+
+def _rules(value: str) -> tuple[RepositoryRule, ...]:
+    try:
+        return tuple(_rule(**entry) for entry in _list(json.loads(value)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidSettingError("REPOSITORY_RULES", value, _RULES_ALLOWED) from error
+
+
+def _rule(
+    *,
+    repositories: Any,
+    keep_days: Any = None,
+    keep_count: Any = None,
+    keep_tag_patterns: Any = None,
+    keep_pulled_days: Any = None,
+) -> RepositoryRule:
+    if not repositories:
+        raise ValueError(repositories)
+    return RepositoryRule(
+        repositories=_strings(repositories),
+        keep_days=_bounded(keep_days, MOST_DAYS),
+        keep_count=_bounded(keep_count, MOST_KEPT),
+        keep_tag_patterns=None if keep_tag_patterns is None else _strings(keep_tag_patterns),
+        keep_pulled_days=_bounded(keep_pulled_days, MOST_DAYS),
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if not all(isinstance(item, str) and item for item in _list(value)):
+        raise ValueError(value)
+    return tuple(value)
+
+
+def _bounded(value: Any, most: int) -> int | None:
+    # bool is an int to Python, but not to an operator.
+    if value is None or (type(value) is int and 0 <= value <= most):
+        return value
+    raise ValueError(value)

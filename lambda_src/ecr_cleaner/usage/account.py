@@ -1,0 +1,51 @@
+"""The account during one scan: its AWS services, and what several sources ask for, asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from threading import Lock
+
+from ecr_cleaner.aws import Aws
+
+
+class TaskDefinitions:
+    """The images of ECS task definitions, each described once however many sources name it.
+
+    A task definition that is INACTIVE is described like any other: services may still run it.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._known: dict[str, Future[tuple[str, ...]]] = {}
+        self._lock = Lock()
+
+    def images(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return, for each ARN or ``family:revision``, the images of all its containers."""
+        asked = list(dict.fromkeys(names))
+        return dict(zip(asked, self._aws.workers.map(self._images, asked), strict=True))
+
+    def _images(self, name: str) -> tuple[str, ...]:
+        with self._lock:
+            mine = name not in self._known
+            future = self._known.setdefault(name, Future())
+        if mine:
+            try:
+                future.set_result(self._describe(name))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    def _describe(self, name: str) -> tuple[str, ...]:
+        answer = self._aws.api("ecs").call("DescribeTaskDefinition", taskDefinition=name)
+        containers = answer["taskDefinition"].get("containerDefinitions", ())
+        return tuple(one["image"] for one in containers if one.get("image"))
+
+
+class Account:
+    """What a usage source is handed to look at."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.task_definitions = TaskDefinitions(aws)

@@ -1,0 +1,53 @@
+"""What is in use, scanned again before it is too old to delete by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
+
+from ecr_cleaner.errors import CleanerError
+from ecr_cleaner.inuse import InUse
+from ecr_cleaner.usage import Scan
+
+
+class UsageWatch:
+    """The usages of all scans of a run together: what any one of them saw stays protected.
+
+    ``in_use`` only ever grows, so repositories that are judged at the same time may read it.
+    """
+
+    def __init__(
+        self, scan: Callable[[], Scan], clock: Callable[[], datetime], max_age: timedelta
+    ) -> None:
+        self._scan = scan
+        self._clock = clock
+        self._max_age = max_age
+        self._lock = Lock()
+        self._failure: CleanerError | None = None
+        self.began = self._scanned_at = clock()
+        self.first = scan()
+        self.in_use = InUse(self.first.usages)
+
+    def renew(self) -> bool:
+        """Scan again where the last scan is too old, and tell whether that was so.
+
+        Raise what the scan raised, for every later caller as well: from then on, what is in use
+        is unknown.
+        """
+        with self._lock:
+            if self._failure:
+                raise self._failure
+            if self._clock() - self._scanned_at < self._max_age:
+                return False
+            self._scan_again()
+            return True
+
+    def _scan_again(self) -> None:
+        scanned_at = self._clock()
+        try:
+            self.in_use.add(self._scan().usages)
+        except CleanerError as error:
+            self._failure = error
+            raise
+        self._scanned_at = scanned_at

@@ -1,0 +1,74 @@
+"""The one place with threads: do the same thing to many items, in order, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from types import TracebackType
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+class _StoppedError(Exception):
+    """Not done, because another item of the same call failed."""
+
+
+class Workers:
+    """A bounded pool of threads. ``map`` may be called from within a worker.
+
+    A caller that waits does the work nobody has started yet itself; so it waits only for work
+    that is under way, and the pool cannot lock up however deep such calls are nested.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return the results in the order of the items; the first error cancels the rest."""
+        failed = Event()
+
+        def guarded(item: Item) -> Result:
+            if failed.is_set():
+                raise _StoppedError
+            try:
+                return function(item)
+            except BaseException:
+                failed.set()
+                raise
+
+        waiting = [(item, self._pool.submit(guarded, item)) for item in items]
+        return _in_order(guarded, waiting)
+
+
+def _in_order(
+    function: Callable[[Item], Result], waiting: list[tuple[Item, Future[Result]]]
+) -> list[Result]:
+    results: list[Result] = []
+    stopped: _StoppedError | None = None
+    for item, future in waiting:
+        try:
+            results.append(function(item) if future.cancel() else future.result())
+        except _StoppedError as error:
+            # The failure itself stands at a later item: go on until it is met.
+            stopped = error
+    if stopped:
+        raise stopped
+    return results

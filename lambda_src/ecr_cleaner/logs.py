@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.errors import CleanerError
+
 
 def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
     """Return a logger that writes ``timestamp``, ``level``, ``event`` and what is bound here.
@@ -28,3 +30,11 @@ def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
         ],
     )
     return logger.bind(**bound)
+
+
+def log_error(log: FilteringBoundLogger, event: str, error: Exception, **fields: Any) -> None:
+    """Write what an error tells; one that nobody foresaw comes with its traceback."""
+    if isinstance(error, CleanerError):
+        log.error(event, **error.fields, **fields)
+    else:
+        log.error(event, error=repr(error), exc_info=error, **fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,36 +12,70 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws import Aws
 from ecr_cleaner.cleaner import Cleaner
-from ecr_cleaner.errors import CleanerError, InvalidSettingError
-from ecr_cleaner.logs import make_logger
-from ecr_cleaner.report import RUN_FAILED
+from ecr_cleaner.errors import ApiError, CleanerError, InvalidSettingError, RunFailedError
+from ecr_cleaner.logs import log_error, make_logger
+from ecr_cleaner.registry import EcrRegistry
+from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.workers import Workers
 
 THREADS = 16
 
+Job = Callable[[Aws, Settings, FilteringBoundLogger], dict[str, Any]]
+
 
 def run(environ: Mapping[str, str], request_id: str) -> dict[str, Any]:
     """Run once and return the summary; every error is logged before it is raised."""
+    return _logged(environ, request_id, _clean)
+
+
+def restore(
+    environ: Mapping[str, str], request_id: str, repository: str, digests: Sequence[str]
+) -> dict[str, Any]:
+    """Bring archived images back; return the digests that are on their way (up to 20 minutes).
+
+    Raise RunFailedError at the end where one or more of them could not be restored.
+    """
+    return _logged(
+        environ,
+        request_id,
+        lambda aws, _, log: _restore(
+            EcrRegistry(aws.api("ecr"), aws.workers), log, repository, digests
+        ),
+    )
+
+
+def _logged(environ: Mapping[str, str], request_id: str, job: Job) -> dict[str, Any]:
     log = make_logger("INFO", request_id=request_id, dry_run=environ.get("DRY_RUN") != "false")
     try:
         settings = Settings.from_environ(environ)
         log = make_logger(settings.log_level, request_id=request_id, dry_run=settings.dry_run)
-        return _run(environ, settings, log)
-    except CleanerError as error:
-        log.exception(RUN_FAILED, **error.fields)
-        raise
+        with Workers(THREADS) as workers:
+            return job(Aws(_session(environ), workers), settings, log)
     except Exception as error:
-        log.exception(RUN_FAILED, error=repr(error), exc_info=error)
+        log_error(log, RUN_FAILED, error)
         raise
 
 
-def _run(
-    environ: Mapping[str, str], settings: Settings, log: FilteringBoundLogger
+def _clean(aws: Aws, settings: Settings, log: FilteringBoundLogger) -> dict[str, Any]:
+    return Cleaner(aws, settings, log, lambda: datetime.now(UTC)).run()
+
+
+def _restore(
+    registry: EcrRegistry, log: FilteringBoundLogger, repository: str, digests: Sequence[str]
 ) -> dict[str, Any]:
-    with Workers(THREADS) as workers:
-        aws = Aws(_session(environ), workers)
-        return Cleaner(aws, settings, log, lambda: datetime.now(UTC)).run()
+    restored: list[str] = []
+    for digest in digests:
+        try:
+            registry.restore(repository, digest)
+        except ApiError as error:
+            log_error(log, NOT_RESTORED, error, repository=repository, digest=digest)
+        else:
+            log.info(RESTORING, repository=repository, digest=digest)
+            restored.append(digest)
+    if len(restored) < len(digests):
+        raise RunFailedError(f"{len(digests) - len(restored)} images could not be restored")
+    return {"repository": repository, "restored": restored}
 
 
 def _session(environ: Mapping[str, str]) -> boto3.Session:

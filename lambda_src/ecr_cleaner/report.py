@@ -10,7 +10,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from ecr_cleaner.errors import CleanerError
+from ecr_cleaner.logs import log_error
 from ecr_cleaner.model import Action, Plan, Reason, Verdict
 from ecr_cleaner.sweeper import Outcome
 
@@ -24,6 +24,8 @@ NOT_REMOVED = "Image could not be removed"
 LEFT = "Images left for the next run"
 RUN_DONE = "Run finished"
 RUN_FAILED = "Run failed"
+RESTORING = "Restoring image from the archive"
+NOT_RESTORED = "Image could not be restored"
 
 
 @dataclass(slots=True)
@@ -120,10 +122,7 @@ class Reporter:
 
     def failure(self, error: Exception) -> None:
         """Write why this repository was not, or not wholly, cleaned."""
-        if isinstance(error, CleanerError):
-            self._log.error(REPOSITORY_FAILED, **error.fields)
-        else:
-            self._log.error(REPOSITORY_FAILED, error=repr(error), exc_info=error)
+        log_error(self._log, REPOSITORY_FAILED, error)
 
     def done(self, tally: Tally) -> None:
         """Write the numbers of the repository."""

@@ -38,7 +38,7 @@ class ApiError(CleanerError):
             service=service,
             operation=operation,
             code=code,
-            missing_action=action,
+            **({"missing_action": action} if action else {}),
         )
         self.code = code
         self.action = action
@@ -65,10 +65,6 @@ class ManifestError(CleanerError):
 
     def __init__(self, digest: str, problem: str) -> None:
         super().__init__(f"manifest of {digest} {problem}", digest=digest)
-
-
-class RefusedError(CleanerError):
-    """A circuit breaker: deleting would be possible, but looks like a mistake."""
 
 
 class RunFailedError(CleanerError):

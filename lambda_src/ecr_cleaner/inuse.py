@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from ecr_cleaner.model import Image, Registry, Repository, Usage
+from ecr_cleaner.model import Image, ImageStatus, Registry, Repository, Usage
 
 # A service of a thousand tasks is one reason, not a thousand: enough names to find the consumer.
 CONSUMERS_NAMED = 10
@@ -15,6 +15,15 @@ CONSUMERS_NAMED = 10
 
 def _holders() -> dict[str, list[str]]:
     return defaultdict(list)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A tag or digest that consumers hold and cannot pull; ``problem``: missing or archived."""
+
+    name: str
+    problem: str
+    consumers: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -44,6 +53,15 @@ class RepositoryUse:
         named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
         return tuple(dict.fromkeys(named))
 
+    def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
+        """Yield each tag or digest in use that is not there, or that is archived."""
+        status = {name: one.status for one in images for name in (one.digest, *one.tags)}
+        for name, consumers in chain(self.digests.items(), self.tags.items()):
+            if name not in status:
+                yield Broken(name, "missing", tuple(consumers))
+            elif status[name] is ImageStatus.ARCHIVED:
+                yield Broken(name, "archived", tuple(consumers))
+
 
 class InUse:
     """Every usage of an account, by registry and repository."""
@@ -63,6 +81,6 @@ class InUse:
         key = (repository.registry, repository.name)
         return self._repositories.get(key) or RepositoryUse()
 
-    def any_in(self, registry: Registry) -> bool:
-        """Tell whether anything at all is in use in this registry."""
-        return any(held == registry for held, _ in self._repositories)
+    def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
+        """Return what is in use in each repository of this registry, whether it exists or not."""
+        return {name: use for (held, name), use in self._repositories.items() if held == registry}

@@ -80,6 +80,27 @@ class Image:
     activated_at: datetime | None = None
 
 
+class Guard(StrEnum):
+    """Consumers that no scan of this account can show, so that nothing is swept on a guess."""
+
+    EKS_CLUSTERS = "eks-clusters"
+    CROSS_ACCOUNT_PULL = "cross-account-pull"
+    DELETE_REPLICATION = "delete-replication"
+    NO_USAGE = "no-usage"
+
+
+# Those that WAIVED_GUARDS may name; NO_USAGE has a setting of its own, EXPECT_NO_USAGE.
+GUARDS = (Guard.EKS_CLUSTERS, Guard.CROSS_ACCOUNT_PULL, Guard.DELETE_REPLICATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A guard that stands before a repository: what was found, and the way on, as a sentence."""
+
+    guard: Guard
+    why: str
+
+
 class Action(StrEnum):
     """What is done with an image. The order is from the mildest to the hardest."""
 

@@ -29,6 +29,7 @@ class Policy:
     keep_pulled_days: int = 30
     action: Action = Action.DELETE
     archive_days: int | None = None
+    waived_guards: tuple[str, ...] = ()
 
 
 def is_opted_in(repository: Repository) -> bool:
@@ -54,6 +55,7 @@ def policy_for(repository: Repository, settings: Settings) -> Policy:
         keep_pulled_days=_first(rule.keep_pulled_days, settings.keep_pulled_days, days),
         action=settings.action,
         archive_days=settings.archive_days,
+        waived_guards=(*settings.waived_guards, *rule.waived_guards),
     )
 
 

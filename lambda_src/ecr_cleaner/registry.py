@@ -86,6 +86,28 @@ class EcrRegistry:
         )
         return {digest: children for answer in read for digest, children in answer.items()}
 
+    def policies(self, repository: Repository) -> list[str]:
+        """Return the repository's policy document; none where it has none."""
+        answer = self._ecr.find(
+            "GetRepositoryPolicy",
+            "RepositoryPolicyNotFoundException",
+            _GONE,
+            repositoryName=repository.name,
+        )
+        return [answer["policyText"]] if answer else []
+
+    def registry_policies(self) -> list[str]:
+        """Return the policy document of the whole registry; none where it has none."""
+        answer = self._ecr.find("GetRegistryPolicy", "RegistryPolicyNotFoundException")
+        return [answer["policyText"]] if answer else []
+
+    def replication(self) -> dict[str, Any]:
+        """Return the registry's ``replicationConfiguration``."""
+        configuration: dict[str, Any] = self._ecr.call("DescribeRegistry").get(
+            "replicationConfiguration", {}
+        )
+        return configuration
+
     def delete(self, repository: Repository, digests: Sequence[str]) -> Deletion:
         """Delete up to 100 images by digest, with all their tags; return what ECR answered."""
         answer = self._ecr.call(

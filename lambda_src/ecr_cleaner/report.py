@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.errors import RunFailedError
+from ecr_cleaner.inuse import Broken, InUse
 from ecr_cleaner.logs import log_error
-from ecr_cleaner.model import Action, Plan, Reason, Verdict
+from ecr_cleaner.model import Action, Guard, Guarded, Plan, Reason, Repository, Verdict
+from ecr_cleaner.policy import ENABLED_TAG
+from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Outcome
 
 WOULD_REMOVE = "Found unused image, should be removed"
@@ -22,6 +26,10 @@ REPOSITORY_DONE = "Repository finished"
 REPOSITORY_FAILED = "Repository failed"
 NOT_REMOVED = "Image could not be removed"
 LEFT = "Images left for the next run"
+GUARDED = "Repository is guarded"
+BROKEN = "Found broken reference"
+COVERAGE = "Coverage"
+NOT_OPTED_IN = "Repository is not opted in: its tag is not exactly true"
 RUN_DONE = "Run finished"
 RUN_FAILED = "Run failed"
 RESTORING = "Restoring image from the archive"
@@ -44,6 +52,7 @@ class Tally:
     already_gone: int = 0
     failed: int = 0
     left: int = 0
+    broken_references: int = 0
     kept: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
@@ -56,10 +65,12 @@ class Tally:
         self.already_gone += other.already_gone
         self.failed += other.failed
         self.left += other.left
+        self.broken_references += other.broken_references
         self.kept.update(other.kept)
 
-    def count_plan(self, plan: Plan) -> None:
-        """Count what was judged."""
+    def count_plan(self, plan: Plan, broken: Sequence[Broken]) -> None:
+        """Count what was judged, and what was found broken."""
+        self.broken_references = len(broken)
         self.images = len(plan.verdicts)
         for verdict in plan.verdicts:
             if verdict.action is Action.KEEP:
@@ -88,28 +99,46 @@ class Tally:
             "already_gone": self.already_gone,
             "failed": self.failed,
             "left": self.left,
+            "broken_references": self.broken_references,
         }
 
 
+@dataclass(slots=True)
+class Result:
+    """What one repository came to; ``error`` is why it was not, or not wholly, cleaned."""
+
+    tally: Tally = field(default_factory=Tally)
+    guards: Sequence[Guarded] = ()
+    error: Exception | None = None
+
+
 class Reporter:
-    """Writes about one repository."""
+    """Writes about one repository; ages are counted to ``now``."""
 
     def __init__(self, log: FilteringBoundLogger, repository: str, now: datetime) -> None:
         self._log = log.bind(repository=repository)
         self._now = now
 
-    def plan(self, plan: Plan, *, removing: bool, guards: Iterable[str] = ()) -> None:
+    def plan(self, plan: Plan, guards: Sequence[Guarded], *, sweeping: bool) -> None:
         """Write each verdict; those of images that nobody asks about for debugging only."""
-        guarded = {"guarded_by": list(guards)} if guards else {}
+        for guarded in guards:
+            self._log.warning(GUARDED, guard=guarded.guard.value, why=guarded.why)
+        guarded_by = {"guarded_by": [one.guard.value for one in guards]} if guards else {}
         for verdict in plan.verdicts:
             fields = self._fields(verdict)
             if verdict.action is not Action.KEEP:
-                event = REMOVING if removing else WOULD_REMOVE
-                self._log.info(event, action=verdict.action.value, **guarded, **fields)
+                event = REMOVING if sweeping else WOULD_REMOVE
+                self._log.info(event, action=verdict.action.value, **guarded_by, **fields)
             elif verdict.old and verdict.reason in {Reason.IN_USE, Reason.FAMILY_IN_USE}:
                 self._log.info(OLD_IN_USE, consumers=list(verdict.because), **fields)
             else:
                 self._log.debug(KEEPING, **fields)
+
+    def broken(self, broken: Iterable[Broken]) -> None:
+        """Write what consumers hold and cannot pull."""
+        for one in broken:
+            consumers = list(one.consumers)
+            self._log.warning(BROKEN, reference=one.name, problem=one.problem, consumers=consumers)
 
     def outcome(self, outcome: Outcome) -> None:
         """Write what a sweep did not remove: each failure, and how many were left and why."""
@@ -140,3 +169,82 @@ class Reporter:
             "reason": verdict.reason.value,
             "because": list(verdict.because),
         }
+
+
+class RunReporter:
+    """Writes about the run as a whole."""
+
+    def __init__(
+        self, log: FilteringBoundLogger, settings: Settings, clock: Callable[[], datetime]
+    ) -> None:
+        self._log = log
+        self._settings = settings
+        self._clock = clock
+        self._began = clock()
+        self._coverage: dict[str, Any] = {}
+        self._total = Tally()
+        for sentence in settings.warnings:
+            log.warning(sentence)
+
+    def coverage(self, sources: dict[str, Any]) -> None:
+        """Write, before anything is judged, which consumers were looked at."""
+        self._coverage = sources
+        self._log.info(COVERAGE, sources=sources, waived_guards=list(self._settings.waived_guards))
+
+    def not_opted_in(self, repositories: Iterable[Repository]) -> None:
+        """Warn of repositories whose owner probably meant to opt in."""
+        for repository in repositories:
+            value = repository.tags[ENABLED_TAG]
+            self._log.warning(
+                NOT_OPTED_IN, repository=repository.name, tag=ENABLED_TAG, value=value
+            )
+
+    def missing_repositories(self, repositories: Sequence[Repository], in_use: InUse) -> None:
+        """Warn of consumers whose whole repository does not exist."""
+        names = {repository.name for repository in repositories}
+        for registry in {repository.registry for repository in repositories}:
+            for name, use in in_use.repositories_in(registry).items():
+                if name not in names:
+                    broken = tuple(use.broken(()))
+                    self._total.broken_references += len(broken)
+                    Reporter(self._log, name, self._began).broken(broken)
+
+    def finish(self, results: Sequence[Result]) -> dict[str, Any]:
+        """Write and return the summary; raise RunFailedError where anything failed."""
+        for result in results:
+            self._total.add(result.tally)
+        errors = [*_errors(results, self._settings)]
+        summary = {
+            "dry_run": self._settings.dry_run,
+            "complete": not (errors or self._total.failed or self._total.left),
+            "repositories": len(results),
+            "guarded": _guard_counts(results),
+            "coverage": self._coverage,
+            **self._total.fields(),
+            "errors": errors,
+            "duration_seconds": round((self._clock() - self._began).total_seconds(), 3),
+        }
+        self._log.info(RUN_DONE, **summary)
+        if errors or self._total.failed:
+            raise RunFailedError(
+                f"{self._total.failed} images could not be removed, {len(errors)} errors: "
+                + ("; ".join(errors) or "see the log")
+            )
+        return summary
+
+
+def _errors(results: Iterable[Result], settings: Settings) -> Iterator[str]:
+    """A repository that failed is an error; so is a run that should delete and refused to."""
+    refused = False
+    for result in results:
+        if result.error:
+            yield str(result.error) or repr(result.error)
+        for guarded in result.guards:
+            if guarded.guard is Guard.NO_USAGE and not (settings.dry_run or refused):
+                refused = True
+                yield f"nothing was deleted: {guarded.why}"
+
+
+def _guard_counts(results: Iterable[Result]) -> dict[str, int]:
+    guards = Counter(guarded.guard.value for result in results for guarded in result.guards)
+    return dict(sorted(guards.items()))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ecr_cleaner.errors import InvalidSettingError
-from ecr_cleaner.model import Action
+from ecr_cleaner.model import GUARDS, Action
 
 Default = TypeVar("Default", int, None)
 
 MOST_DAYS = 36_500
 MOST_KEPT = 100_000
 MOST_DELETIONS = 1_000_000
+MOST_REVISIONS = 100
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
@@ -29,6 +30,7 @@ class RepositoryRule:
     keep_count: int | None = None
     keep_tag_patterns: tuple[str, ...] | None = None
     keep_pulled_days: int | None = None
+    waived_guards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Settings:
     max_deletions: int = 10_000
     expect_no_usage: bool = False
     rescan_after_seconds: int = 180
+    waived_sources: tuple[str, ...] = ()
+    waived_guards: tuple[str, ...] = ()
+    task_definition_revisions: int = 1
+    reference_lists: tuple[str, ...] = ()
+    inspector_coverage: bool = False
     log_level: str = "INFO"
     warnings: tuple[str, ...] = field(default=())
 
@@ -60,7 +67,7 @@ class Settings:
             dry_run=environ.get("DRY_RUN") != "false",
             keep_days=_number(environ, "DEFAULT_KEEP_DAYS", MOST_DAYS, default=30),
             keep_count=_number(environ, "KEEP_COUNT", MOST_KEPT, default=0),
-            keep_tag_patterns=_patterns(environ.get("KEEP_TAG_PATTERNS", "")),
+            keep_tag_patterns=_names(environ, "KEEP_TAG_PATTERNS"),
             keep_pulled_days=_number(environ, "KEEP_PULLED_DAYS", MOST_DAYS, default=None),
             rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
             action=Action(_one_of(environ, "ACTION", _REMOVING, default=Action.DELETE)),
@@ -71,6 +78,14 @@ class Settings:
             expect_no_usage=_one_of(environ, "EXPECT_NO_USAGE", ("true", "false"), "false")
             == "true",
             rescan_after_seconds=_number(environ, "RESCAN_AFTER_SECONDS", 900, default=180),
+            waived_sources=_names(environ, "WAIVED_SOURCES"),
+            waived_guards=_guards(environ),
+            task_definition_revisions=_number(
+                environ, "TASK_DEFINITION_REVISIONS", MOST_REVISIONS, default=1
+            ),
+            reference_lists=_names(environ, "REFERENCE_LISTS"),
+            inspector_coverage=_one_of(environ, "INSPECTOR_COVERAGE", ("true", "false"), "false")
+            == "true",
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, default="INFO"),
             warnings=tuple(_dry_run_warnings(environ.get("DRY_RUN"))),
         )
@@ -97,14 +112,20 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], def
     return value
 
 
-def _patterns(value: str) -> tuple[str, ...]:
-    if not value:
-        return ()
-    patterns = tuple(part.strip() for part in value.split(","))
-    if not all(patterns):
-        allowed = "shell-style patterns with a comma between two, none of them empty"
-        raise InvalidSettingError("KEEP_TAG_PATTERNS", value, allowed)
-    return patterns
+def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    value = environ.get(name, "")
+    names = tuple(part.strip() for part in value.split(",")) if value else ()
+    if not all(names):
+        raise InvalidSettingError(name, value, "a list with commas between, no entry of it empty")
+    return names
+
+
+def _guards(environ: Mapping[str, str]) -> tuple[str, ...]:
+    waived = _names(environ, "WAIVED_GUARDS")
+    if not set(waived) <= set(GUARDS):
+        allowed = "a list, with commas between, of " + ", ".join(GUARDS)
+        raise InvalidSettingError("WAIVED_GUARDS", environ["WAIVED_GUARDS"], allowed)
+    return waived
 
 
 def _dry_run_warnings(value: str | None) -> list[str]:
@@ -117,37 +138,25 @@ def _dry_run_warnings(value: str | None) -> list[str]:
     return [f"DRY_RUN is {value!r}: this is a dry run, only the exact value 'false' deletes"]
 
 
-_RULE_FIELDS = "repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days"
-_RULES_ALLOWED = (
-    'a JSON array of objects such as {"repositories": ["team-a/*"], "keep_days": 90}; '
-    f"the fields are {_RULE_FIELDS}, and repositories must name at least one pattern"
-)
-
-
 def _rules(value: str) -> tuple[RepositoryRule, ...]:
     try:
-        return tuple(_rule(**entry) for entry in _list(json.loads(value)))
-    except (ValueError, TypeError, RecursionError) as error:
+        return tuple(_rule(entry) for entry in _list(json.loads(value)))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidSettingError("REPOSITORY_RULES", value, _RULES_ALLOWED) from error
 
 
-def _rule(
-    *,
-    repositories: Any,
-    keep_days: Any = None,
-    keep_count: Any = None,
-    keep_tag_patterns: Any = None,
-    keep_pulled_days: Any = None,
-) -> RepositoryRule:
-    if not repositories:
-        raise ValueError(repositories)
-    return RepositoryRule(
-        repositories=_strings(repositories),
-        keep_days=_bounded(keep_days, MOST_DAYS),
-        keep_count=_bounded(keep_count, MOST_KEPT),
-        keep_tag_patterns=None if keep_tag_patterns is None else _strings(keep_tag_patterns),
-        keep_pulled_days=_bounded(keep_pulled_days, MOST_DAYS),
-    )
+def _rule(entry: Any) -> RepositoryRule:
+    if not isinstance(entry, dict) or not entry.get("repositories"):
+        raise ValueError(entry)
+    return RepositoryRule(**{name: _RULE_FIELDS[name](value) for name, value in entry.items()})
+
+
+def _days(value: Any) -> int | None:
+    return _bounded(value, MOST_DAYS)
+
+
+def _count(value: Any) -> int | None:
+    return _bounded(value, MOST_KEPT)
 
 
 def _list(value: Any) -> list[Any]:
@@ -167,3 +176,28 @@ def _bounded(value: Any, most: int) -> int | None:
     if value is None or (type(value) is int and 0 <= value <= most):
         return value
     raise ValueError(value)
+
+
+def _known_guards(value: Any) -> tuple[str, ...]:
+    guards = _strings(value)
+    if not set(guards) <= set(GUARDS):
+        raise ValueError(value)
+    return guards
+
+
+def _patterns(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _strings(value)
+
+
+_RULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "repositories": _strings,
+    "keep_days": _days,
+    "keep_count": _count,
+    "keep_tag_patterns": _patterns,
+    "keep_pulled_days": _days,
+    "waived_guards": _known_guards,
+}
+_RULES_ALLOWED = (
+    'a JSON array of objects such as {"repositories": ["team-a/*"], "keep_days": 90}; '
+    f"the fields are {', '.join(_RULE_FIELDS)}, and repositories must name at least one pattern"
+)

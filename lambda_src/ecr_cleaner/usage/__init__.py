@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
 from typing import Protocol
 
 from ecr_cleaner.aws import Aws
-from ecr_cleaner.errors import ScanError
+from ecr_cleaner.errors import InvalidSettingError, ScanError
 from ecr_cleaner.model import Usage
+from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.usage.app_runner import AppRunner
 from ecr_cleaner.usage.aws_lambda import Lambda
 from ecr_cleaner.usage.ecs import Ecs
+from ecr_cleaner.usage.ecs_families import EcsFamilies
 
 
 class UsageSource(Protocol):
@@ -29,34 +33,68 @@ class UsageSource(Protocol):
         """Yield every usage; raise CleanerError where not all of them could be read."""
 
 
-SOURCES: tuple[UsageSource, ...] = (Ecs(), Lambda(), AppRunner())
+SOURCES: tuple[UsageSource, ...] = (Ecs(), EcsFamilies(), Lambda(), AppRunner())
+
+
+class State(StrEnum):
+    """What became of a source in a scan. There is no fourth: one that failed ends the run."""
+
+    SCANNED = "scanned"
+    NOT_IN_REGION = "not in this region"
+    WAIVED = "waived"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one source told."""
+
+    source: str
+    state: State
+    usages: tuple[Usage, ...] = ()
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what a log line and the summary tell of it."""
+        counted = {"usages": len(self.usages)} if self.state is State.SCANNED else {}
+        return {"state": self.state.value, **counted}
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one scan found: all usages, and the number of them by source; None: not offered."""
+    """What every source told, in the order of the sources."""
 
-    usages: tuple[Usage, ...]
-    found: Mapping[str, int | None]
+    readings: tuple[Reading, ...]
+
+    @property
+    def usages(self) -> Iterable[Usage]:
+        return chain.from_iterable(reading.usages for reading in self.readings)
+
+    def coverage(self) -> dict[str, dict[str, str | int]]:
+        """Return the state of each source, with what was found where it was scanned."""
+        return {reading.source: reading.fields() for reading in self.readings}
 
 
-def scan(aws: Aws, sources: Iterable[UsageSource] = SOURCES) -> Scan:
+def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
+    """Raise InvalidSettingError where a waived source is none of these."""
+    names = [source.name for source in sources]
+    if not set(settings.waived_sources) <= set(names):
+        value = ",".join(settings.waived_sources)
+        allowed = "a list, with commas between, of " + ", ".join(names)
+        raise InvalidSettingError("WAIVED_SOURCES", value, allowed)
+
+
+def scan(aws: Aws, settings: Settings, sources: Iterable[UsageSource] = SOURCES) -> Scan:
     """Ask every source; raise ScanError if any one of them could not be read in full."""
-    account = Account(aws)
-    asked = tuple(sources)
-    answers = aws.workers.map(lambda source: _read(source, account), asked)
-    found = {
-        source.name: None if answer is None else len(answer)
-        for source, answer in zip(asked, answers, strict=True)
-    }
-    return Scan(tuple(usage for answer in answers for usage in answer or ()), found)
+    account = Account(aws, settings)
+    return Scan(tuple(aws.workers.map(lambda source: _read(source, account), sources)))
 
 
-def _read(source: UsageSource, account: Account) -> tuple[Usage, ...] | None:
+def _read(source: UsageSource, account: Account) -> Reading:
+    if source.name in account.settings.waived_sources:
+        return Reading(source.name, State.WAIVED)
     if not account.aws.offers(source.service):
-        return None
+        return Reading(source.name, State.NOT_IN_REGION)
     try:
-        return tuple(source.usages(account))
+        return Reading(source.name, State.SCANNED, tuple(source.usages(account)))
     except Exception as error:
         # Whatever went wrong, an answer that was not expected included: it was not read in full.
         raise ScanError(source.name, error) from error

@@ -1,4 +1,4 @@
-"""From what a consumer wrote to usages; shared by the sources."""
+"""From what a consumer wrote, or AWS resolved, to usages; shared by the sources."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def with_digest(image: str | None, digest: str | None) -> str | None:
     if not image or not digest:
         return image
     return f"{image.partition('@')[0]}@{digest}"
+
+
+def as_written_and_run(image: str | None, digest: str | None) -> tuple[str | None, str | None]:
+    """Return both: the reference that a restart may resolve anew, and what runs now."""
+    return image, with_digest(image, digest)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from threading import Lock
 
 from ecr_cleaner.aws import Aws
+from ecr_cleaner.settings import Settings
 
 
 class TaskDefinitions:
@@ -46,6 +47,7 @@ class TaskDefinitions:
 class Account:
     """What a usage source is handed to look at."""
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, settings: Settings) -> None:
         self.aws = aws
+        self.settings = settings
         self.task_definitions = TaskDefinitions(aws)

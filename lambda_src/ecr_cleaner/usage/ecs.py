@@ -1,23 +1,21 @@
-"""ECS: services with all their deployments and task sets, tasks, and the task definitions behind.
+"""ECS: services with all their deployments, revisions and task sets, and tasks.
 
 Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from ecr_cleaner.aws import Api
-from ecr_cleaner.errors import IncompleteAnswerError
 from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of, with_digest
+from ecr_cleaner.usage._ecs_answers import Answer, described
+from ecr_cleaner.usage._references import as_written_and_run, usages_of
+from ecr_cleaner.usage._service_revisions import revisions_of
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.workers import batches
-
-Answer = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ TASKS = Kind("ListTasks", "taskArns", "DescribeTasks", "tasks", 100)
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """A service or a task: the images it names itself, and the task definitions behind it."""
+    """A service or a task: the images known of it, and the task definitions that tell the rest."""
 
     arn: str
     images: tuple[str | None, ...]
@@ -46,43 +44,60 @@ class Runner:
 
 
 class Ecs:
-    """What services, deployments under way and tasks run, or would run to scale out."""
+    """What services, deployments under way and tasks run, or would run to scale out or go back."""
 
     name = "ecs"
     service = "ecs"
 
     def usages(self, account: Account) -> Iterable[Usage]:
         """Yield what each service and each task runs."""
-        ecs = account.aws.api("ecs")
-        clusters = list(ecs.each("ListClusters", "clusterArns", maxResults=100))
+        clusters = list(account.aws.api("ecs").each("ListClusters", "clusterArns", maxResults=100))
+        services = _described(account, clusters, SERVICES)
+        tasks = _described(account, clusters, TASKS)
+        revisions = revisions_of(account, services)
         runners = [
-            *map(_service, _described(account, clusters, SERVICES)),
-            *map(_task, _described(account, clusters, TASKS)),
+            *(_service(service, revisions.get(service["serviceArn"], [])) for service in services),
+            *map(_task, tasks),
         ]
+        told = _told(chain.from_iterable(revisions.values()))
         definitions = account.task_definitions.images(
-            arn for runner in runners for arn in runner.task_definitions
+            arn for runner in runners for arn in runner.task_definitions if arn not in told
         )
         for runner in runners:
-            behind = chain.from_iterable(definitions[arn] for arn in runner.task_definitions)
-            yield from usages_of(self.name, runner.arn, [*runner.images, *behind])
+            behind = (definitions.get(arn, ()) for arn in runner.task_definitions)
+            yield from usages_of(self.name, runner.arn, [*runner.images, *chain(*behind)])
 
 
-def _service(answer: Answer) -> Runner:
+def _told(revisions: Iterable[Answer]) -> set[str]:
+    """Return the task definitions that a revision tells in full: they need no call of their own."""
+    return {one["taskDefinition"] for one in revisions if _names_every_image(one)}
+
+
+def _service(service: Answer, revisions: list[Answer]) -> Runner:
     """Not only the primary deployment counts: the others still run, or a rollback goes there."""
-    parts = [answer, *answer.get("deployments", ()), *answer.get("taskSets", ())]
-    named = (part.get("taskDefinition") for part in parts)
-    return Runner(answer["serviceArn"], (), tuple(dict.fromkeys(arn for arn in named if arn)))
+    parts = [service, *revisions, *service.get("deployments", ()), *service.get("taskSets", ())]
+    named = dict.fromkeys(part.get("taskDefinition") for part in parts)
+    images = chain.from_iterable(_images(one.get("containerImages", ())) for one in revisions)
+    return Runner(service["serviceArn"], tuple(images), tuple(arn for arn in named if arn))
 
 
-def _task(answer: Answer) -> Runner:
-    """What ECS says that it runs, by digest, and the reference that a restart would resolve."""
-    containers = answer.get("containers", ())
-    images = [container.get("image") for container in containers]
-    digests = [with_digest(one.get("image"), one.get("imageDigest")) for one in containers]
-    return Runner(answer["taskArn"], (*images, *digests), (answer["taskDefinitionArn"],))
+def _names_every_image(revision: Answer) -> bool:
+    containers = revision.get("containerImages", ())
+    return bool(containers) and all(container.get("image") for container in containers)
 
 
-def _described(account: Account, clusters: list[str], kind: Kind) -> Iterator[Answer]:
+def _task(task: Answer) -> Runner:
+    """What ECS says that it runs, by digest, and the definition that it was started from."""
+    images = _images(task.get("containers", ()))
+    return Runner(task["taskArn"], tuple(images), (task["taskDefinitionArn"],))
+
+
+def _images(containers: Iterable[Answer]) -> Iterable[str | None]:
+    pairs = (as_written_and_run(one.get("image"), one.get("imageDigest")) for one in containers)
+    return chain.from_iterable(pairs)
+
+
+def _described(account: Account, clusters: list[str], kind: Kind) -> list[Answer]:
     ecs, workers = account.aws.api("ecs"), account.aws.workers
     listed = workers.map(lambda cluster: _list(ecs, cluster, kind), clusters)
     asked = [
@@ -90,7 +105,8 @@ def _described(account: Account, clusters: list[str], kind: Kind) -> Iterator[An
         for cluster, arns in zip(clusters, listed, strict=True)
         for batch in batches(arns, kind.batch)
     ]
-    return chain.from_iterable(workers.map(lambda one: _describe(ecs, *one, kind), asked))
+    answers = workers.map(lambda one: _describe(ecs, *one, kind), asked)
+    return list(chain.from_iterable(answers))
 
 
 def _list(ecs: Api, cluster: str, kind: Kind) -> list[str]:
@@ -105,7 +121,6 @@ def _list(ecs: Api, cluster: str, kind: Kind) -> list[str]:
 
 
 def _describe(ecs: Api, cluster: str, arns: list[str], kind: Kind) -> list[Answer]:
-    """Describe one batch; what vanished since it was listed is MISSING, and that only is fine."""
     answer = ecs.find(
         kind.describe_operation,
         "ClusterNotFoundException",
@@ -114,13 +129,4 @@ def _describe(ecs: Api, cluster: str, arns: list[str], kind: Kind) -> list[Answe
     )
     if answer is None:
         return []
-    found: list[Answer] = answer.get(kind.describe_key, [])
-    failures = answer.get("failures", [])
-    for failure in failures:
-        if failure.get("reason") != "MISSING":
-            problem = f"{failure.get('arn')}: {failure.get('reason')}"
-            raise IncompleteAnswerError(f"{kind.describe_operation} could not describe {problem}")
-    if len(found) + len(failures) < len(arns):
-        problem = f"{len(found)} of {len(arns)} in {cluster}"
-        raise IncompleteAnswerError(f"{kind.describe_operation} described only {problem}")
-    return found
+    return described(kind.describe_operation, answer, kind.describe_key, len(arns))

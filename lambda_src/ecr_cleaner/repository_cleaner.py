@@ -1,0 +1,84 @@
+"""One repository from its listing to its sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner.graph import Graph, may_have_children
+from ecr_cleaner.guarding import Guards
+from ecr_cleaner.model import Image, Plan, Repository
+from ecr_cleaner.policy import Policy, policy_for
+from ecr_cleaner.registry import EcrRegistry
+from ecr_cleaner.report import Reporter, Result
+from ecr_cleaner.retention import Moment, judge
+from ecr_cleaner.settings import Settings
+from ecr_cleaner.sweeper import Sweeper
+from ecr_cleaner.watch import UsageWatch
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryCleaner:
+    """Judges, reports and sweeps one repository after the other, or several at a time."""
+
+    registry: EcrRegistry
+    usage: UsageWatch
+    guards: Guards
+    sweeper: Sweeper
+    settings: Settings
+    log: FilteringBoundLogger
+    clock: Callable[[], datetime]
+
+    def clean(self, repository: Repository) -> Result:
+        """Return what it came to: one repository's failure does not stop the others."""
+        result = Result()
+        reporter = Reporter(self.log, repository.name, self.clock())
+        try:
+            self._clean(repository, reporter, result)
+        except Exception as error:  # noqa: BLE001 - reported, and the run ends as failed
+            reporter.failure(error)
+            result.error = error
+        reporter.done(result.tally)
+        return result
+
+    def _clean(self, repository: Repository, reporter: Reporter, result: Result) -> None:
+        policy = policy_for(repository, self.settings)
+        listed_at = self.clock()
+        images = self.registry.images(repository)
+        graph, plan = self._judge(repository, images, policy)
+        result.guards = self.guards.before(repository, policy) if plan.steps else ()
+        sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
+        if sweeping and self.usage.renew():
+            plan = self._verdicts(repository, graph, policy)
+        broken = tuple(self.usage.in_use.of(repository).broken(images))
+        result.tally.count_plan(plan, broken)
+        reporter.broken(broken)
+        reporter.plan(plan, result.guards, sweeping=sweeping)
+        if sweeping:
+            outcome = self.sweeper.sweep(plan, listed_at)
+            result.tally.count_outcome(outcome)
+            result.error = outcome.error
+            reporter.outcome(outcome)
+
+    def _judge(
+        self, repository: Repository, images: Sequence[Image], policy: Policy
+    ) -> tuple[Graph, Plan]:
+        """Judge without manifests first: only where something would go are they worth reading.
+
+        What goes by that judgement is never less than by the full one: children that are not
+        known as such are protected by nothing but their own usage and age.
+        """
+        graph = Graph.build(images, {})
+        plan = self._verdicts(repository, graph, policy)
+        unread = [image for image in images if may_have_children(image)]
+        if plan.steps and unread:
+            graph = Graph.build(images, self.registry.children(repository, unread))
+            plan = self._verdicts(repository, graph, policy)
+        return graph, plan
+
+    def _verdicts(self, repository: Repository, graph: Graph, policy: Policy) -> Plan:
+        moment = Moment(self.usage.began, self.clock())
+        return judge(repository, graph, policy, self.usage.in_use.of(repository), moment)

@@ -1,0 +1,76 @@
+"""ECS service revisions: which images, by digest, a service runs or would roll back to.
+
+Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revision.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ecr_cleaner.usage._ecs_answers import Answer, described
+from ecr_cleaner.usage.account import Account
+from ecr_cleaner.workers import batches
+
+REVISIONS_A_CALL = 20
+# Where a deployment has not ended, it may yet become the one that runs.
+_DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
+
+
+def revisions_of(account: Account, services: Sequence[Answer]) -> Mapping[str, list[Answer]]:
+    """Return, by service ARN, its current revisions and the one that a rollback goes to.
+
+    A service whose answer names no current revision has none that could be described: those from
+    before 25 October 2024 cannot. Neither has one that ECS does not deploy itself.
+    """
+    having = [service for service in services if service.get("currentServiceRevisions")]
+    earlier = account.aws.workers.map(lambda one: _deployed(account, one), having)
+    names = {
+        service["serviceArn"]: list(dict.fromkeys([*_current(service), *deployed]))
+        for service, deployed in zip(having, earlier, strict=True)
+    }
+    known = _describe(account, dict.fromkeys(arn for arns in names.values() for arn in arns))
+    return {
+        service: [known[arn] for arn in arns if arn in known] for service, arns in names.items()
+    }
+
+
+def _current(service: Answer) -> list[str]:
+    return [revision["arn"] for revision in service["currentServiceRevisions"]]
+
+
+def _deployed(account: Account, service: Answer) -> list[str]:
+    """Return the targets of unfinished deployments and of the two latest successful ones.
+
+    Of those two, one is what runs, the other what a rollback goes to.
+    """
+    if service.get("deploymentController", {}).get("type", "ECS") != "ECS":
+        return []
+    listed = list(
+        account.aws.api("ecs").each_found(
+            "ListServiceDeployments",
+            "serviceDeployments",
+            "ServiceNotFoundException",
+            "ClusterNotFoundException",
+            cluster=service["clusterArn"],
+            service=service["serviceArn"],
+            maxResults=100,
+        )
+    )
+    listed.sort(key=lambda deployment: deployment["createdAt"], reverse=True)
+    successful = [one for one in listed if one["status"] == "SUCCESSFUL"][:2]
+    open_ended = [one for one in listed if one["status"] not in _DEAD | {"SUCCESSFUL"}]
+    return [_target(deployment) for deployment in (*open_ended, *successful)]
+
+
+def _target(deployment: Mapping[str, Any]) -> str:
+    return str(deployment["targetServiceRevisionArn"])
+
+
+def _describe(account: Account, arns: Iterable[str]) -> dict[str, Answer]:
+    def describe(batch: list[str]) -> list[Answer]:
+        answer = account.aws.api("ecs").call("DescribeServiceRevisions", serviceRevisionArns=batch)
+        return described("DescribeServiceRevisions", answer, "serviceRevisions", len(batch))
+
+    answers = account.aws.workers.map(describe, list(batches(list(arns), REVISIONS_A_CALL)))
+    return {revision["serviceRevisionArn"]: revision for answer in answers for revision in answer}

@@ -1,0 +1,29 @@
+output "function_name" {
+  description = "Name of the Lambda function."
+  value       = module.ecr_cleaner.function_name
+}
+
+output "role_arn" {
+  description = "ARN of the function's IAM role."
+  value       = module.ecr_cleaner.role_arn
+}
+
+output "environment" {
+  description = "Settings of the function."
+  value       = module.ecr_cleaner.environment
+}
+
+output "image_uri" {
+  description = "Image that the function runs."
+  value       = module.ecr_cleaner.image_uri
+}
+
+output "log_group_name" {
+  description = "Name of the log group that holds the reports."
+  value       = module.ecr_cleaner.log_group_name
+}
+
+output "failed_runs_topic_arn" {
+  description = "Topic that tells of failed runs."
+  value       = aws_sns_topic.failed_runs.arn
+}

@@ -1,0 +1,9 @@
+output "function_name" {
+  description = "Name of the Lambda function, to invoke it by hand."
+  value       = module.ecr_cleaner.function_name
+}
+
+output "log_group_name" {
+  description = "Name of the log group that holds the reports."
+  value       = module.ecr_cleaner.log_group_name
+}

@@ -1,0 +1,62 @@
+locals {
+  build_image = var.image_uri == null
+  source_dir  = "${path.module}/../lambda_src"
+
+  # All files that ship or decide what ships, and nothing that a test run or an editor leaves behind.
+  source_files = sort(concat(
+    [".dockerignore", "Dockerfile", "requirements.txt"],
+    [
+      for file in fileset(local.source_dir, "ecr_cleaner/**") : file
+      if !strcontains(file, "__pycache__/") && !endswith(file, ".pyc")
+    ],
+  ))
+
+  # The tag names the sources: unchanged sources plan no change, changed ones build and deploy.
+  image_tag = substr(sha256(jsonencode({
+    architecture     = var.architecture
+    extra_build_args = var.extra_build_args
+    files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
+  })), 0, 20)
+
+  image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
+}
+
+# Not opted in to cleaning: it lacks the tag BoxCleanerEnabled, so that the cleaner never judges itself.
+resource "aws_ecr_repository" "this" {
+  count = local.build_image ? 1 : 0
+
+  name                 = var.name
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = true # its images are built from here and can be built again
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = var.kms_key_arn == null ? "AES256" : "KMS"
+    kms_key         = var.kms_key_arn
+  }
+
+  tags = { for key, value in var.tags : key => value if key != "BoxCleanerEnabled" }
+}
+
+resource "terraform_data" "image" {
+  count = local.build_image ? 1 : 0
+
+  triggers_replace = [local.image_uri]
+
+  provisioner "local-exec" {
+    # Arguments and not a shell's line: nothing that a variable holds is interpreted. Terraform
+    # appends the command, here the build's context, as the last argument.
+    interpreter = concat(["/bin/sh", "${path.module}/scripts/build-and-push.sh"], var.extra_build_args)
+    command     = local.source_dir
+
+    environment = merge(var.build_environment, {
+      CONTAINER_ENGINE   = var.container_engine
+      IMAGE_URI          = local.image_uri
+      IMAGE_ARCHITECTURE = var.architecture == "x86_64" ? "amd64" : var.architecture
+      IMAGE_REGION       = local.region
+    })
+  }
+}

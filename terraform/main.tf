@@ -1,0 +1,109 @@
+data "aws_caller_identity" "current" {}
+
+# The provider's region and partition. Not aws_region: version 5 of the provider knows its name only
+# as "name", which version 6 deprecates.
+data "aws_service" "ecr" {
+  service_id = "ecr"
+}
+
+locals {
+  account_id = data.aws_caller_identity.current.account_id
+  partition  = data.aws_service.ecr.partition
+  region     = data.aws_service.ecr.region
+
+  # Normalised, so that a number written as text reaches the program as a number.
+  repository_rules = [
+    for rule in var.repository_rules : merge(
+      { repositories = [for pattern in rule.repositories : tostring(pattern)] },
+      { for key in ["keep_days", "keep_count", "keep_pulled_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
+      { for key in ["keep_tag_patterns"] : key => [for pattern in rule[key] : tostring(pattern)] if try(rule[key], null) != null },
+    )
+  ]
+
+  # Null: the variable is not set, and the program takes its default.
+  settings = {
+    DRY_RUN              = tostring(var.dry_run)
+    DEFAULT_KEEP_DAYS    = tostring(var.default_keep_days)
+    LOG_LEVEL            = var.log_level
+    KEEP_COUNT           = tostring(var.keep_count)
+    KEEP_TAG_PATTERNS    = length(var.keep_tag_patterns) == 0 ? null : join(",", var.keep_tag_patterns)
+    KEEP_PULLED_DAYS     = tostring(var.keep_pulled_days)
+    REPOSITORY_RULES     = length(local.repository_rules) == 0 ? null : jsonencode(local.repository_rules)
+    ACTION               = var.action
+    ARCHIVE_DAYS         = tostring(var.archive_days)
+    MAX_DELETIONS        = tostring(var.max_deletions)
+    EXPECT_NO_USAGE      = tostring(var.expect_no_usage)
+    RESCAN_AFTER_SECONDS = tostring(var.rescan_after_seconds)
+    WAIVED_SOURCES       = length(var.waived_sources) == 0 ? null : join(",", sort(distinct(var.waived_sources)))
+  }
+  environment = { for name, value in local.settings : name => value if value != null }
+}
+
+resource "aws_lambda_function" "this" {
+  function_name = var.name
+  description   = "Removes old, unused images from ECR repositories tagged BoxCleanerEnabled = true${var.dry_run ? " (dry run: only reports)" : ""}."
+  role          = aws_iam_role.function.arn
+
+  package_type  = "Image"
+  image_uri     = local.image_uri
+  architectures = [var.architecture]
+  memory_size   = var.memory_size
+  timeout       = var.timeout
+  kms_key_arn   = var.kms_key_arn
+
+  reserved_concurrent_executions = var.reserved_concurrent_executions
+
+  environment {
+    variables = local.environment
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.this.name
+    # LOG_LEVEL decides what is written. Lambda must not filter above INFO: it takes a level that it
+    # does not know, such as Python's "warning", for INFO.
+    application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"
+    system_log_level      = "INFO"
+  }
+
+  dynamic "vpc_config" {
+    for_each = length(var.vpc_subnet_ids) == 0 ? [] : [true]
+
+    content {
+      subnet_ids         = var.vpc_subnet_ids
+      security_group_ids = var.vpc_security_group_ids
+    }
+  }
+
+  tags = var.tags
+
+  # Lambda wants the image in the repository, and the role able to do its work, from the first moment.
+  depends_on = [terraform_data.image, aws_iam_role_policy.function]
+
+  lifecycle {
+    precondition {
+      condition     = length(jsonencode(local.environment)) <= 4096
+      error_message = "The settings take ${length(jsonencode(local.environment))} bytes, and Lambda allows 4096 for the whole environment: write fewer or broader repository_rules."
+    }
+  }
+}
+
+resource "aws_lambda_function_event_invoke_config" "this" {
+  function_name = aws_lambda_function.this.function_name
+
+  # What made a run fail is still there a minute later, and the next run starts over anyway.
+  maximum_retry_attempts = 0
+
+  dynamic "destination_config" {
+    for_each = var.on_failure_destination_arn == null ? [] : [var.on_failure_destination_arn]
+
+    content {
+      on_failure {
+        destination = destination_config.value
+      }
+    }
+  }
+
+  # Lambda checks that the role may write to the destination.
+  depends_on = [aws_iam_role_policy.function]
+}

@@ -1,0 +1,58 @@
+resource "aws_scheduler_schedule" "this" {
+  name        = var.name
+  description = "Starts the function ${var.name}."
+  state       = var.schedule_enabled ? "ENABLED" : "DISABLED"
+
+  schedule_expression          = var.schedule_expression
+  schedule_expression_timezone = var.schedule_timezone
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.this.arn
+    role_arn = aws_iam_role.schedule.arn
+
+    retry_policy {
+      maximum_retry_attempts = 0
+    }
+  }
+
+  # EventBridge checks that the role may start the function.
+  depends_on = [aws_iam_role_policy.schedule]
+}
+
+resource "aws_iam_role" "schedule" {
+  name                 = "${var.name}-${local.region}-schedule"
+  description          = "Lets EventBridge Scheduler start the function ${var.name}."
+  permissions_boundary = var.permissions_boundary
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      # Only schedules of this account: another account's must not borrow the role.
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+    }]
+  })
+
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy" "schedule" {
+  name = "start"
+  role = aws_iam_role.schedule.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "StartCleaner"
+      Effect   = "Allow"
+      Action   = ["lambda:InvokeFunction"]
+      Resource = aws_lambda_function.this.arn
+    }]
+  })
+}

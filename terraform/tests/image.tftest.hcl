@@ -1,0 +1,84 @@
+# Where the image comes from, and when it is built again.
+
+mock_provider "aws" {
+  mock_data "aws_service" {
+    defaults = { region = "eu-central-1" }
+  }
+}
+
+run "sources_that_ship" {
+  command = plan
+
+  assert {
+    condition     = contains(local.source_files, "Dockerfile") && contains(local.source_files, "requirements.txt") && contains(local.source_files, "ecr_cleaner/permissions.json")
+    error_message = "The image's tag covers what ships: ${jsonencode(local.source_files)}"
+  }
+
+  assert {
+    condition     = !anytrue([for file in local.source_files : can(regex("__pycache__|\\.pyc$", file))])
+    error_message = "Bytecode that a test run leaves behind does not: ${jsonencode(local.source_files)}"
+  }
+
+  assert {
+    condition     = can(regex("^[0-9a-f]{20}$", local.image_tag))
+    error_message = "The tag is a hash."
+  }
+}
+
+run "unchanged_sources" {
+  command = plan
+
+  assert {
+    condition     = local.image_tag == run.sources_that_ship.image_tag
+    error_message = "Unchanged sources keep their tag."
+  }
+}
+
+run "another_architecture" {
+  command = plan
+
+  variables {
+    architecture = "x86_64"
+  }
+
+  assert {
+    condition     = local.image_tag != run.sources_that_ship.image_tag
+    error_message = "Another architecture is another image."
+  }
+}
+
+run "other_build_arguments" {
+  command = plan
+
+  variables {
+    extra_build_args = ["--build-arg", "BASE_IMAGE=mirror.example.com/lambda/python:3.13"]
+  }
+
+  assert {
+    condition     = local.image_tag != run.sources_that_ship.image_tag
+    error_message = "Other build arguments are another image."
+  }
+}
+
+run "ready_image" {
+  command = plan
+
+  variables {
+    image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.image_uri == var.image_uri && output.image_uri == var.image_uri
+    error_message = "A ready image is what runs,"
+  }
+
+  assert {
+    condition     = length(aws_ecr_repository.this) == 0 && length(terraform_data.image) == 0
+    error_message = "and then there is nothing to build and no repository."
+  }
+
+  assert {
+    condition     = output.repository_name == null && output.repository_url == null
+    error_message = "The outputs say so."
+  }
+}

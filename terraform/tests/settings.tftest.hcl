@@ -1,0 +1,139 @@
+# What the variables become in the function's environment.
+
+mock_provider "aws" {}
+
+variables {
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0"
+}
+
+run "every_setting" {
+  command = plan
+
+  variables {
+    dry_run              = false
+    default_keep_days    = 0
+    keep_count           = 3
+    keep_tag_patterns    = ["v*", "release-?"]
+    keep_pulled_days     = 0
+    action               = "archive"
+    archive_days         = 0
+    max_deletions        = 1000000
+    expect_no_usage      = true
+    rescan_after_seconds = 0
+    log_level            = "WARNING"
+    waived_sources       = ["ecs", "app-runner"]
+    repository_rules = [
+      { repositories = ["team-a/*", "team-b/*"], keep_days = 90, keep_count = 5, keep_tag_patterns = ["v*"], keep_pulled_days = 7 },
+      { repositories = ["*"] },
+    ]
+  }
+
+  assert {
+    condition = output.environment == {
+      ACTION               = "archive"
+      ARCHIVE_DAYS         = "0"
+      DEFAULT_KEEP_DAYS    = "0"
+      DRY_RUN              = "false"
+      EXPECT_NO_USAGE      = "true"
+      KEEP_COUNT           = "3"
+      KEEP_PULLED_DAYS     = "0"
+      KEEP_TAG_PATTERNS    = "v*,release-?"
+      LOG_LEVEL            = "WARNING"
+      MAX_DELETIONS        = "1000000"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"]},{\"repositories\":[\"*\"]}]"
+      RESCAN_AFTER_SECONDS = "0"
+      WAIVED_SOURCES       = "app-runner,ecs"
+    }
+    error_message = "The function's settings: ${jsonencode(output.environment)}"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables == tomap(output.environment)
+    error_message = "The output is what the function gets."
+  }
+
+  assert {
+    condition     = one(aws_lambda_function.this.logging_config).application_log_level == "INFO"
+    error_message = "Lambda, which does not know the level \"warning\", must not drop such lines."
+  }
+}
+
+run "rules_of_numbers_written_as_text_and_of_nulls" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["app"], keep_days = "90", keep_count = null, keep_tag_patterns = null }]
+  }
+
+  assert {
+    condition     = output.environment.REPOSITORY_RULES == "[{\"keep_days\":90,\"repositories\":[\"app\"]}]"
+    error_message = "The program's rules: ${output.environment.REPOSITORY_RULES}"
+  }
+}
+
+run "debug" {
+  command = plan
+
+  variables {
+    log_level = "DEBUG"
+  }
+
+  assert {
+    condition     = one(aws_lambda_function.this.logging_config).application_log_level == "DEBUG"
+    error_message = "Lambda lets debug lines through."
+  }
+}
+
+run "running" {
+  command = plan
+
+  variables {
+    architecture                   = "x86_64"
+    memory_size                    = 1024
+    timeout                        = 60
+    reserved_concurrent_executions = 1
+    schedule_enabled               = false
+    schedule_expression            = "rate(12 hours)"
+    schedule_timezone              = "Europe/Warsaw"
+    log_retention_days             = 0
+    tags                           = { team = "platform" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.architectures == tolist(["x86_64"]) && aws_lambda_function.this.memory_size == 1024 && aws_lambda_function.this.timeout == 60
+    error_message = "The function runs on what the variables say,"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == 1
+    error_message = "never twice at once,"
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.this.state == "DISABLED" && aws_scheduler_schedule.this.schedule_expression == "rate(12 hours)" && aws_scheduler_schedule.this.schedule_expression_timezone == "Europe/Warsaw"
+    error_message = "when the schedule says,"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.retention_in_days == 0
+    error_message = "and keeps its lines for ever."
+  }
+
+  assert {
+    condition = alltrue([
+      for tags in [aws_lambda_function.this.tags, aws_cloudwatch_log_group.this.tags, aws_iam_role.function.tags, aws_iam_role.schedule.tags] :
+      tags == tomap({ team = "platform" })
+    ])
+    error_message = "Everything that can be tagged is."
+  }
+}
+
+run "environment_too_large" {
+  command = plan
+
+  variables {
+    repository_rules = [for number in range(100) : { repositories = ["a-rather-long-name-of-a-team-${number}/*"], keep_days = 90 }]
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}

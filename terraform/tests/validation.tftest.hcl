@@ -1,0 +1,197 @@
+# Every value that a variable refuses. A run expects each of its variables to refuse; what a run
+# leaves out keeps its default.
+
+mock_provider "aws" {}
+
+run "below_the_range" {
+  command = plan
+
+  variables {
+    default_keep_days              = -1
+    keep_count                     = -1
+    keep_pulled_days               = -1
+    archive_days                   = -1
+    max_deletions                  = 0
+    rescan_after_seconds           = -1
+    memory_size                    = 127
+    timeout                        = 0
+    reserved_concurrent_executions = -1
+    log_retention_days             = -1
+    name                           = "x"
+    repository_rules               = [{ repositories = ["a"], keep_days = -1 }]
+  }
+
+  expect_failures = [
+    var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
+    var.memory_size, var.timeout, var.reserved_concurrent_executions, var.log_retention_days, var.name, var.repository_rules,
+  ]
+}
+
+run "above_the_range" {
+  command = plan
+
+  variables {
+    default_keep_days    = 36501
+    keep_count           = 100001
+    keep_pulled_days     = 36501
+    archive_days         = 36501
+    max_deletions        = 1000001
+    rescan_after_seconds = 901
+    memory_size          = 10241
+    timeout              = 901
+    log_retention_days   = 100
+    name                 = "a-name-of-thirty-three-characters"
+    repository_rules     = [{ repositories = ["a"], keep_count = 100001 }]
+  }
+
+  expect_failures = [
+    var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
+    var.memory_size, var.timeout, var.log_retention_days, var.name, var.repository_rules,
+  ]
+}
+
+run "not_whole" {
+  command = plan
+
+  variables {
+    default_keep_days              = 0.5
+    keep_count                     = 1.5
+    keep_pulled_days               = 0.5
+    archive_days                   = 0.5
+    max_deletions                  = 1.5
+    rescan_after_seconds           = 0.5
+    memory_size                    = 128.5
+    timeout                        = 1.5
+    reserved_concurrent_executions = 0.5
+    repository_rules               = [{ repositories = ["a"], keep_pulled_days = 0.5 }]
+  }
+
+  expect_failures = [
+    var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
+    var.memory_size, var.timeout, var.reserved_concurrent_executions, var.repository_rules,
+  ]
+}
+
+run "not_one_of_the_words" {
+  command = plan
+
+  variables {
+    action                     = "Delete"
+    architecture               = "amd64"
+    container_engine           = "buildah"
+    log_level                  = "warning"
+    waived_sources             = ["ecs", "eks"]
+    name                       = "Ecr-Cleaner"
+    schedule_timezone          = "Europe Warsaw"
+    schedule_expression        = "0 0 * * *"
+    image_uri                  = "public.ecr.aws/team/ecr-cleaner:1.0.0"
+    kms_key_arn                = "arn:aws:kms:eu-central-1:123456789012:alias/logs"
+    permissions_boundary       = "boundary"
+    on_failure_destination_arn = "arn:aws:s3:::failures"
+    keep_tag_patterns          = ["v*,release-*"]
+    extra_build_args           = [""]
+    build_environment          = { IMAGE_URI = "elsewhere" }
+    vpc_security_group_ids     = ["sg-1"]
+    repository_rules           = [{ repositories = [] }]
+  }
+
+  expect_failures = [
+    var.action, var.architecture, var.container_engine, var.log_level, var.waived_sources, var.name, var.schedule_timezone,
+    var.schedule_expression, var.image_uri, var.kms_key_arn, var.permissions_boundary, var.on_failure_destination_arn,
+    var.keep_tag_patterns, var.extra_build_args, var.build_environment, var.vpc_security_group_ids, var.repository_rules,
+  ]
+}
+
+run "neither_tag_nor_digest_nor_group" {
+  command = plan
+
+  variables {
+    image_uri           = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner"
+    vpc_subnet_ids      = ["subnet-1"]
+    schedule_expression = "at(2030-01-01T00:00:00)"
+    keep_tag_patterns   = [""]
+    name                = "ecr-cleaner-"
+  }
+
+  expect_failures = [var.image_uri, var.vpc_security_group_ids, var.schedule_expression, var.keep_tag_patterns, var.name]
+}
+
+run "misspelt_rule" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], keep_day = 365 }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_without_repositories" {
+  command = plan
+
+  variables {
+    repository_rules = [{ keep_days = 365 }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_of_one_repository_that_is_no_list" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = "team-a/*", keep_days = 365 }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_of_patterns_that_are_no_list" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], keep_tag_patterns = "v*" }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_of_a_pattern_with_a_comma" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], keep_tag_patterns = ["v*,release-*"] }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_of_days_that_are_no_number" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], keep_days = "a year" }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rules_that_are_one_object" {
+  command = plan
+
+  variables {
+    repository_rules = { repositories = ["team-a/*"] }
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rules_that_are_text" {
+  command = plan
+
+  variables {
+    repository_rules = "team-a/*"
+  }
+
+  expect_failures = [var.repository_rules]
+}

@@ -1,0 +1,409 @@
+"""The module: formatted, valid, true to its own tests, and applied for real against a fake AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.core.authorization import enable_iam_authentication
+
+import engine_stand_in
+from ecr_cleaner.model import Action
+from ecr_cleaner.settings import RepositoryRule, Settings
+from terraform_support import (
+    EXAMPLES,
+    MODULE,
+    PROJECT,
+    FakeAws,
+    Terraform,
+    copy_project,
+    example_in,
+    fake_aws,
+    require_terraform,
+)
+
+REGION = "eu-west-1"
+NAME = "cleaner-under-test"
+
+FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
+IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
+ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function"
+
+# -- As it is written --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("directory", [MODULE, "examples"])
+def test_configuration_is_formatted(directory: str) -> None:
+    done = subprocess.run(  # noqa: S603
+        [require_terraform(), "fmt", "-check", "-recursive", "-diff", directory],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("directory", [MODULE, *EXAMPLES])
+def test_configuration_is_valid(directory: str, tmp_path: Path) -> None:
+    Terraform(copy_project(tmp_path) / directory).init().validate()
+
+
+def test_module_passes_its_own_tests(tmp_path: Path) -> None:
+    Terraform(copy_project(tmp_path) / MODULE).init().test()
+
+
+# -- As it is applied --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[FakeAws]:
+    with fake_aws() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def complete(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+    """Return the complete example, applied."""
+    terraform = example_in(tmp_path_factory.mktemp("complete"), "examples/complete", aws)
+    terraform.variables = {"region": REGION, "name": NAME}
+    terraform.apply()
+    yield terraform
+    terraform.destroy()
+
+
+def package(terraform: Terraform) -> Path:
+    """Return the program's sources in Terraform's copy of the project."""
+    return terraform.directory.parent.parent / "lambda_src" / "ecr_cleaner"
+
+
+def test_second_plan_is_empty_whatever_a_test_run_left_behind(complete: Terraform) -> None:
+    bytecode = package(complete) / "__pycache__" / "model.cpython-313.pyc"
+    bytecode.parent.mkdir()
+    bytecode.write_bytes(b"bytecode")
+
+    assert complete.plan() == {}
+
+
+def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: FakeAws) -> None:
+    function = aws.client("lambda", REGION).get_function(FunctionName=NAME)
+    environment = function["Configuration"]["Environment"]["Variables"]
+
+    assert environment == complete.outputs()["environment"]
+    assert Settings.from_environ(environment) == Settings(
+        dry_run=True,
+        keep_days=30,
+        keep_count=3,
+        keep_tag_patterns=("v*", "release-*"),
+        keep_pulled_days=14,
+        rules=(
+            RepositoryRule(
+                repositories=("payments/*", "billing/*"),
+                keep_days=365,
+                keep_count=20,
+                keep_tag_patterns=("*",),
+            ),
+            RepositoryRule(
+                repositories=("sandbox/*",), keep_days=3, keep_count=0, keep_pulled_days=0
+            ),
+        ),
+        action=Action.ARCHIVE,
+        archive_days=180,
+        max_deletions=5000,
+        rescan_after_seconds=120,
+    )
+
+
+def test_function_is_what_the_example_asks_for(complete: Terraform, aws: FakeAws) -> None:
+    client = aws.client("lambda", REGION)
+    function = client.get_function(FunctionName=NAME)
+    invocation = client.get_function_event_invoke_config(FunctionName=NAME)
+
+    configuration = function["Configuration"]
+    assert configuration["Timeout"] == 900
+    assert configuration["MemorySize"] == 1024
+    assert configuration["Architectures"] == ["arm64"]
+    assert configuration["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "INFO",
+        "SystemLogLevel": "INFO",
+        "LogGroup": f"/aws/lambda/{NAME}",
+    }
+    assert function["Concurrency"] == {"ReservedConcurrentExecutions": 1}
+    assert function["Code"]["ImageUri"] == complete.outputs()["image_uri"]
+    assert invocation["MaximumRetryAttempts"] == 0
+    topic = invocation["DestinationConfig"]["OnFailure"]["Destination"]
+    assert topic == f"arn:aws:sns:{REGION}:{aws.account_id}:{NAME}-failed-runs"
+
+
+def test_schedule_starts_the_function(complete: Terraform, aws: FakeAws) -> None:
+    schedule = aws.client("scheduler", REGION).get_schedule(Name=NAME)
+
+    assert complete.outputs()["function_name"] == NAME
+    assert schedule["ScheduleExpression"] == "cron(0 3 ? * MON-FRI *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Europe/Warsaw"
+    assert schedule["State"] == "ENABLED"
+    assert schedule["Target"]["Arn"].endswith(f":function:{NAME}")
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
+
+
+@pytest.mark.usefixtures("complete")
+def test_repository_of_the_own_image_is_not_opted_in(aws: FakeAws) -> None:
+    client = aws.client("ecr", REGION)
+    (repository,) = client.describe_repositories(repositoryNames=[NAME])["repositories"]
+    tags = client.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
+
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert "BoxCleanerEnabled" not in {tag["Key"] for tag in tags}
+
+
+def test_no_credential_ends_up_in_the_state(complete: Terraform, aws: FakeAws) -> None:
+    token = aws.client("ecr", REGION).get_authorization_token()["authorizationData"][0]
+    state = complete.state()
+
+    assert FUNCTION.rpartition(".")[0].rpartition(".")[2] in state
+    assert token["authorizationToken"] not in state
+    assert "auth-token" not in state
+
+
+def test_changed_source_plans_the_rebuild_and_nothing_else(complete: Terraform) -> None:
+    source = package(complete) / "__init__.py"
+    written = source.read_text()
+    source.write_text(written + "\n# changed\n")
+    try:
+        plan = complete.plan()
+    finally:
+        source.write_text(written)
+
+    assert plan == {IMAGE: "replace", FUNCTION: "update"}
+
+
+# -- As IAM judges it --------------------------------------------------------------------------
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def repositories(aws: FakeAws) -> Iterator[None]:
+    """Two repositories, one of which opted in to cleaning."""
+    ecr = aws.client("ecr", REGION)
+    for name, enabled in (("opted-in", "true"), ("opted-out", "false")):
+        ecr.create_repository(
+            repositoryName=name, tags=[{"Key": "BoxCleanerEnabled", "Value": enabled}]
+        )
+    yield
+    for name in ("opted-in", "opted-out"):
+        ecr.delete_repository(repositoryName=name, force=True)
+
+
+def denied(aws: FakeAws, role_arn: str, repository: str) -> set[str]:
+    """Return the operations on a repository's images that IAM denies to the role."""
+    ecr = aws.client("ecr", REGION, **aws.credentials_of(role_arn))
+    found = set()
+    with enable_iam_authentication():
+        for operation in (ecr.batch_get_image, ecr.batch_delete_image):
+            try:
+                operation(repositoryName=repository, imageIds=[{"imageDigest": DIGEST}])
+            except ClientError as error:
+                if "is not authorized to perform" not in str(error):
+                    raise
+                found.add(error.operation_name)
+    return found
+
+
+@pytest.mark.usefixtures("repositories")
+def test_iam_lets_a_dry_run_read_and_nothing_else(complete: Terraform, aws: FakeAws) -> None:
+    role = complete.outputs()["role_arn"]
+
+    assert denied(aws, role, "opted-in") == {"BatchDeleteImage"}
+
+
+@pytest.mark.usefixtures("repositories")
+def test_iam_limits_a_sweep_to_what_opted_in(complete: Terraform, aws: FakeAws) -> None:
+    assert complete.plan(dry_run=False) == {FUNCTION: "update", ROLE_POLICY: "update"}
+    complete.apply(dry_run=False)
+    try:
+        role = complete.outputs()["role_arn"]
+        assert denied(aws, role, "opted-in") == set()
+        assert denied(aws, role, "opted-out") == {"BatchDeleteImage"}
+        assert complete.plan(dry_run=False) == {}
+    finally:
+        complete.apply()
+
+
+def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
+    """Return everything of the kinds that the module makes that is still there."""
+    return {
+        "functions": aws.client("lambda", region).list_functions()["Functions"],
+        "repositories": aws.client("ecr", region).describe_repositories()["repositories"],
+        "log groups": aws.client("logs", region).describe_log_groups()["logGroups"],
+        "schedules": aws.client("scheduler", region).list_schedules()["Schedules"],
+        "roles": [
+            role
+            for role in aws.client("iam", region).list_roles()["Roles"]
+            if region in role["RoleName"]
+        ],
+    }
+
+
+def test_simple_example_comes_and_goes_without_a_trace(aws: FakeAws, tmp_path: Path) -> None:
+    region = "eu-central-1"
+    terraform = example_in(tmp_path, "examples/simple", aws)
+
+    terraform.apply()
+    applied = leftovers(aws, region)
+    assert {kind: len(found) for kind, found in applied.items()} == {
+        "functions": 1,
+        "repositories": 1,
+        "log groups": 1,
+        "schedules": 1,
+        "roles": 2,
+    }
+    assert terraform.plan() == {}
+
+    terraform.destroy()
+    assert leftovers(aws, region) == {kind: [] for kind in applied}
+
+
+# -- The script that builds and pushes ---------------------------------------------------------
+
+REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
+SCRIPT = PROJECT / MODULE / "scripts" / "build-and-push.sh"
+
+
+class Script:
+    """The build script with a repository to push to and stand-ins for what it calls."""
+
+    def __init__(self, directory: Path, aws: FakeAws) -> None:
+        self.directory = directory
+        self.ecr = aws.client("ecr", REGION)
+        self.ecr.create_repository(repositoryName="own", imageTagMutability="IMMUTABLE")
+        self.environ = {**os.environ, **aws.environ, "HOME": str(directory)}
+
+    def run(
+        self,
+        *arguments: str,
+        engine: str = "docker",
+        commands: tuple[str, ...] = ("aws", *engine_stand_in.ENGINES),
+        **environ: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it with an engine, and with nothing else on PATH than the system and the commands."""
+        stand_ins = engine_stand_in.install(self.directory / "bin", commands)
+        stand_ins["PATH"] = f"{self.directory / 'bin'}:/usr/bin:/bin"
+        return subprocess.run(  # noqa: S603
+            ["/bin/sh", str(SCRIPT), *arguments, str(PROJECT / "lambda_src")],
+            env={
+                **self.environ,
+                **stand_ins,
+                "CONTAINER_ENGINE": engine,
+                "IMAGE_URI": f"{REGISTRY}/own:tag",
+                "IMAGE_ARCHITECTURE": "arm64",
+                "IMAGE_REGION": REGION,
+                **environ,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def called(self, command: str, verb: str) -> list[list[str]]:
+        """Return the arguments of each call of the command that began with the verb."""
+        calls = engine_stand_in.calls(self.directory / "bin")
+        return [call[2:] for call in calls if call[:2] == [command, verb] and "--help" not in call]
+
+    def tags(self) -> list[str]:
+        """Return the tags that the repository holds."""
+        return [
+            image["imageTag"] for image in self.ecr.list_images(repositoryName="own")["imageIds"]
+        ]
+
+
+@pytest.fixture
+def script(aws: FakeAws, tmp_path: Path) -> Iterator[Script]:
+    script = Script(tmp_path, aws)
+    yield script
+    script.ecr.delete_repository(repositoryName="own", force=True)
+
+
+@pytest.mark.parametrize("engine", engine_stand_in.ENGINES)
+def test_script_pushes_one_image_for_one_platform(script: Script, engine: str) -> None:
+    done = script.run("--network", "host", engine=engine)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script.tags() == ["tag"]
+    (build,) = script.called(engine, "build")
+    assert build == [
+        *("--platform", "linux/arm64", "--tag", f"{REGISTRY}/own:tag"),
+        *("--provenance=false", "--network", "host", str(PROJECT / "lambda_src")),
+    ]
+
+
+def test_script_tells_the_classic_builder_where_it_builds(script: Script) -> None:
+    done = script.run(STAND_IN_BUILDER="classic")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (build,) = script.called("docker", "build")
+    assert build[4:-1] == ["--build-arg", "BUILDPLATFORM=linux/amd64"]
+
+
+def test_script_builds_nothing_that_is_already_there(script: Script) -> None:
+    first = script.run()
+    second = script.run()
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert len(script.called("docker", "build")) == 1
+    assert "is already there" in second.stdout
+
+
+def test_script_refuses_an_image_for_another_architecture(script: Script) -> None:
+    done = script.run(STAND_IN_ARCHITECTURE="amd64")
+
+    assert done.returncode == 1
+    assert "docker built an image for amd64, not for arm64" in done.stderr
+    assert script.tags() == []
+
+
+@pytest.mark.parametrize(("there", "missing"), [(("docker",), "aws"), (("aws",), "nerdctl")])
+def test_script_names_a_missing_command(
+    script: Script, there: tuple[str, ...], missing: str
+) -> None:
+    done = script.run(engine="nerdctl", commands=there)
+
+    assert done.returncode == 1
+    assert f"the command {missing} was not found" in done.stderr
+    assert "image_uri" in done.stderr
+
+
+def test_script_fails_where_the_push_fails(script: Script) -> None:
+    script.ecr.delete_repository(repositoryName="own", force=True)
+    done = script.run()
+    script.ecr.create_repository(repositoryName="own")
+
+    assert done.returncode != 0
+
+
+def test_script_leaves_the_users_docker_configuration_alone(script: Script) -> None:
+    own = script.directory / ".docker"
+    (own / "contexts").mkdir(parents=True)
+    (own / "config.json").write_text('{"auths": {}}')
+    scratch = script.directory / "scratch"
+    scratch.mkdir()
+
+    done = script.run(TMPDIR=str(scratch))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((own / "config.json").read_text()) == {"auths": {}}
+    assert list(scratch.iterdir()) == [], "the password stays nowhere"
+    assert script.called("docker", "context") == [["show"]]
+
+
+def test_script_logs_finch_out_again(script: Script) -> None:
+    script.run(engine="finch")
+
+    assert script.called("finch", "logout") == [[REGISTRY]]

@@ -17,6 +17,7 @@ from ecr_cleaner.report import Result, RunReporter
 from ecr_cleaner.repository_cleaner import RepositoryCleaner
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Budget, Sweeper
+from ecr_cleaner.turns import in_turn
 from ecr_cleaner.usage import SOURCES, UsageSource, check_waived, scan
 from ecr_cleaner.watch import UsageWatch
 
@@ -24,19 +25,22 @@ from ecr_cleaner.watch import UsageWatch
 class Cleaner:
     """One run over one account and region."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that a run is made of, each of them replaceable
         self,
         aws: Aws,
         settings: Settings,
         log: FilteringBoundLogger,
         clock: Callable[[], datetime],
+        *,
         sources: Sequence[UsageSource] = SOURCES,
+        out_of_time: Callable[[], bool] = lambda: False,
     ) -> None:
         self._aws = aws
         self._settings = settings
         self._log = log
         self._clock = clock
         self._sources = sources
+        self._out_of_time = out_of_time
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
 
     def run(self) -> dict[str, Any]:
@@ -68,9 +72,10 @@ class Cleaner:
             registry=self._registry,
             usage=usage,
             guards=Guards(self._aws, self._registry, self._settings, usage.in_use),
-            sweeper=Sweeper(self._registry, workers, budget, self._clock),
+            sweeper=Sweeper(self._registry, workers, budget, self._clock, self._out_of_time),
             settings=self._settings,
             log=self._log,
             clock=self._clock,
+            out_of_time=self._out_of_time,
         )
-        return workers.map(cleaner.clean, chosen)
+        return workers.map(cleaner.clean, in_turn(chosen, self._clock()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -15,4 +16,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     metric, and an alarm on it, can see it.
     """
     del event
-    return run(os.environ, request_id=context.aws_request_id)
+    # A context without these is no Lambda's: somebody calls the handler by hand.
+    request_id = getattr(context, "aws_request_id", "none")
+    millis_left = getattr(context, "get_remaining_time_in_millis", lambda: math.inf)
+    return run(os.environ, request_id, seconds_left=lambda: millis_left() / 1000)

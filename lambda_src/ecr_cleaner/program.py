@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,12 +22,34 @@ from ecr_cleaner.workers import Workers
 
 THREADS = 16
 
+# Seconds that a call under way, with all its retries, may still need.
+RESERVE = 60
+
 Job = Callable[[Aws, Settings, FilteringBoundLogger], dict[str, Any]]
 
 
-def run(environ: Mapping[str, str], request_id: str) -> dict[str, Any]:
-    """Run once and return the summary; every error is logged before it is raised."""
-    return _logged(environ, request_id, _clean)
+def run(
+    environ: Mapping[str, str],
+    request_id: str,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+) -> dict[str, Any]:
+    """Run once and return the summary; every error is logged before it is raised.
+
+    When fewer seconds are left than ``RESERVE``, no new work is begun: what is under way is
+    finished, and the summary says that the run is not complete.
+    """
+
+    def clean(aws: Aws, settings: Settings, log: FilteringBoundLogger) -> dict[str, Any]:
+        cleaner = Cleaner(
+            aws,
+            settings,
+            log,
+            clock=lambda: datetime.now(UTC),
+            out_of_time=lambda: seconds_left() < RESERVE,
+        )
+        return cleaner.run()
+
+    return _logged(environ, request_id, clean)
 
 
 def restore(
@@ -55,10 +78,6 @@ def _logged(environ: Mapping[str, str], request_id: str, job: Job) -> dict[str, 
     except Exception as error:
         log_error(log, RUN_FAILED, error)
         raise
-
-
-def _clean(aws: Aws, settings: Settings, log: FilteringBoundLogger) -> dict[str, Any]:
-    return Cleaner(aws, settings, log, lambda: datetime.now(UTC)).run()
 
 
 def _restore(

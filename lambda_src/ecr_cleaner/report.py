@@ -105,11 +105,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Result:
-    """What one repository came to; ``error`` is why it was not, or not wholly, cleaned."""
+    """What one repository came to.
+
+    ``error`` is why it was not, or not wholly, cleaned; ``unvisited`` that time had run out.
+    """
 
     tally: Tally = field(default_factory=Tally)
     guards: Sequence[Guarded] = ()
     error: Exception | None = None
+    unvisited: bool = False
 
 
 class Reporter:
@@ -214,10 +218,12 @@ class RunReporter:
         for result in results:
             self._total.add(result.tally)
         errors = [*_errors(results, self._settings)]
+        unvisited = sum(result.unvisited for result in results)
         summary = {
             "dry_run": self._settings.dry_run,
-            "complete": not (errors or self._total.failed or self._total.left),
+            "complete": not (errors or unvisited or self._total.failed or self._total.left),
             "repositories": len(results),
+            "repositories_unvisited": unvisited,
             "guarded": _guard_counts(results),
             "coverage": self._coverage,
             **self._total.fields(),

@@ -31,9 +31,12 @@ class RepositoryCleaner:
     settings: Settings
     log: FilteringBoundLogger
     clock: Callable[[], datetime]
+    out_of_time: Callable[[], bool]
 
     def clean(self, repository: Repository) -> Result:
         """Return what it came to: one repository's failure does not stop the others."""
+        if self.out_of_time():
+            return Result(unvisited=True)
         result = Result()
         reporter = Reporter(self.log, repository.name, self.clock())
         try:

@@ -28,6 +28,7 @@ class Left(StrEnum):
     LEADER_STAYED = "parent_or_subject_stayed"
     MAX_DELETIONS = "max_deletions_reached"
     AFTER_ERROR = "after_error"
+    OUT_OF_TIME = "out_of_time"
 
 
 class Budget:
@@ -96,11 +97,13 @@ class Sweeper:
         workers: Workers,
         budget: Budget,
         clock: Callable[[], datetime],
+        out_of_time: Callable[[], bool] = lambda: False,
     ) -> None:
         self._registry = registry
         self._workers = workers
         self._budget = budget
         self._clock = clock
+        self._out_of_time = out_of_time
 
     def sweep(self, plan: Plan, listed_at: datetime) -> Outcome:
         """Carry the plan out; what it was made from was listed at ``listed_at``."""
@@ -137,6 +140,9 @@ class Sweeper:
 
     def _batch(self, repository: Repository, batch: list[Verdict], listed_at: datetime) -> Outcome:
         outcome = Outcome()
+        if self._out_of_time():
+            outcome.left = {one.image.digest: Left.OUT_OF_TIME for one in batch}
+            return outcome
         try:
             if self._clock() - listed_at > LISTING_IS_FRESH:
                 batch = self._unchanged(repository, batch, outcome)

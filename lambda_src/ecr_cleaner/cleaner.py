@@ -21,6 +21,10 @@ from ecr_cleaner.turns import in_turn
 from ecr_cleaner.usage import SOURCES, UsageSource, check_waived, scan
 from ecr_cleaner.watch import UsageWatch
 
+# The listing of a repository is held in memory while it is cleaned: this many of them, whatever
+# the size of the account.
+REPOSITORIES_AT_ONCE = 4
+
 
 class Cleaner:
     """One run over one account and region."""
@@ -52,7 +56,7 @@ class Cleaner:
         check_waived(self._settings, self._sources)
         report = RunReporter(self._log, self._settings, self._clock)
         usage = self._scan()
-        report.coverage(usage.first.coverage())
+        report.coverage(usage.coverage)
         repositories = self._registry.repositories()
         report.not_opted_in(filter(opt_in_looks_meant, repositories))
         report.missing_repositories(repositories, usage.in_use)
@@ -78,4 +82,5 @@ class Cleaner:
             clock=self._clock,
             out_of_time=self._out_of_time,
         )
-        return workers.map(cleaner.clean, in_turn(chosen, self._clock()))
+        turns = in_turn(chosen, self._clock())
+        return workers.map(cleaner.clean, turns, at_once=REPOSITORIES_AT_ONCE)

@@ -134,6 +134,9 @@ class _Court:
         action = fates[leader].action
         if action is Action.ARCHIVE and self._policy.action is Action.DELETE:
             action = Action.KEEP
+        if action is Action.DELETE and self._graph.images[digest].status is ImageStatus.ACTIVE:
+            # A leader that was archived long enough: what is active has not been archived yet.
+            action = self._policy.action
         is_parent = leader in self._graph.parents.get(digest, ())
         if action is Action.KEEP:
             reason = Reason.PARENT_KEPT if is_parent else Reason.SUBJECT_KEPT

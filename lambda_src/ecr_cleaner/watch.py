@@ -26,8 +26,9 @@ class UsageWatch:
         self._lock = Lock()
         self._failure: CleanerError | None = None
         self.began = self._scanned_at = clock()
-        self.first = scan()
-        self.in_use = InUse(self.first.usages)
+        first = scan()
+        self.coverage = first.coverage()
+        self.in_use = InUse(first.usages)
 
     def renew(self) -> bool:
         """Scan again where the last scan is too old, and tell whether that was so.

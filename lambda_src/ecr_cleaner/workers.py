@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
+from itertools import chain
+from operator import itemgetter
+from threading import Event, Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -41,8 +43,16 @@ class Workers:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return the results in the order of the items; the first error cancels the rest."""
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        at_once: int | None = None,
+    ) -> list[Result]:
+        """Return the results in the order of the items; the first error cancels the rest.
+
+        ``at_once`` bounds how many of them are under way, below what the pool would take.
+        """
         failed = Event()
 
         def guarded(item: Item) -> Result:
@@ -54,8 +64,27 @@ class Workers:
                 failed.set()
                 raise
 
-        waiting = [(item, self._pool.submit(guarded, item)) for item in items]
-        return _in_order(guarded, waiting)
+        if at_once is None:
+            return self._map(guarded, list(items))
+        numbered = _Shared(enumerate(items))
+        lanes = self._map(lambda _: [(n, guarded(one)) for n, one in numbered], range(at_once))
+        return [result for _, result in sorted(chain(*lanes), key=itemgetter(0))]
+
+    def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        waiting = [(item, self._pool.submit(function, item)) for item in items]
+        return _in_order(function, waiting)
+
+
+class _Shared(Iterator[Item]):
+    """An iterator that several threads may take from."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self._lock = Lock()
+
+    def __next__(self) -> Item:
+        with self._lock:
+            return next(self._items)
 
 
 def _in_order(

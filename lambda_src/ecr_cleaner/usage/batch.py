@@ -109,7 +109,7 @@ def _described(batch: Api, ids: list[str]) -> list[Answer]:
 def _training_image(job: Answer) -> str | None:
     """The payload is the request to create the training job, as SageMaker will get it.
 
-    Source: https://docs.aws.amazon.com/batch/latest/APIReference/API_SubmitServiceJob.html
+    Source: https://docs.aws.amazon.com/batch/latest/userguide/service-job-payload.html
     """
     request = json.loads(job["serviceRequestPayload"])
     image: str | None = request.get("AlgorithmSpecification", {}).get("TrainingImage")

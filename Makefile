@@ -9,8 +9,9 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
 # Without these modules right, images in use are deleted: each line and branch of them is tested.
 PURE_CORE := graph guards inuse model policy reference retention settings turns
-EMPTY :=
-PURE_CORE_FILES := $(subst $(EMPTY) $(EMPTY),$(EMPTY),$(PURE_CORE:%=*/ecr_cleaner/%.py,))
+COMMA := ,
+SPACE := $() $()
+PURE_CORE_FILES := $(subst $(SPACE),$(COMMA),$(PURE_CORE:%=*/ecr_cleaner/%.py))
 
 SHELL_SCRIPTS := .ci/run $(shell find examples lambda_src terraform tests \
 	-name .terraform -prune -o -name '*.sh' -print 2>/dev/null)

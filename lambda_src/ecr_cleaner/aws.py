@@ -6,9 +6,11 @@ Every call of this program goes through ``Api``, so an answer is either complete
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 from botocore import xform_name
@@ -32,12 +34,17 @@ _CONFIG = Config(
     user_agent_extra="ecr-cleaner",
 )
 
+# Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
+# its list of regions is final.
+_NO_MORE_REGIONS = frozenset({"apprunner"})
+
 _DENIED = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
         "AuthorizationError",
         "AuthorizationErrorException",
+        "KmsAccessDeniedException",
         "NotAuthorized",
         "UnauthorizedOperation",
     }
@@ -54,8 +61,9 @@ class Api:
         self.service: str = client.meta.service_model.service_name
 
     @property
-    def region(self) -> str:
-        return str(self._client.meta.region_name)
+    def host(self) -> str:
+        """The host that the calls go to."""
+        return str(urlsplit(self._client.meta.endpoint_url).hostname)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of one call; raise ApiError where there is none."""
@@ -153,12 +161,23 @@ class Aws:
             return self._apis[service]
 
     def offers(self, service: str) -> bool:
-        """Tell whether the region has this service, by the region list that the SDK carries.
+        """Tell whether the region has this service.
 
-        A region that the SDK does not know at all is taken to have it: then the call decides.
+        The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101), and a
+        service that is taken for absent is not scanned. So what the list lacks is absent only
+        where DNS knows no such host either; a call would have nowhere to go.
         """
         region = self._session.region_name
         partition = self._session.get_partition_for_region(region)
-        known = self._session.get_available_regions("ecr", partition_name=partition)
-        offered = self._session.get_available_regions(service, partition_name=partition)
-        return region in offered or region not in known
+        if region in self._session.get_available_regions(service, partition_name=partition):
+            return True
+        return service not in _NO_MORE_REGIONS and host_exists(self.api(service).host)
+
+
+def host_exists(host: str) -> bool:
+    """Tell whether DNS knows the host. Only its plain no is a no; a failure says nothing."""
+    try:
+        socket.getaddrinfo(host, 443)
+    except socket.gaierror as error:
+        return error.errno != socket.EAI_NONAME
+    return True

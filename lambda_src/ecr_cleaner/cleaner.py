@@ -18,7 +18,7 @@ from ecr_cleaner.repository_cleaner import RepositoryCleaner
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Budget, Sweeper
 from ecr_cleaner.turns import in_turn
-from ecr_cleaner.usage import SOURCES, UsageSource, check_waived, scan
+from ecr_cleaner.usage import UsageSource, check_waived, scan, sources_for
 from ecr_cleaner.watch import UsageWatch
 
 # The listing of a repository is held in memory while it is cleaned: this many of them, whatever
@@ -36,14 +36,14 @@ class Cleaner:
         log: FilteringBoundLogger,
         clock: Callable[[], datetime],
         *,
-        sources: Sequence[UsageSource] = SOURCES,
+        sources: Sequence[UsageSource] | None = None,
         out_of_time: Callable[[], bool] = lambda: False,
     ) -> None:
         self._aws = aws
         self._settings = settings
         self._log = log
         self._clock = clock
-        self._sources = sources
+        self._sources = sources_for(settings) if sources is None else sources
         self._out_of_time = out_of_time
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
 

@@ -56,7 +56,8 @@ class RepositoryUse:
     def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
         """Yield each tag or digest in use that is not there, or that is archived."""
         status = {name: one.status for one in images for name in (one.digest, *one.tags)}
-        for name, consumers in chain(self.digests.items(), self.tags.items()):
+        # A copy: another thread may add what it scanned while this one looks.
+        for name, consumers in [*self.digests.items(), *self.tags.items()]:
             if name not in status:
                 yield Broken(name, "missing", tuple(consumers))
             elif status[name] is ImageStatus.ARCHIVED:
@@ -83,4 +84,6 @@ class InUse:
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
         """Return what is in use in each repository of this registry, whether it exists or not."""
-        return {name: use for (held, name), use in self._repositories.items() if held == registry}
+        # A copy: another thread may add what it scanned while this one looks.
+        found = list(self._repositories.items())
+        return {name: use for (held, name), use in found if held == registry}

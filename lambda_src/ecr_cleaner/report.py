@@ -92,6 +92,7 @@ class Tally:
         return {
             "images": self.images,
             "kept": dict(sorted(self.kept.items())),
+            "kept_total": self.kept.total(),
             "removable": self.removable,
             "removable_bytes": self.removable_bytes,
             "removed": self.removed,

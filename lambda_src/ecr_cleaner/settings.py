@@ -83,7 +83,7 @@ class Settings:
             task_definition_revisions=_number(
                 environ, "TASK_DEFINITION_REVISIONS", MOST_REVISIONS, default=1
             ),
-            reference_lists=_names(environ, "REFERENCE_LISTS"),
+            reference_lists=_reference_lists(environ),
             inspector_coverage=_one_of(environ, "INSPECTOR_COVERAGE", ("true", "false"), "false")
             == "true",
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, default="INFO"),
@@ -118,6 +118,15 @@ def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     if not all(names):
         raise InvalidSettingError(name, value, "a list with commas between, no entry of it empty")
     return names
+
+
+def _reference_lists(environ: Mapping[str, str]) -> tuple[str, ...]:
+    lists = _names(environ, "REFERENCE_LISTS")
+    for one in lists:
+        if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+", one):
+            allowed = "a list, with commas between, of s3://BUCKET/KEY or ssm:NAME"
+            raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
+    return lists
 
 
 def _guards(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,10 +13,26 @@ from ecr_cleaner.errors import InvalidSettingError, ScanError
 from ecr_cleaner.model import Usage
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage.account import Account
+from ecr_cleaner.usage.agentcore import AgentCore
 from ecr_cleaner.usage.app_runner import AppRunner
 from ecr_cleaner.usage.aws_lambda import Lambda
+from ecr_cleaner.usage.batch import Batch
+from ecr_cleaner.usage.codebuild import CodeBuild
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.ecs_families import EcsFamilies
+from ecr_cleaner.usage.emr_serverless import EmrServerless
+from ecr_cleaner.usage.event_rules import EventRules
+from ecr_cleaner.usage.inspector import Inspector
+from ecr_cleaner.usage.pipes import Pipes
+from ecr_cleaner.usage.reference_lists import ReferenceLists
+from ecr_cleaner.usage.sagemaker import SageMaker
+from ecr_cleaner.usage.sagemaker_jobs import SageMakerJobs
+from ecr_cleaner.usage.sagemaker_monitoring import SageMakerMonitoring
+from ecr_cleaner.usage.sagemaker_packages import SageMakerPackages
+from ecr_cleaner.usage.sagemaker_pipelines import SageMakerPipelines
+from ecr_cleaner.usage.sagemaker_studio import SageMakerStudio
+from ecr_cleaner.usage.scheduler import Scheduler
+from ecr_cleaner.usage.step_functions import StepFunctions
 
 
 class UsageSource(Protocol):
@@ -33,7 +49,33 @@ class UsageSource(Protocol):
         """Yield every usage; raise CleanerError where not all of them could be read."""
 
 
-SOURCES: tuple[UsageSource, ...] = (Ecs(), EcsFamilies(), Lambda(), AppRunner())
+SOURCES: tuple[UsageSource, ...] = (
+    Ecs(),
+    EcsFamilies(),
+    EventRules(),
+    Scheduler(),
+    Pipes(),
+    Lambda(),
+    AppRunner(),
+    Batch(),
+    CodeBuild(),
+    StepFunctions(),
+    SageMaker(),
+    SageMakerJobs(),
+    SageMakerStudio(),
+    SageMakerPackages(),
+    SageMakerMonitoring(),
+    SageMakerPipelines(),
+    AgentCore(),
+    EmrServerless(),
+)
+
+
+def sources_for(settings: Settings) -> tuple[UsageSource, ...]:
+    """Return every source, and those that only the settings bring into being."""
+    inspector = (Inspector(),) if settings.inspector_coverage else ()
+    lists = (ReferenceLists(),) if settings.reference_lists else ()
+    return (*SOURCES, *inspector, *lists)
 
 
 class State(StrEnum):
@@ -82,7 +124,7 @@ def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
         raise InvalidSettingError("WAIVED_SOURCES", value, allowed)
 
 
-def scan(aws: Aws, settings: Settings, sources: Iterable[UsageSource] = SOURCES) -> Scan:
+def scan(aws: Aws, settings: Settings, sources: Iterable[UsageSource]) -> Scan:
     """Ask every source; raise ScanError if any one of them could not be read in full."""
     account = Account(aws, settings)
     return Scan(tuple(aws.workers.map(lambda source: _read(source, account), sources)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from threading import Lock
 
 from ecr_cleaner.aws import Aws
+from ecr_cleaner.errors import ApiError
 from ecr_cleaner.settings import Settings
+
+UNKNOWN = "Unable to describe task definition"
 
 
 class TaskDefinitions:
@@ -25,6 +29,20 @@ class TaskDefinitions:
         """Return, for each ARN or ``family:revision``, the images of all its containers."""
         asked = list(dict.fromkeys(names))
         return dict(zip(asked, self._aws.workers.map(self._images, asked), strict=True))
+
+    def images_if_any(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return as ``images`` does, and none for a task definition that does not exist."""
+        asked = list(dict.fromkeys(names))
+        return dict(zip(asked, self._aws.workers.map(self._images_if_any, asked), strict=True))
+
+    def _images_if_any(self, name: str) -> tuple[str, ...]:
+        try:
+            return self._images(name)
+        except ApiError as error:
+            # ECS has no code of its own for this, only the sentence.
+            if error.code == "ClientException" and UNKNOWN in str(error):
+                return ()
+            raise
 
     def _images(self, name: str) -> tuple[str, ...]:
         with self._lock:
@@ -47,7 +65,13 @@ class TaskDefinitions:
 class Account:
     """What a usage source is handed to look at."""
 
-    def __init__(self, aws: Aws, settings: Settings) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.aws = aws
         self.settings = settings
+        self.clock = clock
         self.task_definitions = TaskDefinitions(aws)

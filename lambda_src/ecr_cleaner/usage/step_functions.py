@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ecr_cleaner.aws import Api
-from ecr_cleaner.errors import ApiError
 from ecr_cleaner.model import ImageReference, Usage
 from ecr_cleaner.usage._definitions import references, texts
 from ecr_cleaner.usage._references import usages_of
@@ -51,9 +50,8 @@ class StepFunctions:
         versions = chain.from_iterable(workers.map(lambda arn: _versions(api, arn), machines))
         answers = workers.map(lambda arn: _definition(api, arn), [*machines, *versions])
         definitions = [answer for answer in answers if answer]
-        names = dict.fromkeys(name for one in definitions for name in one.task_definitions)
-        images = dict(
-            zip(names, workers.map(lambda one: _images(account, one), names), strict=True)
+        images = account.task_definitions.images_if_any(
+            name for one in definitions for name in one.task_definitions
         )
         for one in definitions:
             yield from (Usage(reference, one.arn, self.name) for reference in one.images)
@@ -90,16 +88,3 @@ def _task_definitions(machine: str, fields: Iterable[tuple[str, str]]) -> Iterat
         for match in _ARN.finditer(text):
             if match.groups() == account_and_region:
                 yield match[0]
-
-
-def _images(account: Account, name: str) -> tuple[str, ...]:
-    """What no longer exists cannot be run: then the state machine is broken, not the scan.
-
-    ECS has no code of its own for that, but this sentence.
-    """
-    try:
-        return account.task_definitions.images([name])[name]
-    except ApiError as error:
-        if "ClientException: Unable to describe task definition" in str(error):
-            return ()
-        raise

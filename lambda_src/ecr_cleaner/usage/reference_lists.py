@@ -1,0 +1,55 @@
+"""Image references that the operator brings, for consumers that no AWS API can show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from ecr_cleaner.errors import CleanerError
+from ecr_cleaner.model import Usage
+from ecr_cleaner.usage._references import usages_of
+from ecr_cleaner.usage.account import Account
+
+MOST_BYTES = 10_000_000
+
+
+class ReferenceLists:
+    """Each list is a JSON array of image references, at ``s3://BUCKET/KEY`` or ``ssm:NAME``.
+
+    A list that cannot be read, or is anything else, ends the run: who brought it relies on it.
+    """
+
+    name = "reference-lists"
+    service = "s3"
+
+    def usages(self, account: Account) -> Iterable[Usage]:
+        """Yield the entries of every list; the list itself is the consumer."""
+        lists = account.settings.reference_lists
+        texts = account.aws.workers.map(lambda where: _read(account, where), lists)
+        for where, text in zip(lists, texts, strict=True):
+            yield from usages_of(self.name, where, _entries(where, text))
+
+
+def _read(account: Account, where: str) -> str:
+    kind, _, name = where.partition(":")
+    if kind == "ssm":
+        answer = account.aws.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
+        return str(answer["Parameter"]["Value"])
+    bucket, _, key = name.removeprefix("//").partition("/")
+    answer = account.aws.api("s3").call("GetObject", Bucket=bucket, Key=key)
+    if answer["ContentLength"] > MOST_BYTES:
+        raise CleanerError(f"{where} has more than {MOST_BYTES} bytes")
+    return str(answer["Body"].read().decode("utf-8"))
+
+
+def _entries(where: str, text: str) -> Iterator[str]:
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CleanerError(f"{where} is not JSON") from error
+    if not isinstance(entries, list):
+        raise CleanerError(f"{where} is not a JSON array of image references")
+    for entry in entries:
+        if not isinstance(entry, str) or not entry:
+            raise CleanerError(f"{where} holds {entry!r}, which is not an image reference")
+        yield entry

@@ -171,7 +171,10 @@ class Aws:
         partition = self._session.get_partition_for_region(region)
         if region in self._session.get_available_regions(service, partition_name=partition):
             return True
-        return service not in _NO_MORE_REGIONS and host_exists(self.api(service).host)
+        if service in _NO_MORE_REGIONS:
+            # A region that the SDK has never heard of is asked all the same.
+            return region not in self._session.get_available_regions("ecr", partition)
+        return host_exists(self.api(service).host)
 
 
 def host_exists(host: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ecr_cleaner.errors import ManifestError
-from ecr_cleaner.model import Image
+from ecr_cleaner.model import Image, ImageStatus
 
 INDEX_MEDIA_TYPES = frozenset(
     {
@@ -43,6 +43,14 @@ _REFERRER_TAG = re.compile(r"(?P<algorithm>sha256|sha512)-(?P<hex>[a-f0-9]{64,12
 def may_have_children(image: Image) -> bool:
     """Tell whether the image's manifest must be read to know its children."""
     return image.media_type not in LEAF_MEDIA_TYPES
+
+
+def can_be_read(image: Image) -> bool:
+    """Tell whether ECR gives the manifest out: of what is archived it does not.
+
+    Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+    """
+    return image.status is ImageStatus.ACTIVE
 
 
 def children_in(image: Image, manifest: str) -> tuple[str, ...] | None:

@@ -29,6 +29,7 @@ LEFT = "Images left for the next run"
 GUARDED = "Repository is guarded"
 BROKEN = "Found broken reference"
 COVERAGE = "Coverage"
+SETTING_DOUBTFUL = "Setting may not do what was meant"
 NOT_OPTED_IN = "Repository is not opted in: its tag is not exactly true"
 RUN_DONE = "Run finished"
 RUN_FAILED = "Run failed"
@@ -189,7 +190,7 @@ class RunReporter:
         self._coverage: dict[str, Any] = {}
         self._total = Tally()
         for sentence in settings.warnings:
-            log.warning(sentence)
+            log.warning(SETTING_DOUBTFUL, why=sentence)
 
     def coverage(self, sources: dict[str, Any]) -> None:
         """Write, before anything is judged, which consumers were looked at."""

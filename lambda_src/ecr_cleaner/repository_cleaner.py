@@ -8,7 +8,7 @@ from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from ecr_cleaner.graph import Graph, may_have_children
+from ecr_cleaner.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.guarding import Guards
 from ecr_cleaner.model import Image, Plan, Repository
 from ecr_cleaner.policy import Policy, policy_for
@@ -78,7 +78,7 @@ class RepositoryCleaner:
         """
         graph = Graph.build(images, {})
         plan = self._verdicts(repository, graph, policy)
-        unread = [image for image in images if may_have_children(image)]
+        unread = [one for one in images if may_have_children(one) and can_be_read(one)]
         if plan.steps and unread:
             graph = Graph.build(images, self.registry.children(repository, unread))
             plan = self._verdicts(repository, graph, policy)

@@ -5,7 +5,8 @@ The steps of ``judge``:
 1. What is in use, and what was pushed during the run, is *needed*, and so is all it follows.
 2. Every other root, an image that follows nothing, is judged by the rules of the policy.
 3. What follows something does as its parents and subjects do, the mildest of them.
-4. What cannot be reached that way (a cycle) is kept.
+4. What cannot be reached that way (a cycle) is kept, and so is what an archived index, which ECR
+   does not let anybody read, may list.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from ecr_cleaner.graph import Graph, subjects_of
+from ecr_cleaner.graph import Graph, can_be_read, subjects_of
 from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Action, Image, ImageStatus, Plan, Reason, Repository, Verdict
 from ecr_cleaner.policy import Policy
@@ -70,8 +71,27 @@ class _Court:
         self._newest = self._find_newest()
 
     def fates(self) -> dict[str, Fate]:
-        unclear = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
-        fates = {digest: self._needed.get(digest, unclear) for digest in self._graph.images}
+        """Judge, and judge again where an index that cannot be read may list what would go."""
+        fates = self._judge_all()
+        hidden = [
+            self._graph.images[digest]
+            for digest in self._graph.unread
+            if not can_be_read(self._graph.images[digest])
+            and fates[digest].action is not Action.DELETE
+        ]
+        unclear = {
+            digest: _UNCLEAR
+            for digest, fate in fates.items()
+            if fate.action is Action.DELETE
+            and any(_may_list(index, self._graph.images[digest]) for index in hidden)
+        }
+        if unclear:
+            self._needed |= unclear
+            fates = self._judge_all()
+        return fates
+
+    def _judge_all(self) -> dict[str, Fate]:
+        fates = {digest: self._needed.get(digest, _UNCLEAR) for digest in self._graph.images}
         for digest in self._graph.leaders_first():
             fates[digest] = self._needed.get(digest) or self._judge_one(digest, fates)
         return fates
@@ -209,6 +229,21 @@ class _Court:
 
 
 _STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)
+_UNCLEAR = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
+
+
+def _may_list(index: Image, image: Image) -> bool:
+    """Tell whether an archived index, whose manifest ECR does not give out, may list the image.
+
+    Children are pushed before their index, and are archived with it or later, if at all.
+    """
+    if image.tags or subjects_of(image) or image.digest == index.digest:
+        return False
+    if image.pushed_at and index.pushed_at and image.pushed_at > index.pushed_at:
+        return False
+    together = timedelta(days=1)
+    before = image.archived_at and index.archived_at and index.archived_at - image.archived_at
+    return not (before and before > together)
 
 
 def _passed_up(origin: str, need: Fate) -> Fate:

@@ -1,0 +1,241 @@
+"""See the cleaner work: a small AWS in this process, cleaned dry and then for real.
+
+Needs no account, no network and no container engine. Ends with 1 if anything in use was lost.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import proof
+import small_world
+from ecr_cleaner import report
+from ecr_cleaner.errors import CleanerError
+from ecr_cleaner.handler import lambda_handler
+from fake_aws import ACCOUNT, REGION, embedded_aws
+from table import (
+    Colour,
+    count,
+    heading,
+    human_size,
+    paint,
+    paragraph,
+    short_arn,
+    short_digest,
+    short_tags,
+    table,
+    without_repeats,
+)
+
+Line = Mapping[str, Any]
+
+# The verdict in a word, by the event of the line.
+VERDICTS = {
+    report.WOULD_REMOVE: "remove",
+    report.REMOVING: "removed",
+    report.OLD_IN_USE: "keep",
+    report.KEEPING: "keep",
+}
+COLOURS = {"remove": Colour.RED, "removed": Colour.RED, "keep": Colour.GREEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the program: the lines that it logged, and the error that it ended with."""
+
+    lines: Sequence[Line]
+    error: CleanerError | None
+
+    @property
+    def verdicts(self) -> list[Line]:
+        """The lines about single images, young before old, an index before its parts."""
+        found = [line for line in self.lines if line["event"] in VERDICTS]
+        return sorted(found, key=_order)
+
+    @property
+    def removals(self) -> list[Line]:
+        return [line for line in self.verdicts if VERDICTS[line["event"]] != "keep"]
+
+    @property
+    def summary(self) -> Line:
+        """The line at the end; none where the run was stopped before."""
+        return next((line for line in self.lines if line["event"] == report.RUN_DONE), {})
+
+
+def main() -> int:
+    """Build the world, clean it twice, and prove that nothing in use was lost."""
+    with embedded_aws():
+        world = small_world.build(datetime.now(UTC))
+        before = proof.list_images()
+        introduce(world, before)
+        dry = run(dry_run="true")
+        show_dry_run(dry)
+        between = proof.list_images()
+        real = run(dry_run="false")
+        show_real_run(real, dry)
+        after = proof.list_images()
+        show_what_is_left(before, after)
+        announced = [line["digest"] for line in dry.removals]
+        return show_proof(proof.checks(world, before, between, after, announced), [dry, real])
+
+
+def run(dry_run: str) -> Run:
+    """Run the real program, as Lambda would, and catch what it writes."""
+    os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG"}
+    error = None
+    with redirect_stdout(io.StringIO()) as written:
+        try:
+            lambda_handler({}, SimpleNamespace(aws_request_id=f"demo-dry-run-{dry_run}"))
+        except CleanerError as raised:
+            error = raised
+    return Run([json.loads(line) for line in written.getvalue().splitlines()], error)
+
+
+def introduce(world: small_world.World, before: proof.Listing) -> None:
+    """Say what there is, and what to look for."""
+    print(paint("ECR cleaner: a demonstration", Colour.BOLD))
+    print()
+    print(f"An AWS inside this process stands in for account {ACCOUNT} in {REGION}.")
+    print("The program is the one that runs on Lambda, with its default settings.")
+    print()
+    rows = [(name, str(len(before[name])), story) for name, story in sorted(world.stories.items())]
+    print(table(("REPOSITORY", "IMAGES", "WHAT TO LOOK FOR"), rows, right=("IMAGES",)))
+
+
+def show_dry_run(dry: Run) -> None:
+    """Show each verdict, and why."""
+    print(heading("1. Dry run: what it would do, and why"))
+    show_end(dry)
+    show_coverage(dry.summary.get("coverage", {}))
+    print()
+    show_verdicts(dry.verdicts)
+    print()
+    size = human_size(sum(line["size_bytes"] for line in dry.removals))
+    print(f"Would remove {len(dry.removals)} of {count(len(dry.verdicts), 'image')}, up to {size}.")
+
+
+def show_real_run(real: Run, dry: Run) -> None:
+    """Show what was removed; what was kept for the same reason as before is only counted."""
+    print(heading("2. The same with DRY_RUN=false"))
+    show_end(real)
+    known = {_judged(line) for line in dry.verdicts}
+    kept = [line for line in real.verdicts if VERDICTS[line["event"]] == "keep"]
+    same = [line for line in kept if _judged(line) in known]
+    show_verdicts([line for line in real.verdicts if line not in same])
+    print()
+    removed, failed = real.summary.get("removed", 0), real.summary.get("failed", 0)
+    print(f"Removed {count(removed, 'image')}, {failed} failed.", end=" ")
+    share = "all" if len(same) == len(kept) else f"{len(same)} of them"
+    print(f"Kept {len(kept)}, {share} for the same reasons as in the dry run.")
+
+
+def show_coverage(sources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Show what each usage source found, and which could not be asked."""
+    by_state: dict[str, list[str]] = {}
+    for source, reading in sources.items():
+        found = reading.get("usages")
+        state = "found in use" if found else "nothing found" if found == 0 else reading["state"]
+        by_state.setdefault(state, []).append(f"{source} ({found})" if found else source)
+    for state, names in sorted(by_state.items()):
+        print(paragraph(f"{state.capitalize()}: {', '.join(names)}"))
+
+
+def show_end(finished: Run) -> None:
+    """Say so where a run did not end well."""
+    if finished.error:
+        print(paint(f"THE RUN FAILED: {finished.error}", Colour.RED))
+
+
+def show_verdicts(lines: Sequence[Line]) -> None:
+    """Show the program's lines about single images as a table."""
+    titles = ("REPOSITORY", "TAGS", "DIGEST", "AGE", "SIZE", "VERDICT", "WHY")
+    names = without_repeats([line["repository"] for line in lines])
+    rows = [(name, *_cells(line)) for name, line in zip(names, lines, strict=True)]
+    print(table(titles, rows, right=("AGE", "SIZE"), colours=COLOURS))
+
+
+def show_what_is_left(before: proof.Listing, after: proof.Listing) -> None:
+    """Show the images and bytes of each repository before and after."""
+    print(heading("3. What is left"))
+    titles = ("REPOSITORY", "IMAGES", "WERE", "SIZE", "WAS", "TAGS LEFT")
+    rows = [
+        (
+            name,
+            str(len(after[name])),
+            str(len(images)),
+            _size(after[name]),
+            _size(images),
+            _tags(after[name]),
+        )
+        for name, images in before.items()
+    ]
+    print(table(titles, rows, right=titles[1:5]))
+
+
+def show_proof(checks: Iterable[proof.Check], runs: Sequence[Run]) -> int:
+    """Show each check, and return the exit status."""
+    print(heading("4. Proof, asked of ECR without the program"))
+    done = list(checks)
+    rows = [("VIOLATED" if check.violations else "ok", check.claim) for check in done]
+    print(table(("", ""), rows, colours={"ok": Colour.GREEN, "VIOLATED": Colour.RED}).lstrip())
+    for violation in (text for check in done for text in check.violations):
+        print(f"- {violation}")
+    print()
+    if any(check.violations for check in done) or any(one.error for one in runs):
+        print(paint("The demo FAILED.", Colour.RED))
+        return 1
+    print("Nothing in use was removed.")
+    return 0
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    return (
+        short_tags(line["tags"]),
+        short_digest(line["digest"]),
+        f"{line['age_days']} d",
+        human_size(line["size_bytes"]),
+        VERDICTS[line["event"]],
+        _why(line),
+    )
+
+
+def _why(line: Line) -> str:
+    """Return the reason, and the first of the consumers or images that it points to."""
+    reason = str(line["reason"]).replace("_", " ")
+    if not line["because"]:
+        return reason
+    first, *others = line["because"]
+    name = short_digest(first) if first.startswith("sha256:") else short_arn(first)
+    return f"{reason}: {name}" + (f" (+{len(others)})" if others else "")
+
+
+def _order(line: Line) -> tuple[str, int, bool, str]:
+    follows = "_kept" in line["reason"] or "_removed" in line["reason"]
+    return line["repository"], line["age_days"], follows, line["reason"]
+
+
+def _judged(line: Line) -> tuple[str, str, str]:
+    return line["digest"], VERDICTS[line["event"]], line["reason"]
+
+
+def _size(images: Mapping[str, Mapping[str, Any]]) -> str:
+    return human_size(sum(image["imageSizeInBytes"] for image in images.values()))
+
+
+def _tags(images: Mapping[str, Mapping[str, Any]]) -> str:
+    tags = [tag for image in images.values() for tag in image.get("imageTags", ())]
+    untagged = sum(not image.get("imageTags") for image in images.values())
+    return ", ".join([*sorted(tags), *([f"{untagged} untagged"] if untagged else [])])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -12,6 +13,10 @@ from ecr_cleaner.errors import ApiError
 from ecr_cleaner.settings import Settings
 
 UNKNOWN = "Unable to describe task definition"
+
+# Targets may name the latest revision by an ARN without one. DescribeTaskDefinition is documented
+# to take the family for that.
+_WITHOUT_REVISION = re.compile(r"arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/(?P<family>[^:]+)")
 
 
 class TaskDefinitions:
@@ -57,7 +62,9 @@ class TaskDefinitions:
         return future.result()
 
     def _describe(self, name: str) -> tuple[str, ...]:
-        answer = self._aws.api("ecs").call("DescribeTaskDefinition", taskDefinition=name)
+        latest = _WITHOUT_REVISION.fullmatch(name)
+        asked = latest["family"] if latest else name
+        answer = self._aws.api("ecs").call("DescribeTaskDefinition", taskDefinition=asked)
         containers = answer["taskDefinition"].get("containerDefinitions", ())
         return tuple(one["image"] for one in containers if one.get("image"))
 

@@ -31,7 +31,7 @@ class EcsFamilies:
         )
         newest = account.aws.workers.map(lambda family: _newest(account, family), list(families))
         arns = [arn for listed in newest for arn in listed]
-        for arn, images in account.task_definitions.images(arns).items():
+        for arn, images in account.task_definitions.images_if_any(arns).items():
             yield from usages_of(self.name, arn, images)
 
 

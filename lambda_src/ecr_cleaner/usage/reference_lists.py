@@ -30,7 +30,7 @@ class ReferenceLists:
             yield from usages_of(self.name, where, _entries(where, text))
 
 
-def _read(account: Account, where: str) -> str:
+def _read(account: Account, where: str) -> str | bytes:
     kind, _, name = where.partition(":")
     if kind == "ssm":
         answer = account.aws.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
@@ -39,10 +39,10 @@ def _read(account: Account, where: str) -> str:
     answer = account.aws.api("s3").call("GetObject", Bucket=bucket, Key=key)
     if answer["ContentLength"] > MOST_BYTES:
         raise CleanerError(f"{where} has more than {MOST_BYTES} bytes")
-    return str(answer["Body"].read().decode("utf-8"))
+    return bytes(answer["Body"].read())
 
 
-def _entries(where: str, text: str) -> Iterator[str]:
+def _entries(where: str, text: str | bytes) -> Iterator[str]:
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -11,9 +11,9 @@ from ecr_cleaner.model import Usage
 from ecr_cleaner.usage._task_definitions import Target, usages_of_targets
 from ecr_cleaner.usage.account import Account
 
-# The universal target that calls ECS as the SDK does.
+# The universal targets that call ECS as the SDK does: runTask, startTask, updateService, ...
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html
-RUN_TASK = ":aws-sdk:ecs:runTask"
+UNIVERSAL = ":aws-sdk:ecs:"
 
 
 class Scheduler:
@@ -48,7 +48,7 @@ def _target(api: Api, schedule: Mapping[str, Any]) -> Target | None:
 def _task_definition(target: Mapping[str, Any]) -> str | None:
     if "EcsParameters" in target:
         return str(target["EcsParameters"]["TaskDefinitionArn"])
-    if target["Arn"].endswith(RUN_TASK):
+    if UNIVERSAL in target["Arn"]:
         given = json.loads(target.get("Input") or "{}")
         return next(
             (given[name] for name in ("TaskDefinition", "taskDefinition") if name in given), None

@@ -1,0 +1,29 @@
+"""Whose turn comes first, when time may not suffice for all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecr_cleaner.turns import in_turn
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@given(st.lists(st.integers(), unique=True), st.datetimes(timezones=st.just(UTC)))
+def test_everyone_has_a_turn_in_the_order_of_the_list(items: list[int], now: datetime) -> None:
+    turns = in_turn(items, now)
+    start = items.index(turns[0]) if items else 0
+    assert turns == items[start:] + items[:start]
+
+
+@given(st.integers(1, 24))
+def test_every_item_comes_first_within_some_runs_however_often_they_come(hours: int) -> None:
+    runs = [START + timedelta(hours=hours * run) for run in range(200)]
+    assert {in_turn(range(10), run)[0] for run in runs} == set(range(10))
+
+
+def test_within_an_hour_the_turns_are_the_same() -> None:
+    assert in_turn(range(9), START) == in_turn(range(9), START + timedelta(minutes=59))

@@ -110,7 +110,7 @@ def _outsiders(repository: Repository, policy: str) -> Iterator[str]:
 def _covers_pulls(statement: Mapping[str, Any], repository: Repository) -> bool:
     resources = _listed(statement.get("Resource", "*"))
     if "NotResource" not in statement and not any(
-        fnmatchcase(repository.arn, resource) for resource in resources
+        "${" in resource or fnmatchcase(repository.arn, resource) for resource in resources
     ):
         return False
     if "NotAction" in statement:

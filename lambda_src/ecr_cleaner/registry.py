@@ -110,11 +110,14 @@ class EcrRegistry:
 
     def delete(self, repository: Repository, digests: Sequence[str]) -> Deletion:
         """Delete up to 100 images by digest, with all their tags; return what ECR answered."""
-        answer = self._ecr.call(
+        answer = self._ecr.find(
             "BatchDeleteImage",
+            _GONE,
             repositoryName=repository.name,
             imageIds=[{"imageDigest": digest} for digest in digests],
         )
+        if answer is None:
+            return Deletion(frozenset(), dict.fromkeys(digests, "ImageNotFound"))
         deleted = {one["imageDigest"] for one in answer.get("imageIds", ())}
         failures = {
             one["imageId"]["imageDigest"]: one.get("failureCode", "Unknown")

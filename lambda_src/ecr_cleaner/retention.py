@@ -71,24 +71,24 @@ class _Court:
         self._newest = self._find_newest()
 
     def fates(self) -> dict[str, Fate]:
-        """Judge, and judge again where an index that cannot be read may list what would go."""
-        fates = self._judge_all()
-        hidden = [
-            self._graph.images[digest]
-            for digest in self._graph.unread
-            if not can_be_read(self._graph.images[digest])
-            and fates[digest].action is not Action.DELETE
-        ]
-        unclear = {
+        """Judge, and judge again while an index that cannot be read may list what would go."""
+        while True:
+            fates = self._judge_all()
+            unclear = self._unclear(fates)
+            if not unclear:
+                return fates
+            self._needed |= unclear
+
+    def _unclear(self, fates: Mapping[str, Fate]) -> dict[str, Fate]:
+        images = self._graph.images
+        staying = [d for d in self._graph.unread if fates[d].action is not Action.DELETE]
+        hidden = [images[digest] for digest in staying if not can_be_read(images[digest])]
+        return {
             digest: _UNCLEAR
             for digest, fate in fates.items()
-            if fate.action is Action.DELETE
-            and any(_may_list(index, self._graph.images[digest]) for index in hidden)
+            if hidden and fate.action is Action.DELETE and _may_be_child(images[digest])
+            if any(_may_list(index, images[digest]) for index in hidden)
         }
-        if unclear:
-            self._needed |= unclear
-            fates = self._judge_all()
-        return fates
 
     def _judge_all(self) -> dict[str, Fate]:
         fates = {digest: self._needed.get(digest, _UNCLEAR) for digest in self._graph.images}
@@ -232,13 +232,15 @@ _STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)
 _UNCLEAR = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
 
 
+def _may_be_child(image: Image) -> bool:
+    return not (image.tags or subjects_of(image))
+
+
 def _may_list(index: Image, image: Image) -> bool:
     """Tell whether an archived index, whose manifest ECR does not give out, may list the image.
 
     Children are pushed before their index, and are archived with it or later, if at all.
     """
-    if image.tags or subjects_of(image) or image.digest == index.digest:
-        return False
     if image.pushed_at and index.pushed_at and image.pushed_at > index.pushed_at:
         return False
     together = timedelta(days=1)

@@ -149,9 +149,17 @@ def _dry_run_warnings(value: str | None) -> list[str]:
 
 def _rules(value: str) -> tuple[RepositoryRule, ...]:
     try:
-        return tuple(_rule(entry) for entry in _list(json.loads(value)))
+        return tuple(
+            _rule(entry) for entry in _list(json.loads(value, object_pairs_hook=_without_repeats))
+        )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidSettingError("REPOSITORY_RULES", value, _RULES_ALLOWED) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(pairs)
+    return dict(pairs)
 
 
 def _rule(entry: Any) -> RepositoryRule:

@@ -45,6 +45,11 @@ class Budget:
             self._left -= granted
             return granted
 
+    def give_back(self, unused: int) -> None:
+        """Take note of removals that were granted and did not come about."""
+        with self._lock:
+            self._left += unused
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -149,6 +154,7 @@ class Sweeper:
             granted = self._budget.take(len(batch))
             outcome.left |= {one.image.digest: Left.MAX_DELETIONS for one in batch[granted:]}
             self._remove(repository, batch[:granted], outcome)
+            self._budget.give_back(granted - len(outcome.removed))
         except ApiError as error:
             outcome.error = error
             undecided = [one.image.digest for one in batch if not outcome.knows(one.image.digest)]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# Multiples of the golden ratio, without their whole part, spread evenly over 0 to 1: every part
-# of a list is started at again and again, however often runs come and however far each gets.
-_GOLDEN_RATIO = 0.6180339887498949
 _HOUR = 3600
 
 
 def in_turn(items: Sequence[T], now: datetime) -> list[T]:
-    """Return the items in their order, beginning at another one with every hour that passes."""
-    hours = now.timestamp() // _HOUR
-    start = int(hours * _GOLDEN_RATIO % 1 * len(items))
+    """Return the items in their order, beginning at one that is drawn anew every hour.
+
+    A fixed stride would fall into step with the schedule and pass some items by, night after
+    night; the draw is by a hash of the hour, so it is the same for the same time.
+    """
+    hour = int(now.timestamp()) // _HOUR
+    drawn = int.from_bytes(sha256(str(hour).encode()).digest())
+    start = drawn % len(items) if items else 0
     return [*items[start:], *items[:start]]

@@ -65,6 +65,33 @@ def condition(operator: str, key: str, value: Any) -> dict[str, Any]:
         (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
             "StringLike", "aws:sourceARN", f"arn:aws:lambda:eu-west-1:{OTHER}:function:*"))),
          "lambda.amazonaws.com"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringEquals", "aws:PrincipalAccount", OWN))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEqualsIfExists", "aws:PrincipalAccount", OWN))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringLike", "aws:PrincipalOrgPaths", "o-1/*"))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/*"))), "everyone"),
+        (policy(statement(Principal="*", Condition={})), "everyone"),
+        (policy(statement(Principal={"Service": "codebuild.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceAccount", OTHER))), "codebuild.amazonaws.com"),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com", "AWS": OTHER})), OTHER),
+        (policy(statement(Principal={"AWS": f"arn:aws:iam::{OTHER}:user/ci"})),
+         f"arn:aws:iam::{OTHER}:user/ci"),
+        (policy(statement(Principal={"AWS": f"arn:aws-cn:iam::{OTHER}:root"})),
+         f"arn:aws-cn:iam::{OTHER}:root"),
+        # What became of a principal that was deleted.
+        (policy(statement(Principal={"AWS": "AROAEXAMPLEID"})), "AROAEXAMPLEID"),
+        (policy(statement(Action="ecr:Batch*")), OTHER_ROOT),
+        (policy(statement(Action=["ecr:PutImage", "ecr:GetDownloadUrlForLayer"])), OTHER_ROOT),
+        (policy(statement(Action="ecr:?atchGetImage")), OTHER_ROOT),
+        (policy(statement(NotPrincipal={"AWS": OWN}, NotAction="ecr:*")), "everyone"),
+        (policy(statement(Resource=[f"{REPOSITORY.arn}-other", REPOSITORY.arn])), OTHER_ROOT),
+        (policy(statement(Resource="arn:aws:ecr:*:${aws:PrincipalAccount}:repository/a")),
+         OTHER_ROOT),
+        # A denial takes nothing away from what another statement allows to others.
+        (policy(statement(), statement(Effect="Deny", Principal={"AWS": OWN})), OTHER_ROOT),
         # One statement object instead of a list.
         (json.dumps({"Statement": statement()}), OTHER_ROOT),
     ],
@@ -97,7 +124,24 @@ def test_a_policy_that_lets_others_pull_guards(document: str, who: str) -> None:
             "StringEquals", "AWS:principalaccount", [OWN]))),
         policy(statement(Principal="*", Condition=condition(
             "ArnLike", "aws:PrincipalArn", f"arn:aws:iam::{OWN}:role/*"))),
+        policy(statement(Principal="*", Condition=condition(
+            "StringLike", "aws:SourceArn", f"arn:aws:lambda:*:{OWN}:function:*"))),
+        policy(statement(Principal="*", Condition={
+            "StringEquals": {"aws:PrincipalOrgID": "o-1", "aws:PrincipalAccount": OWN}})),
+        policy(statement(Principal={"Service": "codebuild.amazonaws.com"})),
+        policy(statement(Principal={"Service": "codebuild.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceAccount", OWN))),
+        policy(statement(Principal={"AWS": f"arn:aws-us-gov:iam::{OWN}:root"})),
+        policy(statement(Principal={"Federated": f"arn:aws:iam::{OWN}:saml-provider/idp"})),
+        policy(statement(Action=[])),
+        # A registry's policy, as replication and pull-through caches from elsewhere ask for it.
+        policy(statement(Action=["ecr:ReplicateImage", "ecr:CreateRepository"])),
+        policy(statement(Action=["ecr:BatchImportUpstreamImage"])),
+        policy(statement(Action=["ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+                                 "ecr:CompleteLayerUpload", "ecr:BatchCheckLayerAvailability"])),
         policy(statement(Resource="arn:aws:ecr:eu-west-1:111122223333:repository/other")),
+        policy(statement(Resource="arn:aws:ecr:eu-west-1:111122223333:repository/app-*")),
+        policy(statement(Resource=[])),
     ],
 )  # fmt: skip
 def test_a_policy_for_the_own_account_or_about_something_else_guards_nothing(document: str) -> None:
@@ -128,6 +172,12 @@ def test_every_policy_counts_and_each_outsider_is_named_once() -> None:
         policy(statement(Action=[1])),
         policy(statement(Principal={"AWS": 1})),
         policy(statement(Condition=["text"])),
+        policy(statement(Condition=None)),
+        policy(statement(Condition={"StringEquals": "text"})),
+        policy(statement(Condition=condition("ArnLike", "aws:PrincipalArn", 1))),
+        policy(statement(Resource=1)),
+        policy(statement(Action={"ecr": "*"})),
+        policy(None),
         "[" * 100_000,
     ],
 )

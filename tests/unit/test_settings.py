@@ -190,6 +190,16 @@ def test_rules_are_read_in_their_order_and_unset_fields_stay_unset() -> None:
     )
 
 
+@pytest.mark.parametrize("one", ["list.json", "s3://bucket", "s3:///key", "ssm:", "https://a/b"])
+def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({"REFERENCE_LISTS": f"s3://bucket/key,{one}"})
+    assert str(caught.value) == (
+        f"REFERENCE_LISTS is {one!r}, but must be "
+        "a list, with commas between, of s3://BUCKET/KEY or ssm:NAME"
+    )
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +28,29 @@ def test_every_item_comes_first_within_some_runs_however_often_they_come(hours: 
 
 def test_within_an_hour_the_turns_are_the_same() -> None:
     assert in_turn(range(9), START) == in_turn(range(9), START + timedelta(minutes=59))
+
+
+@pytest.mark.parametrize("count", [2, 10, 100])
+@pytest.mark.parametrize("hours", [1, 2, 6, 8, 12, 24, 48, 168])
+def test_runs_that_get_through_a_tenth_reach_everyone_soon(count: int, hours: int) -> None:
+    """The schedules that people choose, above all the daily one."""
+    reached: set[int] = set()
+    for run in range(60):
+        turns = in_turn(range(count), START + timedelta(hours=hours * run))
+        reached.update(turns[: max(1, count // 10)])
+
+    assert reached == set(range(count))
+
+
+def test_the_next_hour_begins_elsewhere() -> None:
+    starts = [in_turn(range(1000), START + timedelta(hours=hour))[0] for hour in range(24)]
+
+    assert len(set(starts)) == 24
+
+
+def test_the_list_itself_is_left_as_it_is() -> None:
+    items = ["a", "b", "c"]
+    for hour in range(10):
+        in_turn(items, START + timedelta(hours=hour))
+
+    assert items == ["a", "b", "c"]

@@ -109,25 +109,39 @@ def test_the_first_error_cancels_what_has_not_been_started() -> None:
     assert len(done) <= 2
 
 
-def test_an_error_in_a_late_item_comes_out_although_earlier_ones_were_stopped_by_it() -> None:
-    started = Event()
-    failed = Event()
+def test_an_error_comes_out_although_an_earlier_part_was_stopped_by_it() -> None:
+    failing = Event()
 
-    def work(item: str) -> str:
+    def work(item: str) -> None:
         if item == "slow":
-            started.set()
-            assert failed.wait(timeout=30)
-            # Its own part fails because of the other, later item.
-            return "".join(four.map(str, ["fine"]))
+            assert failing.wait(timeout=30)
         if item == "failing":
-            assert started.wait(timeout=30)
-            failed.set()
+            failing.set()
             raise ValueError(item)
-        return item
 
-    four = Workers(4)
-    with four, pytest.raises(ValueError, match="failing"):
-        four.map(work, ["slow", *["other"] * 20, "failing", *["other"] * 20])
+    # Two at once: the slow one and its successors are stopped, the other one has failed.
+    with Workers(2) as two, pytest.raises(ValueError, match="failing"):
+        two.map(work, ["slow", "failing", *["other"] * 10_000], at_once=2)
+
+
+def test_no_more_are_under_way_at_once_than_was_asked(workers: Workers) -> None:
+    under_way = 0
+    most = 0
+    lock = Lock()
+
+    def work(number: int) -> int:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        # What is done here gives the others their chance to be under way as well.
+        inner = sum(workers.map(int, ["1"] * 3))
+        with lock:
+            under_way -= 1
+        return number * inner
+
+    assert workers.map(work, range(50), at_once=2) == [number * 3 for number in range(50)]
+    assert most <= 2
 
 
 def test_after_an_error_the_workers_go_on_working(workers: Workers) -> None:

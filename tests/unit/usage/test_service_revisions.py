@@ -233,7 +233,10 @@ def test_revision_is_described_once_though_it_is_current_and_the_last_deployed()
 
 
 def test_each_service_has_its_own_revisions() -> None:
-    usages = found(Ecs(), ecs(service("one", "a"), service("two", "b"), service("old")))
+    told = {"a": revision("a", of="one"), "b": revision("b", of="two")}
+    services = (service("one", "a"), service("two", "b"), service("old"))
+
+    usages = found(Ecs(), ecs(*services, revisions=told))
 
     assert {(one.consumer.rpartition("/")[2], one.reference.tag) for one in usages} == {
         ("one", "a"),

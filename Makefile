@@ -18,6 +18,7 @@ SHELL_SCRIPTS := .ci/run $(shell find examples lambda_src terraform tests \
 
 # Not among the development requirements: 60 MB that only `make lock` needs.
 UV_VERSION := 0.13.9
+CHECKOV_VENV := .venv-checkov
 LOCK_VENV := .venv-lock
 LOCK := $(LOCK_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-config --no-python-downloads --quiet $(if $(UPGRADE),--upgrade)
@@ -43,10 +44,10 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format check e2e bench lock clean
+.PHONY: help setup demo test lint lint-terraform format check e2e bench lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install what the other targets need into .venv
 
@@ -74,10 +75,22 @@ lint: setup ## Check style, types, import boundaries and shell scripts
 format: setup ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python tests/terraform_docs.py
 	@if command -v terraform >/dev/null; then terraform fmt -recursive; \
 		else echo "terraform fmt: left out, Terraform is not installed"; fi
 
-check: lint test ## Everything a change has to pass, but for the end-to-end tests
+lint-terraform: $(CHECKOV_VENV)/.installed ## Hold the Terraform code against checkov's rules
+	$(CHECKOV_VENV)/bin/checkov --directory terraform --directory examples --framework terraform \
+		--skip-download --compact --quiet
+
+# In an environment of its own: it takes 290 MB and pins other versions than the tests.
+$(CHECKOV_VENV)/.installed: requirements-checkov.txt
+	@$(FIND_PYTHON); "$$python" -m venv --clear $(CHECKOV_VENV)
+	@$(CHECKOV_VENV)/bin/python -m pip install $(PIP_OPTIONS) --require-hashes \
+		-r requirements-checkov.txt
+	@touch $@
+
+check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
 
 e2e: setup ## Real Terraform, real container: takes minutes
 	$(BIN)/pytest -m e2e tests/e2e
@@ -88,6 +101,7 @@ bench: setup ## Measure time, memory and calls against a fake AWS of its own: ta
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to the newest versions)
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+	$(LOCK) requirements-checkov.in --output-file requirements-checkov.txt
 
 $(LOCK_VENV)/uv-$(UV_VERSION):
 	@$(FIND_PYTHON); "$$python" -m venv --clear $(LOCK_VENV)
@@ -95,7 +109,7 @@ $(LOCK_VENV)/uv-$(UV_VERSION):
 	@touch $@
 
 clean: ## Remove all that the targets made
-	rm -rf $(VENV) $(LOCK_VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	rm -rf $(VENV) $(CHECKOV_VENV) $(LOCK_VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
 		.ruff_cache .coverage .coverage.* htmlcov
 	find . -name .git -prune -o \( -name __pycache__ -o -name .terraform \) -prune \
 		-exec rm -rf {} +

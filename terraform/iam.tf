@@ -5,6 +5,29 @@ locals {
   usage_actions = sort(distinct(flatten([
     for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)
   ])))
+
+  guards = keys(try(local.permissions.guards, {}))
+  guard_actions = sort(distinct(flatten([
+    for guard in local.guards : local.permissions.guards[guard] if !contains(var.waived_guards, guard)
+  ])))
+  # The one of them that has a repository as its resource; the others ask about the registry or the account.
+  repository_guard_actions = setintersection(local.guard_actions, ["ecr:GetRepositoryPolicy"])
+  account_guard_actions    = sort(setsubtract(local.guard_actions, local.repository_guard_actions))
+
+  inspector_actions = var.inspector_coverage ? try(local.permissions.optional["inspector"], []) : []
+
+  # Each list is one object or parameter, and IAM gets exactly these.
+  reference_list_arns = {
+    s3 = [
+      for list in local.reference_lists : "arn:${local.partition}:s3:::${trimprefix(list, "s3://")}" if startswith(list, "s3://")
+    ]
+    ssm = [
+      for list in local.reference_lists : startswith(list, "ssm:arn:") ? trimprefix(list, "ssm:") :
+      "arn:${local.partition}:ssm:${local.region}:${local.account_id}:parameter/${trimprefix(trimprefix(list, "ssm:"), "/")}"
+      if !startswith(list, "s3://")
+    ]
+  }
+
   sweep_actions = concat(
     var.action == "delete" || var.archive_days != null ? local.permissions.delete : [],
     var.action == "archive" ? local.permissions.archive : [],
@@ -12,6 +35,8 @@ locals {
   all_sweep_actions = concat(local.permissions.delete, local.permissions.archive)
 
   repositories_arn = "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/*"
+
+  in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
 
   # The service of an ARN is its third part.
   destination_actions = {
@@ -33,7 +58,7 @@ locals {
       {
         Sid    = "ReadRepositories"
         Effect = "Allow"
-        Action = local.permissions.read
+        Action = sort(distinct(concat(local.permissions.read, tolist(local.repository_guard_actions))))
         # All of them: which ones are opted in is known only after reading their tags.
         Resource = local.repositories_arn
       },
@@ -45,8 +70,37 @@ locals {
         Effect = "Allow"
         Action = actions
         # "*": any consumer in the account may use an image, and the list operations know nothing narrower.
-        Resource = "*"
+        Resource  = "*"
+        Condition = local.in_this_region
       } if length(actions) > 0
+    ],
+    [
+      for actions in [local.account_guard_actions] : {
+        Sid    = "CheckGuards"
+        Effect = "Allow"
+        Action = actions
+        # "*": ECR's registry and the list of EKS clusters have no resource that IAM knows.
+        Resource  = "*"
+        Condition = local.in_this_region
+      } if length(actions) > 0
+    ],
+    [
+      for actions in [local.inspector_actions] : {
+        Sid    = "ReadInspectorCoverage"
+        Effect = "Allow"
+        Action = actions
+        # "*": Inspector's list of what it covers has no resource that IAM knows.
+        Resource  = "*"
+        Condition = local.in_this_region
+      } if length(actions) > 0
+    ],
+    [
+      for service, arns in local.reference_list_arns : {
+        Sid      = "ReadReferenceLists${upper(service)}"
+        Effect   = "Allow"
+        Action   = [for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")]
+        Resource = arns
+      } if length(arns) > 0
     ],
     [
       for actions in [local.all_sweep_actions] : {

@@ -62,3 +62,32 @@ output "repository_url" {
   description = "URL of the ECR repository of the module's own image, null if image_uri was given."
   value       = one(aws_ecr_repository.this[*].repository_url)
 }
+
+output "metric_namespace" {
+  description = "CloudWatch namespace of the metrics that are taken from the log, null if they are switched off."
+  value       = var.metrics_enabled ? local.metric_namespace : null
+}
+
+output "alarm_names" {
+  description = "Names of the alarms."
+  value = concat(
+    aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
+    aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
+    aws_cloudwatch_metric_alarm.silent[*].alarm_name,
+  )
+}
+
+output "alarm_topic_arn" {
+  description = "ARN of the SNS topic that the alarms tell, null if they are switched off."
+  value       = var.alarms_enabled ? local.alarm_topic_arn : null
+}
+
+output "saved_query_names" {
+  description = "Names of the saved queries in CloudWatch Logs Insights."
+  value       = [for query in aws_cloudwatch_query_definition.this : query.name]
+}
+
+output "dashboard_name" {
+  description = "Name of the CloudWatch dashboard, null if it is switched off."
+  value       = one(aws_cloudwatch_dashboard.this[*].dashboard_name)
+}

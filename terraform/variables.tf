@@ -80,8 +80,9 @@ variable "keep_pulled_days" {
 variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories, the first rule that matches a repository's name applies. Each rule is an object of
-    `repositories` (list of shell-style patterns of names, required), `keep_days`, `keep_count`, `keep_pulled_days` (numbers) and
-    `keep_tag_patterns` (list of strings); what a rule leaves out is taken from the variables above.
+    `repositories` (list of shell-style patterns of names, required), `keep_days`, `keep_count`, `keep_pulled_days` (numbers),
+    `keep_tag_patterns` (list of strings) and `waived_guards` (see that variable; those of a rule add to it); what a rule leaves
+    out is taken from the other variables.
   EOT
   # Not list(object(...)): Terraform drops attributes that such a type does not name, so a misspelt
   # keep_days would silently remove images that it was meant to keep.
@@ -97,14 +98,14 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days"], key)
+        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "waived_guards"], key)
       ]
     ]))
     error_message = "repository_rules has an attribute that does not exist: ${join(", ", distinct(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days"], key)
+        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "waived_guards"], key)
       ]
-    ])))}. Allowed are repositories, keep_days, keep_count, keep_tag_patterns and keep_pulled_days."
+    ])))}. Allowed are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days and waived_guards."
   }
 
   validation {
@@ -121,6 +122,14 @@ variable "repository_rules" {
       try(rule.keep_tag_patterns, null) == null ? true : try(alltrue([for pattern in rule.keep_tag_patterns : can(regex("^[^,\\s]+$", pattern))]) && !can(tostring(rule.keep_tag_patterns)), false)
     ])
     error_message = "repository_rules: keep_tag_patterns must be a list of patterns without comma or white space, such as [\"v*\"]."
+  }
+
+  validation {
+    condition = alltrue([
+      for rule in try([for rule in var.repository_rules : rule], []) :
+      try(rule.waived_guards, null) == null ? true : try(length(setsubtract(rule.waived_guards, local.guards)) == 0, false)
+    ])
+    error_message = "repository_rules: waived_guards must be a list, in which ${join(", ", local.guards)} are allowed."
   }
 
   validation {
@@ -202,6 +211,56 @@ variable "waived_sources" {
   }
 }
 
+variable "waived_guards" {
+  description = <<-EOT
+    Guards that no repository is held back by, and whose permissions are left out. A guard stands where an image may have
+    consumers that no scan of this account can show: `eks-clusters` (EKS clusters exist in the region), `cross-account-pull` (a
+    policy lets others pull) and `delete-replication` (a replication rule would carry the deletion elsewhere).
+  EOT
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.waived_guards, local.guards)) == 0
+    error_message = "waived_guards is ${jsonencode(var.waived_guards)}; allowed are ${join(", ", local.guards)}."
+  }
+}
+
+variable "task_definition_revisions" {
+  description = "The newest this many active revisions of every ECS task definition family count as in use, even if nothing runs them now."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = floor(var.task_definition_revisions) == var.task_definition_revisions && var.task_definition_revisions >= 0 && var.task_definition_revisions <= 100
+    error_message = "task_definition_revisions is ${var.task_definition_revisions}; allowed are whole numbers from 0 to 100."
+  }
+}
+
+variable "reference_lists" {
+  description = "Lists of images in use outside of AWS, as JSON in an object (s3://BUCKET/KEY) or in an SSM parameter (ssm:NAME or its ARN). One that cannot be read ends the run."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    # One setting separated by commas, and each list a single resource of the role's policy: no wildcards.
+    condition = alltrue([
+      for list in var.reference_lists : can(regex("^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^,*?\\s]+|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+)$", list))
+    ])
+    error_message = "reference_lists is ${jsonencode(var.reference_lists)}; allowed are s3://BUCKET/KEY, ssm:NAME and the ARN of an SSM parameter, without comma, wildcard or white space."
+  }
+}
+
+variable "inspector_coverage" {
+  description = "Whether images that Amazon Inspector has seen in use (ECS and EKS) are kept as well, where its enhanced scanning is on."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 # When it runs
 
 variable "schedule_expression" {
@@ -233,6 +292,17 @@ variable "schedule_enabled" {
   type        = bool
   default     = true
   nullable    = false
+}
+
+variable "run_interval_hours" {
+  description = "Hours within which a run is due, the longest gap of the schedule; after twice as many without a run the alarm on silence goes off. Null: as rate(...) says, and 24 for cron(...)."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.run_interval_hours == null ? true : floor(var.run_interval_hours) == var.run_interval_hours && var.run_interval_hours >= 1 && var.run_interval_hours <= 84
+    error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}; allowed are null and whole hours from 1 to 84."
+  }
 }
 
 variable "on_failure_destination_arn" {
@@ -377,7 +447,7 @@ variable "permissions_boundary" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the KMS key that encrypts the log group, the function's settings and the image repository. Its policy must let CloudWatch Logs use it. Null: AWS's own keys."
+  description = "ARN of the KMS key that encrypts the log group, the function's settings, the image repository and the topic of the alarms. Its policy must let CloudWatch Logs and CloudWatch (for the alarms) use it. Null: AWS's own keys."
   type        = string
   default     = null
 
@@ -409,4 +479,62 @@ variable "log_retention_days" {
     condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
     error_message = "log_retention_days is ${var.log_retention_days}; allowed are 0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 and 3653."
   }
+}
+
+# What it shows
+
+variable "saved_queries_enabled" {
+  description = "Whether the queries of the module are saved in CloudWatch Logs Insights."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "metrics_enabled" {
+  description = "Whether CloudWatch takes metrics from the log: images and bytes removed, removable and kept, failures, broken references, duration."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "alarms_enabled" {
+  description = "Whether there are alarms: the function failed, deletions failed (needs metrics_enabled), it has not run for two periods (unless the schedule is off)."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "alarm_topic_arn" {
+  description = "ARN of the SNS topic that the alarms tell. Null: the module makes one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null ? true : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:.+$", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn is \"${coalesce(var.alarm_topic_arn, "null")}\"; allowed are null and the ARN of an SNS topic."
+  }
+}
+
+variable "alarm_emails" {
+  description = "Addresses that are subscribed to the module's own topic. Each is asked to confirm first."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+$", address))])
+    error_message = "alarm_emails is ${jsonencode(var.alarm_emails)}; allowed are e-mail addresses."
+  }
+
+  validation {
+    condition     = length(var.alarm_emails) == 0 || (var.alarm_topic_arn == null && var.alarms_enabled)
+    error_message = "alarm_emails are subscribed to the module's own topic: leave alarm_topic_arn null and alarms_enabled true, or subscribe them to the topic yourself."
+  }
+}
+
+variable "dashboard_enabled" {
+  description = "Whether there is a CloudWatch dashboard: what it did last night, how much there is to gain, whether it is healthy."
+  type        = bool
+  default     = true
+  nullable    = false
 }

@@ -12,11 +12,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -25,6 +27,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 from moto.ecr.responses import ECRResponse
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.logs.responses import LogsResponse
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
@@ -136,7 +139,7 @@ class Terraform:
 
     def run(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> tuple[int, str]:
         """Run a command and return its exit code and what it printed; raise on other exit codes."""
-        done = subprocess.run(  # noqa: S603  # the arguments are the tests' own
+        done = subprocess.run(
             [self.binary, *arguments],
             cwd=self.directory,
             env=self.environ,
@@ -165,8 +168,15 @@ class Terraform:
             raise TerraformError(report)
 
     def test(self) -> None:
-        """Run the module's own tests."""
-        self.run("test", "-no-color")
+        """Run the module's own tests, as many files at once as there are cores."""
+        files = sorted(
+            self.directory.glob("tests/*.tftest.hcl"), key=lambda file: file.stat().st_size
+        )
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self._test_file, reversed(files)))
+
+    def _test_file(self, file: Path) -> None:
+        self.run("test", "-no-color", f"-filter={file.relative_to(self.directory)}")
 
     def plan(self, **variables: object) -> dict[str, str]:
         """Return what an apply would do: the action by address of each resource that changes."""
@@ -203,6 +213,40 @@ class Terraform:
 
 
 # -- The fake AWS ------------------------------------------------------------------------------
+
+
+# What becomes a query definition in DescribeQueryDefinitions, of what PutQueryDefinition takes.
+QUERY_FIELDS = ("name", "queryString", "logGroupNames")
+
+
+def query_definitions(response: LogsResponse) -> dict[str, dict[str, Any]]:
+    """Return the saved queries of an account and region by id; a reset of moto forgets them."""
+    found: dict[str, dict[str, Any]] = vars(response.logs_backend).setdefault("queries_saved", {})
+    return found
+
+
+def put_query_definition(response: LogsResponse) -> str:
+    """Save a query, under a new id if none is given."""
+    saved = query_definitions(response)
+    identity = response._get_param("queryDefinitionId") or str(uuid4())  # noqa: SLF001
+    given = {name: response._get_param(name) for name in QUERY_FIELDS}  # noqa: SLF001
+    saved[identity] = {"queryDefinitionId": identity, "lastModified": 0, **given}
+    return json.dumps({"queryDefinitionId": identity})
+
+
+def describe_query_definitions(response: LogsResponse) -> str:
+    """Answer with all saved queries whose names begin as asked for, in one page."""
+    prefix = response._get_param("queryDefinitionNamePrefix") or ""  # noqa: SLF001
+    saved = query_definitions(response).values()
+    return json.dumps(
+        {"queryDefinitions": [one for one in saved if one["name"].startswith(prefix)]}
+    )
+
+
+def delete_query_definition(response: LogsResponse) -> str:
+    """Forget a saved query, and tell whether it was there."""
+    identity = response._get_param("queryDefinitionId")  # noqa: SLF001
+    return json.dumps({"success": query_definitions(response).pop(identity, None) is not None})
 
 
 # moto's own, which the functions below complete.
@@ -290,6 +334,9 @@ def extended_moto() -> Iterator[None]:
             (function, "update_configuration", update_function_that_logs, False),
             (ECRResponse, "_determine_resource", ecr_resource, True),
             (IAMPolicyStatement, "is_action_permitted", judge_statement_and_tags, False),
+            (LogsResponse, "put_query_definition", put_query_definition, True),
+            (LogsResponse, "describe_query_definitions", describe_query_definitions, True),
+            (LogsResponse, "delete_query_definition", delete_query_definition, True),
         ):
             stack.enter_context(mock.patch.object(target, name, value, create=create))
         stack.enter_context(mock.patch.dict(os.environ, {"MOTO_LAMBDA_STUB_ECR": "false"}))

@@ -28,12 +28,23 @@ module "ecr_cleaner" {
       keep_tag_patterns = ["*"]
     },
     {
+      # Other accounts may pull these; what they run is in var.reference_lists.
+      repositories  = ["shared/*"]
+      keep_days     = 180
+      waived_guards = ["cross-account-pull"]
+    },
+    {
       repositories     = ["sandbox/*"]
       keep_days        = 3
       keep_count       = 0
       keep_pulled_days = 0
     },
   ]
+
+  # What counts as in use, besides what runs: the newest two revisions of every task definition family,
+  # and images that consumers outside of AWS are known to run.
+  task_definition_revisions = 2
+  reference_lists           = var.reference_lists
 
   # What is done: archived first, deleted for good half a year later.
   action               = "archive"
@@ -44,6 +55,7 @@ module "ecr_cleaner" {
   # When: on working days at three in the morning, where the team lives.
   schedule_expression        = "cron(0 3 ? * MON-FRI *)"
   schedule_timezone          = "Europe/Warsaw"
+  run_interval_hours         = 72 # from Friday to Monday
   on_failure_destination_arn = aws_sns_topic.failed_runs.arn
 
   # On what it is built and runs.
@@ -55,11 +67,15 @@ module "ecr_cleaner" {
   # One at a time. Leave it out where the account's quota of concurrent executions is low.
   reserved_concurrent_executions = 1
 
+  # Who is told of failures, failed deletions and silence. Saved queries, metrics and a dashboard are
+  # there as well unless they are switched off.
+  alarm_emails = var.alarm_emails
+
   log_level          = "INFO"
   log_retention_days = 365
 }
 
-# Subscribe here whoever wants to know of failed runs.
+# Is told of every failed run with its event and its error, which an alarm does not know.
 resource "aws_sns_topic" "failed_runs" {
   name              = "${var.name}-failed-runs"
   kms_master_key_id = "alias/aws/sns"

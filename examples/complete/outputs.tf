@@ -27,3 +27,13 @@ output "failed_runs_topic_arn" {
   description = "Topic that tells of failed runs."
   value       = aws_sns_topic.failed_runs.arn
 }
+
+output "alarm_topic_arn" {
+  description = "Topic that the alarms tell."
+  value       = module.ecr_cleaner.alarm_topic_arn
+}
+
+output "dashboard_name" {
+  description = "Dashboard that shows what the cleaner does."
+  value       = module.ecr_cleaner.dashboard_name
+}

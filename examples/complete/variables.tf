@@ -33,3 +33,15 @@ variable "extra_build_args" {
   type        = list(string)
   default     = []
 }
+
+variable "reference_lists" {
+  description = "Lists of images that consumers outside of AWS run, as s3://BUCKET/KEY or ssm:NAME."
+  type        = list(string)
+  default     = []
+}
+
+variable "alarm_emails" {
+  description = "Addresses that the alarms are sent to, once they have confirmed."
+  type        = list(string)
+  default     = []
+}

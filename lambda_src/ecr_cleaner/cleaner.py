@@ -13,10 +13,11 @@ from ecr_cleaner.guarding import Guards
 from ecr_cleaner.model import Repository
 from ecr_cleaner.policy import is_opted_in, opt_in_looks_meant
 from ecr_cleaner.registry import EcrRegistry
-from ecr_cleaner.report import Result, RunReporter
+from ecr_cleaner.report import RunReporter
 from ecr_cleaner.repository_cleaner import RepositoryCleaner
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Budget, Sweeper
+from ecr_cleaner.tally import Result
 from ecr_cleaner.turns import in_turn
 from ecr_cleaner.usage import UsageSource, check_waived, scan, sources_for
 from ecr_cleaner.watch import UsageWatch

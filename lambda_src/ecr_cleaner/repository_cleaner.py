@@ -13,10 +13,11 @@ from ecr_cleaner.guarding import Guards
 from ecr_cleaner.model import Image, Plan, Repository
 from ecr_cleaner.policy import Policy, policy_for
 from ecr_cleaner.registry import EcrRegistry
-from ecr_cleaner.report import Reporter, Result
+from ecr_cleaner.report import Reporter
 from ecr_cleaner.retention import Moment, judge
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Sweeper
+from ecr_cleaner.tally import Result
 from ecr_cleaner.watch import UsageWatch
 
 

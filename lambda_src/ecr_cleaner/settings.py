@@ -123,8 +123,8 @@ def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
 def _reference_lists(environ: Mapping[str, str]) -> tuple[str, ...]:
     lists = _names(environ, "REFERENCE_LISTS")
     for one in lists:
-        if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+", one):
-            allowed = "a list, with commas between, of s3://BUCKET/KEY or ssm:NAME"
+        if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+|arn:[^:]+:ssm:.+", one):
+            allowed = "a list, with commas between, of s3://BUCKET/KEY, ssm:NAME or the ARN of an SSM parameter"
             raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
     return lists
 

@@ -22,10 +22,13 @@ run "defaults" {
       DEFAULT_KEEP_DAYS    = "30"
       DRY_RUN              = "true"
       EXPECT_NO_USAGE      = "false"
+      INSPECTOR_COVERAGE   = "false"
       KEEP_COUNT           = "0"
       LOG_LEVEL            = "INFO"
       MAX_DELETIONS        = "10000"
       RESCAN_AFTER_SECONDS = "180"
+
+      TASK_DEFINITION_REVISIONS = "1"
     }
     error_message = "The function's settings: ${jsonencode(output.environment)}"
   }
@@ -134,10 +137,17 @@ run "names_do_not_collide" {
     condition = [
       aws_lambda_function.this.function_name, aws_ecr_repository.this[0].name, aws_scheduler_schedule.this.name,
       aws_cloudwatch_log_group.this.name, aws_iam_role.function.name, aws_iam_role.schedule.name,
+      aws_sns_topic.alarms[0].name, aws_cloudwatch_dashboard.this[0].dashboard_name, output.metric_namespace,
       ] == [
       "ecr-cleaner-strict", "ecr-cleaner-strict", "ecr-cleaner-strict",
       "/aws/lambda/ecr-cleaner-strict", "ecr-cleaner-strict-eu-central-1", "ecr-cleaner-strict-eu-central-1-schedule",
+      "ecr-cleaner-strict-alarms", "ecr-cleaner-strict-eu-central-1", "ECRCleaner/ecr-cleaner-strict",
     ]
-    error_message = "Every name begins with var.name, and those of IAM, which is global, hold the region."
+    error_message = "Every name begins with var.name, and those of IAM and of dashboards, which are global, hold the region."
+  }
+
+  assert {
+    condition     = alltrue([for name in concat(output.alarm_names, output.saved_query_names) : startswith(name, "ecr-cleaner-strict")])
+    error_message = "So do alarms and saved queries: ${jsonencode(concat(output.alarm_names, output.saved_query_names))}"
   }
 }

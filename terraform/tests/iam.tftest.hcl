@@ -1,5 +1,5 @@
-# The document that IAM gets, statement by statement. Applied with a ready image, for nothing may be
-# built here; only then are the ARNs known that the statements name.
+# The document that IAM gets, statement by statement. The first runs are applied, with a ready image,
+# for nothing may be built here: only then is the document known as a whole.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -28,52 +28,80 @@ mock_provider "aws" {
 
 variables {
   image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0"
+
+  # What operators see takes no part in this.
+  saved_queries_enabled = false
+  metrics_enabled       = false
+  alarms_enabled        = false
+  dashboard_enabled     = false
 }
 
 run "dry_run" {
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DenySweepingInDryRun"]
+    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "CheckGuards", "DenySweepingInDryRun"]
     error_message = "A dry run writes logs, reads, and is denied everything else: ${aws_iam_role_policy.function.policy}"
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[0] == {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "WriteLogs"])) == jsonencode({
       Sid      = "WriteLogs"
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/ecr-cleaner:*"
-    }
+    })
     error_message = "Logs go to the function's own group and nowhere else."
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[1] == {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "ReadRepositories"])) == jsonencode({
       Sid      = "ReadRepositories"
       Effect   = "Allow"
-      Action   = jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read
+      Action   = sort(concat(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read, ["ecr:GetRepositoryPolicy"]))
       Resource = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
-    }
+    })
     error_message = "Reading is limited to repositories of this account and region."
   }
 
   assert {
-    condition = jsonencode(jsondecode(aws_iam_role_policy.function.policy).Statement[2]) == jsonencode({
-      Sid      = "FindUsage"
-      Effect   = "Allow"
-      Action   = sort(distinct(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage))))
-      Resource = "*"
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "FindUsage"])) == jsonencode({
+      Sid       = "FindUsage"
+      Effect    = "Allow"
+      Action    = sort(distinct(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage))))
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
     })
-    error_message = "Every source's actions are allowed, each once."
+    error_message = "Every source's actions are allowed, each once, in this region."
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[3] == {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "CheckGuards"])) == jsonencode({
+      Sid       = "CheckGuards"
+      Effect    = "Allow"
+      Action    = ["ecr:DescribeRegistry", "ecr:GetRegistryPolicy", "eks:ListClusters"]
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
+    })
+    error_message = "The guards that stand before a whole registry can be read."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "DenySweepingInDryRun"])) == jsonencode({
       Sid      = "DenySweepingInDryRun"
       Effect   = "Deny"
       Action   = ["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"]
       Resource = "*"
-    }
+    })
     error_message = "IAM itself denies what would remove an image."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.schedule.policy).Statement == [{
+      Sid      = "StartCleaner"
+      Effect   = "Allow"
+      Action   = ["lambda:InvokeFunction"]
+      Resource = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner"
+    }]
+    error_message = "The schedule may start this function and do nothing else."
   }
 }
 
@@ -85,6 +113,8 @@ run "no_wildcard_action" {
     on_failure_destination_arn = "arn:aws:sqs:eu-central-1:123456789012:failures"
     vpc_subnet_ids             = ["subnet-1"]
     vpc_security_group_ids     = ["sg-1"]
+    inspector_coverage         = true
+    reference_lists            = ["s3://lists/images.json", "ssm:/lists/images"]
   }
 
   assert {
@@ -100,41 +130,45 @@ run "no_wildcard_action" {
   assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement.Sid if statement.Resource == "*"
-    ] == ["FindUsage", "AttachToVpc"]
+    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc"]
     error_message = "Only what knows no narrower resource has all of them."
   }
 }
 
 run "delete" {
+  command = plan
+
   variables {
     dry_run = false
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[3] == {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"])) == jsonencode({
       Sid       = "SweepOptedInRepositories"
       Effect    = "Allow"
       Action    = ["ecr:BatchDeleteImage"]
       Resource  = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
       Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
-    }
+    })
     error_message = "Only images of repositories that are opted in can be deleted."
   }
 
   assert {
-    condition     = !contains(jsondecode(aws_iam_role_policy.function.policy).Statement[*].Effect, "Deny")
+    condition     = !contains(local.function_statements[*].Effect, "Deny")
     error_message = "Nothing is denied any more."
   }
 }
 
 run "archive" {
+  command = plan
+
   variables {
     dry_run = false
     action  = "archive"
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[3].Action == ["ecr:UpdateImageStorageClass"]
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"]).Action) == jsonencode(["ecr:UpdateImageStorageClass"])
     error_message = "Who archives cannot delete."
   }
 
@@ -145,6 +179,8 @@ run "archive" {
 }
 
 run "archive_then_delete" {
+  command = plan
+
   variables {
     dry_run      = false
     action       = "archive"
@@ -152,7 +188,7 @@ run "archive_then_delete" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[3].Action == ["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"]
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"]).Action) == jsonencode(["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"])
     error_message = "Who deletes what was archived long ago needs both."
   }
 
@@ -163,24 +199,28 @@ run "archive_then_delete" {
 }
 
 run "archive_in_dry_run" {
+  command = plan
+
   variables {
     action       = "archive"
     archive_days = 0
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[3].Sid == "DenySweepingInDryRun"
+    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "DenySweepingInDryRun"]).Action, "ecr:UpdateImageStorageClass")
     error_message = "A dry run is denied archiving as well."
   }
 }
 
 run "waived_source" {
+  command = plan
+
   variables {
     waived_sources = ["lambda"]
   }
 
   assert {
-    condition = jsonencode(jsondecode(aws_iam_role_policy.function.policy).Statement[2].Action) == jsonencode(sort(distinct(flatten([
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action) == jsonencode(sort(distinct(flatten([
       for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
     ]))))
     error_message = "A waived source's actions are left out, and no others."
@@ -193,6 +233,8 @@ run "waived_source" {
 }
 
 run "waived_sources_named_twice" {
+  command = plan
+
   variables {
     waived_sources = ["lambda", "ecs", "app-runner", "ecs"]
   }
@@ -204,29 +246,21 @@ run "waived_sources_named_twice" {
 }
 
 run "all_sources_waived" {
+  command = plan
+
   variables {
     waived_sources = keys(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage)
   }
 
   assert {
-    condition     = !contains(jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid, "FindUsage")
+    condition     = !contains(local.function_statements[*].Sid, "FindUsage")
     error_message = "IAM refuses a statement without actions, so there is none."
   }
 }
 
-run "schedule" {
-  assert {
-    condition = jsondecode(aws_iam_role_policy.schedule.policy).Statement == [{
-      Sid      = "StartCleaner"
-      Effect   = "Allow"
-      Action   = ["lambda:InvokeFunction"]
-      Resource = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner"
-    }]
-    error_message = "The schedule may start this function and do nothing else."
-  }
-}
-
 run "permissions_boundary" {
+  command = plan
+
   variables {
     permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
   }
@@ -238,17 +272,19 @@ run "permissions_boundary" {
 }
 
 run "on_failure_queue" {
+  command = plan
+
   variables {
     on_failure_destination_arn = "arn:aws:sqs:eu-central-1:123456789012:failures"
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[4] == {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"])) == jsonencode({
       Sid      = "TellOfFailure"
       Effect   = "Allow"
       Action   = ["sqs:SendMessage"]
       Resource = "arn:aws:sqs:eu-central-1:123456789012:failures"
-    }
+    })
     error_message = "The function may write to that queue."
   }
 
@@ -259,28 +295,32 @@ run "on_failure_queue" {
 }
 
 run "on_failure_topic" {
+  command = plan
+
   variables {
     on_failure_destination_arn = "arn:aws:sns:eu-central-1:123456789012:failures"
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[4].Action == ["sns:Publish"]
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"]).Action) == jsonencode(["sns:Publish"])
     error_message = "The function may publish to that topic."
   }
 }
 
 run "kms_key" {
+  command = plan
+
   variables {
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   }
 
   assert {
-    condition = jsondecode(aws_iam_role_policy.function.policy).Statement[4] == {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadSettings"])) == jsonencode({
       Sid      = "ReadSettings"
       Effect   = "Allow"
       Action   = ["kms:Decrypt"]
       Resource = var.kms_key_arn
-    }
+    })
     error_message = "The function may read its own settings."
   }
 
@@ -291,18 +331,124 @@ run "kms_key" {
 }
 
 run "vpc" {
+  command = plan
+
   variables {
     vpc_subnet_ids         = ["subnet-1", "subnet-2"]
     vpc_security_group_ids = ["sg-1"]
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[4].Sid == "AttachToVpc"
+    condition     = contains(local.function_statements[*].Sid, "AttachToVpc")
     error_message = "The function may make its network interfaces."
   }
 
   assert {
     condition     = one(aws_lambda_function.this.vpc_config).subnet_ids == toset(["subnet-1", "subnet-2"])
     error_message = "The function runs in the subnets."
+  }
+}
+
+run "waived_guards" {
+  command = plan
+
+  variables {
+    waived_guards = ["delete-replication", "eks-clusters"]
+  }
+
+  assert {
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action) == jsonencode(["ecr:GetRegistryPolicy"])
+    error_message = "What only waived guards read is left out,"
+  }
+
+  assert {
+    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "ReadRepositories"]).Action, "ecr:GetRepositoryPolicy")
+    error_message = "what the other reads is not,"
+  }
+
+  assert {
+    condition     = output.environment.WAIVED_GUARDS == "delete-replication,eks-clusters"
+    error_message = "and the program is told."
+  }
+}
+
+run "all_guards_waived" {
+  command = plan
+
+  variables {
+    waived_guards = ["delete-replication", "eks-clusters", "cross-account-pull"]
+  }
+
+  assert {
+    condition     = !contains(local.function_statements[*].Sid, "CheckGuards")
+    error_message = "IAM refuses a statement without actions, so there is none,"
+  }
+
+  assert {
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadRepositories"]).Action) == jsonencode(sort(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read))
+    error_message = "and repositories' policies are not read."
+  }
+}
+
+run "guard_waived_for_some_repositories" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["shared/*"], waived_guards = ["cross-account-pull"] }]
+  }
+
+  assert {
+    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action, "ecr:GetRegistryPolicy")
+    error_message = "The other repositories are still guarded."
+  }
+}
+
+run "reference_lists" {
+  command = plan
+
+  variables {
+    reference_lists = ["s3://lists/cluster-a/images.json", "ssm:/lists/images", "ssm:images", "arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"]
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadReferenceListsS3"])) == jsonencode({
+      Sid      = "ReadReferenceListsS3"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["arn:aws:s3:::lists/cluster-a/images.json"]
+    })
+    error_message = "The objects that are lists can be read, and no others."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadReferenceListsSSM"])) == jsonencode({
+      Sid    = "ReadReferenceListsSSM"
+      Effect = "Allow"
+      Action = ["ssm:GetParameter"]
+      Resource = [
+        "arn:aws:ssm:eu-central-1:123456789012:parameter/lists/images",
+        "arn:aws:ssm:eu-central-1:123456789012:parameter/images",
+        "arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images",
+      ]
+    })
+    error_message = "The parameters that are lists can be read, and no others."
+  }
+
+  assert {
+    condition     = output.environment.REFERENCE_LISTS == "s3://lists/cluster-a/images.json,ssm:/lists/images,ssm:images,ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"
+    error_message = "The program reads the same, and is told that an ARN is that of a parameter."
+  }
+}
+
+run "inspector_coverage" {
+  command = plan
+
+  variables {
+    inspector_coverage = true
+  }
+
+  assert {
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadInspectorCoverage"]).Action) == jsonencode(["inspector2:ListCoverage"])
+    error_message = "What Inspector covers can be read."
   }
 }

@@ -22,8 +22,21 @@ run "every_setting" {
     rescan_after_seconds = 0
     log_level            = "WARNING"
     waived_sources       = ["ecs", "app-runner"]
+    waived_guards        = ["eks-clusters", "cross-account-pull"]
+
+    task_definition_revisions = 0
+    reference_lists           = ["s3://lists/images.json", "ssm:/lists/images"]
+    inspector_coverage        = true
+
     repository_rules = [
-      { repositories = ["team-a/*", "team-b/*"], keep_days = 90, keep_count = 5, keep_tag_patterns = ["v*"], keep_pulled_days = 7 },
+      {
+        repositories      = ["team-a/*", "team-b/*"]
+        keep_days         = 90
+        keep_count        = 5
+        keep_tag_patterns = ["v*"]
+        keep_pulled_days  = 7
+        waived_guards     = ["delete-replication"]
+      },
       { repositories = ["*"] },
     ]
   }
@@ -40,9 +53,14 @@ run "every_setting" {
       KEEP_TAG_PATTERNS    = "v*,release-?"
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
-      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"]},{\"repositories\":[\"*\"]}]"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"
+      WAIVED_GUARDS        = "cross-account-pull,eks-clusters"
+      INSPECTOR_COVERAGE   = "true"
+      REFERENCE_LISTS      = "s3://lists/images.json,ssm:/lists/images"
+
+      TASK_DEFINITION_REVISIONS = "0"
     }
     error_message = "The function's settings: ${jsonencode(output.environment)}"
   }
@@ -96,6 +114,7 @@ run "running" {
     schedule_expression            = "rate(12 hours)"
     schedule_timezone              = "Europe/Warsaw"
     log_retention_days             = 0
+    run_interval_hours             = 48
     tags                           = { team = "platform" }
   }
 
@@ -121,7 +140,8 @@ run "running" {
 
   assert {
     condition = alltrue([
-      for tags in [aws_lambda_function.this.tags, aws_cloudwatch_log_group.this.tags, aws_iam_role.function.tags, aws_iam_role.schedule.tags] :
+      for tags in [aws_lambda_function.this.tags, aws_cloudwatch_log_group.this.tags, aws_iam_role.function.tags, aws_iam_role.schedule.tags,
+      aws_sns_topic.alarms[0].tags, aws_cloudwatch_metric_alarm.function_failed[0].tags, aws_cloudwatch_metric_alarm.deletions_failed[0].tags] :
       tags == tomap({ team = "platform" })
     ])
     error_message = "Everything that can be tagged is."

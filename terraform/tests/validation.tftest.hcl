@@ -17,6 +17,8 @@ run "below_the_range" {
     timeout                        = 0
     reserved_concurrent_executions = -1
     log_retention_days             = -1
+    task_definition_revisions      = -1
+    run_interval_hours             = 0
     name                           = "x"
     repository_rules               = [{ repositories = ["a"], keep_days = -1 }]
   }
@@ -24,6 +26,7 @@ run "below_the_range" {
   expect_failures = [
     var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
     var.memory_size, var.timeout, var.reserved_concurrent_executions, var.log_retention_days, var.name, var.repository_rules,
+    var.task_definition_revisions, var.run_interval_hours,
   ]
 }
 
@@ -31,22 +34,25 @@ run "above_the_range" {
   command = plan
 
   variables {
-    default_keep_days    = 36501
-    keep_count           = 100001
-    keep_pulled_days     = 36501
-    archive_days         = 36501
-    max_deletions        = 1000001
-    rescan_after_seconds = 901
-    memory_size          = 10241
-    timeout              = 901
-    log_retention_days   = 100
-    name                 = "a-name-of-thirty-three-characters"
-    repository_rules     = [{ repositories = ["a"], keep_count = 100001 }]
+    default_keep_days         = 36501
+    keep_count                = 100001
+    keep_pulled_days          = 36501
+    archive_days              = 36501
+    max_deletions             = 1000001
+    rescan_after_seconds      = 901
+    memory_size               = 10241
+    timeout                   = 901
+    log_retention_days        = 100
+    run_interval_hours        = 85
+    task_definition_revisions = 101
+    name                      = "a-name-of-thirty-three-characters"
+    repository_rules          = [{ repositories = ["a"], keep_count = 100001 }]
   }
 
   expect_failures = [
     var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
     var.memory_size, var.timeout, var.log_retention_days, var.name, var.repository_rules,
+    var.task_definition_revisions, var.run_interval_hours,
   ]
 }
 
@@ -63,12 +69,15 @@ run "not_whole" {
     memory_size                    = 128.5
     timeout                        = 1.5
     reserved_concurrent_executions = 0.5
+    task_definition_revisions      = 0.5
+    run_interval_hours             = 1.5
     repository_rules               = [{ repositories = ["a"], keep_pulled_days = 0.5 }]
   }
 
   expect_failures = [
     var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
     var.memory_size, var.timeout, var.reserved_concurrent_executions, var.repository_rules,
+    var.task_definition_revisions, var.run_interval_hours,
   ]
 }
 
@@ -81,6 +90,9 @@ run "not_one_of_the_words" {
     container_engine           = "buildah"
     log_level                  = "warning"
     waived_sources             = ["ecs", "eks"]
+    waived_guards              = ["no-usage"]
+    reference_lists            = ["https://example.com/images.json"]
+    alarm_topic_arn            = "arn:aws:sqs:eu-central-1:123456789012:alarms"
     name                       = "Ecr-Cleaner"
     schedule_timezone          = "Europe Warsaw"
     schedule_expression        = "0 0 * * *"
@@ -99,6 +111,7 @@ run "not_one_of_the_words" {
     var.action, var.architecture, var.container_engine, var.log_level, var.waived_sources, var.name, var.schedule_timezone,
     var.schedule_expression, var.image_uri, var.kms_key_arn, var.permissions_boundary, var.on_failure_destination_arn,
     var.keep_tag_patterns, var.extra_build_args, var.build_environment, var.vpc_security_group_ids, var.repository_rules,
+    var.waived_guards, var.reference_lists, var.alarm_topic_arn,
   ]
 }
 
@@ -194,4 +207,96 @@ run "rules_that_are_text" {
   }
 
   expect_failures = [var.repository_rules]
+}
+
+run "rule_of_a_guard_that_does_not_exist" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], waived_guards = ["no-usage"] }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "rule_of_guards_that_are_no_list" {
+  command = plan
+
+  variables {
+    repository_rules = [{ repositories = ["team-a/*"], waived_guards = "eks-clusters" }]
+  }
+
+  expect_failures = [var.repository_rules]
+}
+
+run "list_in_no_object" {
+  command = plan
+
+  variables {
+    reference_lists = ["s3://lists/"]
+  }
+
+  expect_failures = [var.reference_lists]
+}
+
+run "list_of_a_wildcard" {
+  command = plan
+
+  variables {
+    reference_lists = ["s3://lists/*"]
+  }
+
+  expect_failures = [var.reference_lists]
+}
+
+run "list_in_a_parameter_of_a_wildcard" {
+  command = plan
+
+  variables {
+    reference_lists = ["ssm:/lists/*"]
+  }
+
+  expect_failures = [var.reference_lists]
+}
+
+run "two_lists_in_one" {
+  command = plan
+
+  variables {
+    reference_lists = ["s3://lists/a.json,s3://lists/b.json"]
+  }
+
+  expect_failures = [var.reference_lists]
+}
+
+run "addresses_for_a_topic_of_somebody_else" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:eu-central-1:123456789012:alarms"
+    alarm_emails    = ["team@example.com"]
+  }
+
+  expect_failures = [var.alarm_emails]
+}
+
+run "addresses_without_alarms" {
+  command = plan
+
+  variables {
+    alarms_enabled = false
+    alarm_emails   = ["team@example.com"]
+  }
+
+  expect_failures = [var.alarm_emails]
+}
+
+run "address_that_is_none" {
+  command = plan
+
+  variables {
+    alarm_emails = ["team"]
+  }
+
+  expect_failures = [var.alarm_emails]
 }

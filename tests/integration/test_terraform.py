@@ -39,7 +39,7 @@ ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function"
 
 @pytest.mark.parametrize("directory", [MODULE, "examples"])
 def test_configuration_is_formatted(directory: str) -> None:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [require_terraform(), "fmt", "-check", "-recursive", "-diff", directory],
         cwd=PROJECT,
         capture_output=True,
@@ -109,6 +109,9 @@ def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: 
                 keep_tag_patterns=("*",),
             ),
             RepositoryRule(
+                repositories=("shared/*",), keep_days=180, waived_guards=("cross-account-pull",)
+            ),
+            RepositoryRule(
                 repositories=("sandbox/*",), keep_days=3, keep_count=0, keep_pulled_days=0
             ),
         ),
@@ -116,6 +119,7 @@ def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: 
         archive_days=180,
         max_deletions=5000,
         rescan_after_seconds=120,
+        task_definition_revisions=2,
     )
 
 
@@ -183,6 +187,63 @@ def test_changed_source_plans_the_rebuild_and_nothing_else(complete: Terraform) 
     assert plan == {IMAGE: "replace", FUNCTION: "update"}
 
 
+# -- As operators see it -----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("complete")
+def test_saved_queries_are_those_of_the_files(aws: FakeAws) -> None:
+    saved = aws.client("logs", REGION).describe_query_definitions()["queryDefinitions"]
+    files = [file.read_text().strip() for file in (PROJECT / MODULE / "queries").iterdir()]
+
+    assert sorted(query["queryString"] for query in saved) == sorted(files)
+    assert {name for query in saved for name in query["logGroupNames"]} == {f"/aws/lambda/{NAME}"}
+    assert all(query["name"].startswith(f"{NAME}/") for query in saved)
+
+
+@pytest.mark.usefixtures("complete")
+def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
+    filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
+
+    for one in filters:
+        (metric,) = one["metricTransformations"]
+        field = metric["metricValue"].removeprefix("$.")
+        assert one["filterPattern"] == f'{{ ($.event = "Run finished") && ($.{field} >= 0) }}'
+        assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
+        assert metric["unit"] == ("Bytes" if "bytes" in field else metric["unit"])
+    assert "DeletionsFailed" in {one["filterName"] for one in filters}
+
+
+def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
+    alarms = aws.client("cloudwatch", REGION).describe_alarms()["MetricAlarms"]
+    topic = complete.outputs()["alarm_topic_arn"]
+
+    assert {alarm["AlarmName"]: alarm["TreatMissingData"] for alarm in alarms} == {
+        f"{NAME}-function-failed": "notBreaching",
+        f"{NAME}-deletions-failed": "notBreaching",
+        f"{NAME}-silent": "breaching",
+    }
+    assert all(alarm["AlarmActions"] == [topic] for alarm in alarms)
+    (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-silent"))
+    assert (silent["Period"], silent["EvaluationPeriods"]) == (72 * 3600, 2)
+
+
+def test_dashboard_shows_only_metrics_that_are_written(complete: Terraform, aws: FakeAws) -> None:
+    name = complete.outputs()["dashboard_name"]
+    body = aws.client("cloudwatch", REGION).get_dashboard(DashboardName=name)["DashboardBody"]
+    filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
+
+    widgets = json.loads(body)["widgets"]
+    shown = {
+        (metric[0], metric[1])
+        for widget in widgets
+        for metric in widget["properties"].get("metrics", ())
+    }
+    written = {(f"ECRCleaner/{NAME}", one["filterName"]) for one in filters}
+    lambdas_own = {("AWS/Lambda", name) for name in ("Errors", "Invocations")}
+    assert shown <= written | lambdas_own
+    assert {widget["type"] for widget in widgets} == {"text", "metric", "alarm", "log"}
+
+
 # -- As IAM judges it --------------------------------------------------------------------------
 
 DIGEST = "sha256:" + "0" * 64
@@ -238,10 +299,20 @@ def test_iam_limits_a_sweep_to_what_opted_in(complete: Terraform, aws: FakeAws) 
 
 def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
     """Return everything of the kinds that the module makes that is still there."""
+    watch, logs = aws.client("cloudwatch", region), aws.client("logs", region)
     return {
         "functions": aws.client("lambda", region).list_functions()["Functions"],
         "repositories": aws.client("ecr", region).describe_repositories()["repositories"],
-        "log groups": aws.client("logs", region).describe_log_groups()["logGroups"],
+        "log groups": logs.describe_log_groups()["logGroups"],
+        "saved queries": logs.describe_query_definitions()["queryDefinitions"],
+        "metric filters": logs.describe_metric_filters()["metricFilters"],
+        "alarms": watch.describe_alarms()["MetricAlarms"],
+        "dashboards": [
+            dashboard
+            for dashboard in watch.list_dashboards()["DashboardEntries"]
+            if region in dashboard["DashboardName"]
+        ],
+        "topics": aws.client("sns", region).list_topics()["Topics"],
         "schedules": aws.client("scheduler", region).list_schedules()["Schedules"],
         "roles": [
             role
@@ -251,23 +322,33 @@ def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
     }
 
 
-def test_simple_example_comes_and_goes_without_a_trace(aws: FakeAws, tmp_path: Path) -> None:
-    region = "eu-central-1"
-    terraform = example_in(tmp_path, "examples/simple", aws)
+def count(found: dict[str, list[object]]) -> dict[str, int]:
+    return {kind: len(things) for kind, things in found.items()}
+
+
+# The simple example is one of these two instances with fewer settings.
+def test_instances_in_two_regions_come_and_go_without_a_trace(aws: FakeAws, tmp_path: Path) -> None:
+    terraform = example_in(tmp_path, "examples/multi-region", aws)
 
     terraform.apply()
-    applied = leftovers(aws, region)
-    assert {kind: len(found) for kind, found in applied.items()} == {
-        "functions": 1,
-        "repositories": 1,
-        "log groups": 1,
-        "schedules": 1,
-        "roles": 2,
-    }
+    for region in ("eu-central-1", "us-east-1"):
+        assert count(leftovers(aws, region)) == {
+            "functions": 1,
+            "repositories": 1,
+            "log groups": 1,
+            "saved queries": len(list((PROJECT / MODULE / "queries").iterdir())),
+            "metric filters": 9,
+            "alarms": 3,
+            "dashboards": 1,
+            "topics": 1,
+            "schedules": 1,
+            "roles": 2,
+        }
     assert terraform.plan() == {}
 
     terraform.destroy()
-    assert leftovers(aws, region) == {kind: [] for kind in applied}
+    for region in ("eu-central-1", "us-east-1"):
+        assert set(count(leftovers(aws, region)).values()) == {0}
 
 
 # -- The script that builds and pushes ---------------------------------------------------------
@@ -295,7 +376,7 @@ class Script:
         """Run it with an engine, and with nothing else on PATH than the system and the commands."""
         stand_ins = engine_stand_in.install(self.directory / "bin", commands)
         stand_ins["PATH"] = f"{self.directory / 'bin'}:/usr/bin:/bin"
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             ["/bin/sh", str(SCRIPT), *arguments, str(PROJECT / "lambda_src")],
             env={
                 **self.environ,

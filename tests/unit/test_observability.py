@@ -26,9 +26,10 @@ from ecr_cleaner.model import (
     Repository,
     Verdict,
 )
-from ecr_cleaner.report import RUN_FAILED, Reporter, Result, RunReporter, Tally
+from ecr_cleaner.report import RUN_FAILED, Reporter, RunReporter
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Left, Outcome
+from ecr_cleaner.tally import Result, Tally
 
 Line = dict[str, Any]
 

@@ -12,8 +12,9 @@ from structlog.testing import LogCapture
 from ecr_cleaner.errors import ApiError
 from ecr_cleaner.inuse import Broken
 from ecr_cleaner.model import Guard, Guarded, Image, Plan, Verdict
-from ecr_cleaner.report import Reporter, Tally
+from ecr_cleaner.report import Reporter
 from ecr_cleaner.sweeper import Left, Outcome
+from ecr_cleaner.tally import Tally
 from unit.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
 
 OLD = image("old", 100, tags="v1 v2", size_bytes=7)

@@ -14,7 +14,8 @@ MOST_BYTES = 10_000_000
 
 
 class ReferenceLists:
-    """Each list is a JSON array of image references, at ``s3://BUCKET/KEY`` or ``ssm:NAME``.
+    """Each list is a JSON array of image references, at ``s3://BUCKET/KEY``, ``ssm:NAME`` or an ARN
+    of an SSM parameter.
 
     A list that cannot be read, or is anything else, ends the run: who brought it relies on it.
     """
@@ -31,11 +32,11 @@ class ReferenceLists:
 
 
 def _read(account: Account, where: str) -> str | bytes:
-    kind, _, name = where.partition(":")
-    if kind == "ssm":
+    if not where.startswith("s3://"):
+        name = where.removeprefix("ssm:")
         answer = account.aws.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
         return str(answer["Parameter"]["Value"])
-    bucket, _, key = name.removeprefix("//").partition("/")
+    bucket, _, key = where.removeprefix("s3://").partition("/")
     answer = account.aws.api("s3").call("GetObject", Bucket=bucket, Key=key)
     if answer["ContentLength"] > MOST_BYTES:
         raise CleanerError(f"{where} has more than {MOST_BYTES} bytes")

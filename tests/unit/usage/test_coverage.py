@@ -41,6 +41,13 @@ class EmptyAccount:
     def __init__(self) -> None:
         services = {source.service for source in EVERYTHING} | {"ecr", "ssm"}
         self.apis = {service: Scripted(service) for service in services}
+        self._sessions: dict[str, FakeSession] = {}
+
+    def session(self, region: str) -> FakeSession:
+        """Return the one session of a region: each reads the SDK's list of regions for itself."""
+        if region not in self._sessions:
+            self._sessions[region] = FakeSession(list(self.apis.values()), region)
+        return self._sessions[region]
 
     def reset(self) -> None:
         """Forget what was asked, and have nothing in any service again."""
@@ -64,8 +71,7 @@ class EmptyAccount:
         self, settings: Settings, region: str = REGION, sources: Sequence[UsageSource] = SOURCES
     ) -> Scan:
         with Workers(4) as workers:
-            session = FakeSession(list(self.apis.values()), region)
-            return scan(Aws(session, workers), settings, sources)
+            return scan(Aws(self.session(region), workers), settings, sources)
 
     def run(self, settings: Settings, region: str = REGION) -> tuple[dict[str, Any], LogCapture]:
         captured = LogCapture()
@@ -75,7 +81,7 @@ class EmptyAccount:
             wrapper_class=structlog.make_filtering_bound_logger(0),
         )
         with Workers(4) as workers:
-            aws = Aws(FakeSession(list(self.apis.values()), region), workers)
+            aws = Aws(self.session(region), workers)
             summary = Cleaner(aws, settings, log, lambda: datetime.now(UTC)).run()
         return summary, captured
 

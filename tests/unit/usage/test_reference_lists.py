@@ -19,6 +19,7 @@ from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
 
 BUCKET = "s3://bucket/images/of/eks.json"
 PARAMETER = "ssm:/images/of/eks"
+SHARED = "arn:aws:ssm:eu-west-1:210987654321:parameter/images"  # by another account
 DIGEST = "sha256:" + "a" * 64
 ONE = json.dumps([f"{HOST}/app:1"])
 
@@ -79,10 +80,8 @@ def test_list_in_a_bucket_is_read() -> None:
     [
         (PARAMETER, "/images/of/eks"),
         ("ssm:images", "images"),
-        (
-            "ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/images",
-            "arn:aws:ssm:eu-west-1:210987654321:parameter/images",
-        ),
+        (f"ssm:{SHARED}", SHARED),
+        (SHARED, SHARED),
     ],
 )
 def test_list_in_a_parameter_is_read(where: str, name: str) -> None:

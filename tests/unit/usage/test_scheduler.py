@@ -59,7 +59,10 @@ def test_account_without_schedules_uses_nothing() -> None:
 
 
 def test_schedule_uses_the_images_of_its_task_definition() -> None:
-    api, tasks = scheduler(listed("nightly"), GetSchedule=ecs_target(f"{DEFINITION}report:3")), ecs()
+    api, tasks = (
+        scheduler(listed("nightly"), GetSchedule=ecs_target(f"{DEFINITION}report:3")),
+        ecs(),
+    )
 
     (usage,) = found(Scheduler(), api, tasks)
 
@@ -131,6 +134,12 @@ def test_schedule_of_anything_else_costs_no_call() -> None:
 
     assert found(Scheduler(), api, ecs()) == []
     assert api.actions == ["scheduler:ListSchedules"]
+
+
+def test_schedule_that_was_given_another_target_since_it_was_listed_uses_nothing() -> None:
+    api = scheduler(listed("one"), GetSchedule={"Target": {"Arn": QUEUE}})
+
+    assert found(Scheduler(), api, ecs()) == []
 
 
 def test_all_pages_and_groups_are_read_also_behind_an_empty_page() -> None:

@@ -75,14 +75,18 @@ def ecs(
         return {"serviceRevisions": [(revisions or {}).get(name, revision(name)) for name in names]}
 
     def answer_services(parameters: Parameters) -> dict[str, Any]:
-        return {"services": [one for one in services if one["serviceArn"] in parameters["services"]]}
+        return {
+            "services": [one for one in services if one["serviceArn"] in parameters["services"]]
+        }
 
     def answer_definition(parameters: Parameters) -> dict[str, Any]:
         tag = parameters["taskDefinition"].rpartition("/")[2].partition(":")[0]
         containers = [{"image": f"{HOST}/app:definition-of-{tag}"}]
         return {"taskDefinition": {"containerDefinitions": containers}}
 
-    pages = [{"serviceDeployments": page} for page in ([] if callable(deployments) else deployments)]
+    pages = [
+        {"serviceDeployments": page} for page in ([] if callable(deployments) else deployments)
+    ]
     return Scripted(
         "ecs",
         ListClusters={"clusterArns": [CLUSTER]},
@@ -202,7 +206,7 @@ def test_deployment_that_has_not_ended_counts_beside_the_successful_ones(status:
 
 
 def test_deployments_are_read_on_all_pages_also_behind_an_empty_one() -> None:
-    """This listing has no paginator in the SDK."""
+    """The SDK has no paginator for them."""
     history = [[deployment("now", "SUCCESSFUL", 2)], [], [deployment("previous", "SUCCESSFUL", 1)]]
 
     assert digests(found(Ecs(), ecs(service("web", "now"), deployments=history))) == {
@@ -324,9 +328,7 @@ def test_service_that_vanished_has_no_rollback_target_and_the_others_do(code: st
         f"{PREFIX}:service/main/gone": error(code),
         f"{PREFIX}:service/main/web": {"serviceDeployments": history},
     }
-    api = ecs(
-        service("gone", "a"), service("web", "there"), deployments=by("service", answers)
-    )
+    api = ecs(service("gone", "a"), service("web", "there"), deployments=by("service", answers))
 
     assert digests(found(Ecs(), api)) == {sha("a"), sha("there"), sha("previous")}
 

@@ -1,0 +1,44 @@
+provider "aws" {
+  region = "eu-central-1"
+}
+
+provider "aws" {
+  alias  = "us"
+  region = "us-east-1"
+}
+
+locals {
+  # The same in every region.
+  settings = {
+    dry_run           = true # only reports; set to false once you like what you read
+    default_keep_days = 30
+    keep_count        = 3
+    keep_tag_patterns = ["v*"]
+  }
+}
+
+# A cleaner sees the consumers of its own region, so each region with opted-in repositories has one.
+module "eu" {
+  source = "../../terraform"
+
+  dry_run           = local.settings.dry_run
+  default_keep_days = local.settings.default_keep_days
+  keep_count        = local.settings.keep_count
+  keep_tag_patterns = local.settings.keep_tag_patterns
+
+  schedule_expression = "cron(0 2 * * ? *)"
+  schedule_timezone   = "Europe/Berlin"
+}
+
+module "us" {
+  source    = "../../terraform"
+  providers = { aws = aws.us }
+
+  dry_run           = local.settings.dry_run
+  default_keep_days = local.settings.default_keep_days
+  keep_count        = local.settings.keep_count
+  keep_tag_patterns = local.settings.keep_tag_patterns
+
+  schedule_expression = "cron(0 2 * * ? *)"
+  schedule_timezone   = "America/New_York"
+}

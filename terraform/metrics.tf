@@ -1,0 +1,33 @@
+locals {
+  # Metrics belong to a region, so the name keeps the instances of one region apart.
+  metric_namespace = "ECRCleaner/${var.name}"
+
+  # Each metric is a number in the line that ends a run.
+  metrics = {
+    ImagesKept       = { field = "kept_total", unit = "Count" }
+    ImagesRemovable  = { field = "removable", unit = "Count" }
+    BytesRemovable   = { field = "removable_bytes", unit = "Bytes" }
+    ImagesRemoved    = { field = "removed", unit = "Count" }
+    BytesRemoved     = { field = "removed_bytes", unit = "Bytes" }
+    DeletionsFailed  = { field = "failed", unit = "Count" }
+    ImagesLeft       = { field = "left", unit = "Count" }
+    BrokenReferences = { field = "broken_references", unit = "Count" }
+    RunDuration      = { field = "duration_seconds", unit = "Seconds" }
+  }
+}
+
+resource "aws_cloudwatch_log_metric_filter" "this" {
+  for_each = var.metrics_enabled ? local.metrics : {}
+
+  name           = each.key
+  log_group_name = aws_cloudwatch_log_group.this.name
+  # CloudWatch reads only a field that the pattern names.
+  pattern = "{ ($.event = \"Run finished\") && ($.${each.value.field} >= 0) }"
+
+  metric_transformation {
+    name      = each.key
+    namespace = local.metric_namespace
+    value     = "$.${each.value.field}"
+    unit      = each.value.unit
+  }
+}

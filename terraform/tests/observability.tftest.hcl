@@ -1,0 +1,315 @@
+# What operators see, and that each part of it can be switched off. Some runs are applied, with a ready
+# image, for nothing may be built here: only then are the ARNs known that the dashboard and the topic's
+# policy name.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_service" {
+    defaults = {
+      partition = "aws"
+      region    = "eu-central-1"
+    }
+  }
+
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
+  }
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:ecr-cleaner-alarms" }
+  }
+}
+
+variables {
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0"
+}
+
+run "saved_queries" {
+  command = plan
+
+  assert {
+    condition = output.saved_query_names == [
+      "ecr-cleaner/Broken references", "ecr-cleaner/Coverage and guards", "ecr-cleaner/Failures", "ecr-cleaner/Why is this image kept",
+      "ecr-cleaner/What would be removed and why", "ecr-cleaner/Runs", "ecr-cleaner/Biggest savings by repository",
+    ]
+    error_message = "Each question has its query: ${jsonencode(output.saved_query_names)}"
+  }
+
+  assert {
+    condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this.name])])
+    error_message = "They look at the function's own log group."
+  }
+
+  assert {
+    condition     = length(fileset("queries", "*")) == length(aws_cloudwatch_query_definition.this)
+    error_message = "No file in queries/ is forgotten."
+  }
+}
+
+run "metrics" {
+  command = plan
+
+  assert {
+    condition     = one(aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].metric_transformation).namespace == "ECRCleaner/ecr-cleaner" && output.metric_namespace == "ECRCleaner/ecr-cleaner"
+    error_message = "Metrics of one instance do not mix with those of another."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].pattern == "{ ($.event = \"Run finished\") && ($.removed >= 0) }"
+    error_message = "They are taken from the line that ends a run."
+  }
+
+  assert {
+    condition     = one(aws_cloudwatch_log_metric_filter.this["BytesRemoved"].metric_transformation).value == "$.removed_bytes"
+    error_message = "Each is one of its numbers."
+  }
+}
+
+run "alarm_of_a_failed_function" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.function_failed[0].namespace == "AWS/Lambda"
+      && aws_cloudwatch_metric_alarm.function_failed[0].metric_name == "Errors"
+      && aws_cloudwatch_metric_alarm.function_failed[0].dimensions == tomap({ FunctionName = "ecr-cleaner" })
+      && aws_cloudwatch_metric_alarm.function_failed[0].threshold == 0
+      && aws_cloudwatch_metric_alarm.function_failed[0].treat_missing_data == "notBreaching"
+    )
+    error_message = "One error is enough."
+  }
+}
+
+run "alarm_of_failed_deletions" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.deletions_failed[0].namespace == output.metric_namespace
+      && contains(keys(aws_cloudwatch_log_metric_filter.this), aws_cloudwatch_metric_alarm.deletions_failed[0].metric_name)
+      && aws_cloudwatch_metric_alarm.deletions_failed[0].threshold == 0
+    )
+    error_message = "One image that could not be removed is enough, by a metric that exists."
+  }
+}
+
+run "alarm_of_silence" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.silent[0].metric_name == "Invocations"
+      && aws_cloudwatch_metric_alarm.silent[0].comparison_operator == "LessThanThreshold"
+      && aws_cloudwatch_metric_alarm.silent[0].threshold == 1
+      && aws_cloudwatch_metric_alarm.silent[0].period == 86400
+      && aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 2
+      && aws_cloudwatch_metric_alarm.silent[0].treat_missing_data == "breaching"
+    )
+    error_message = "Two days without a run are a fault, and so is having heard nothing at all."
+  }
+}
+
+run "silence_of_a_rate" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(30 minutes)"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 1800
+    error_message = "The period is that of the schedule,"
+  }
+}
+
+run "silence_over_the_weekend" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 ? * MON-FRI *)"
+    run_interval_hours  = 72
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 259200
+    error_message = "or what the operator says."
+  }
+}
+
+run "silence_too_long_for_cloudwatch" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(7 days)"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_of_a_schedule_that_is_off" {
+  command = plan
+
+  variables {
+    schedule_enabled = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 2
+    error_message = "That silence is meant."
+  }
+}
+
+run "own_topic" {
+  variables {
+    alarm_emails = ["team@example.com"]
+    kms_key_arn  = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  assert {
+    condition = toset(flatten([
+      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
+      aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+    ])) == toset([output.alarm_topic_arn])
+    error_message = "Every alarm tells the topic."
+  }
+
+  assert {
+    condition = jsondecode(aws_sns_topic_policy.alarms[0].policy).Statement == [{
+      Sid       = "PublishAlarms"
+      Effect    = "Allow"
+      Action    = ["sns:Publish"]
+      Principal = { Service = "cloudwatch.amazonaws.com" }
+      Resource  = "arn:aws:sns:eu-central-1:123456789012:ecr-cleaner-alarms"
+      Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    }]
+    error_message = "This account's alarms may publish, and nobody else."
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms[0].kms_master_key_id == var.kms_key_arn
+    error_message = "The key encrypts what is published."
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.email["team@example.com"].protocol == "email"
+    error_message = "The addresses are subscribed."
+  }
+}
+
+run "given_topic" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:eu-central-1:123456789012:operations"
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && length(aws_sns_topic_policy.alarms) == 0
+    error_message = "Where there is a topic, none is made,"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset([var.alarm_topic_arn]) && output.alarm_topic_arn == var.alarm_topic_arn
+    error_message = "and that one is told."
+  }
+}
+
+run "dashboard" {
+  assert {
+    condition = alltrue([
+      for metric in flatten([
+        for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
+          for metric in widget.properties.metrics : { namespace = metric[0], name = metric[1] }
+        ] if widget.type == "metric"
+      ]) : metric.namespace == "AWS/Lambda" || (metric.namespace == output.metric_namespace && contains(keys(aws_cloudwatch_log_metric_filter.this), metric.name))
+    ])
+    error_message = "It shows metrics that exist."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
+      startswith(widget.properties.query, "SOURCE '/aws/lambda/ecr-cleaner' | f") && !strcontains(widget.properties.query, "#") if widget.type == "log"
+    ])
+    error_message = "Its queries look at the function's log group, and begin with a command."
+  }
+
+  assert {
+    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget if widget.type == "log"]) == 6
+    error_message = "It answers what the saved queries ask, but for single images."
+  }
+
+  assert {
+    condition = [
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
+    ] == [3]
+    error_message = "It shows the alarms."
+  }
+}
+
+run "nothing_but_the_log" {
+  command = plan
+
+  variables {
+    saved_queries_enabled = false
+    metrics_enabled       = false
+    alarms_enabled        = false
+    dashboard_enabled     = false
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_query_definition.this) == 0
+      && length(aws_cloudwatch_log_metric_filter.this) == 0
+      && length(output.alarm_names) == 0
+      && length(aws_sns_topic.alarms) == 0
+      && length(aws_cloudwatch_dashboard.this) == 0
+    )
+    error_message = "Nothing is made that is switched off,"
+  }
+
+  assert {
+    condition     = output.metric_namespace == null && output.alarm_topic_arn == null && output.dashboard_name == null && length(output.saved_query_names) == 0
+    error_message = "and the outputs say so."
+  }
+}
+
+run "dashboard_alone" {
+  variables {
+    saved_queries_enabled = false
+    metrics_enabled       = false
+    alarms_enabled        = false
+  }
+
+  assert {
+    condition = toset([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.properties.metrics[0][0] if widget.type == "metric"
+    ]) == toset(["AWS/Lambda"])
+    error_message = "It shows no metric that nobody writes,"
+  }
+
+  assert {
+    condition     = !contains([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.type], "alarm")
+    error_message = "and no alarms that are not there."
+  }
+}
+
+run "alarms_without_metrics" {
+  command = plan
+
+  variables {
+    metrics_enabled = false
+  }
+
+  assert {
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-silent"]
+    error_message = "The alarm that needs a metric of the log is left out."
+  }
+}

@@ -1,0 +1,316 @@
+"""The edge to AWS: an answer is whole, or an error that says what is missing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from threading import Barrier, Lock
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from ecr_cleaner.aws import CALLS_AT_ONCE, Api, Aws, host_exists
+from ecr_cleaner.errors import ApiError
+from ecr_cleaner.workers import Workers
+from fakes.aws_api import FakeApi, FakeSession, Parameters, error
+from fakes.scripted import Scripted
+
+GONE = error("ResourceNotFoundException")
+# Bound before the fixture that stands in for it in every test.
+LOOK_UP = host_exists
+
+
+def listing(*pages: Any) -> Api:
+    """Return Pipes, whose listing has a paginator in the SDK, with these names on its pages."""
+    content = [
+        {"Pipes": [{"Name": name} for name in page]} if isinstance(page, str) else page
+        for page in pages
+    ]
+    return Api(Scripted("pipes", ListPipes=content).client)
+
+
+def by_token(*pages: Any) -> Api:
+    """Return App Runner, whose listing has none."""
+    content = [
+        {"ServiceSummaryList": [{"ServiceName": f"app-{name}"} for name in page]}
+        if isinstance(page, str)
+        else page
+        for page in pages
+    ]
+    return Api(Scripted("apprunner", ListServices=content).client)
+
+
+def names_of(api: Api) -> list[str]:
+    if api.service == "pipes":
+        return [one["Name"] for one in api.each("ListPipes", "Pipes")]
+    services = api.each("ListServices", "ServiceSummaryList")
+    return [one["ServiceName"].removeprefix("app-") for one in services]
+
+
+# -- Calls and listings ------------------------------------------------------------------------
+
+
+def test_call_returns_the_answer_and_passes_the_parameters_on() -> None:
+    fake = FakeApi("pipes").on("DescribePipe", {"Name": "one"})
+
+    assert Api(fake.client).call("DescribePipe", Name="one") == {"Name": "one"}
+    assert fake.calls == [("DescribePipe", {"Name": "one"})]
+
+
+def test_find_returns_the_answer_or_none_for_what_is_gone() -> None:
+    fake = FakeApi("pipes").on("DescribePipe", {"Name": "one"})
+    assert Api(fake.client).find("DescribePipe", "NotFoundException", Name="one") is not None
+
+    fake.on("DescribePipe", error("NotFoundException"))
+    assert Api(fake.client).find("DescribePipe", "NotFoundException", Name="one") is None
+
+
+@pytest.mark.parametrize("gone", [(), ("ResourceNotFoundException",), ("NotFound",)])
+def test_find_takes_no_other_code_for_gone(gone: tuple[str, ...]) -> None:
+    fake = FakeApi("pipes").on("DescribePipe", error("NotFoundException"))
+
+    with pytest.raises(ApiError, match="pipes DescribePipe failed with NotFoundException"):
+        Api(fake.client).find("DescribePipe", *gone, Name="one")
+
+
+@pytest.mark.parametrize("made", [listing, by_token])
+@pytest.mark.parametrize("pages", [[""], ["abc"], ["ab", "", "c"], ["", "", "a"], ["a", "b", ""]])
+def test_each_yields_what_all_pages_hold(made: Callable[..., Api], pages: list[str]) -> None:
+    assert names_of(made(*pages)) == list("".join(pages))
+
+
+def test_page_that_lacks_the_list_holds_nothing() -> None:
+    assert names_of(listing("a", {}, "b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("made", [listing, by_token])
+def test_page_that_fails_behind_others_is_an_error(made: Callable[..., Api]) -> None:
+    with pytest.raises(ApiError, match="failed with ThrottlingException"):
+        names_of(made("a", error("ThrottlingException")))
+
+
+@pytest.mark.parametrize(("pages", "expected"), [([GONE], []), (["a", GONE], ["a"])])
+def test_listing_of_something_that_vanished_ends(pages: list[Any], expected: list[str]) -> None:
+    found = listing(*pages).each_found("ListPipes", "Pipes", "ResourceNotFoundException")
+
+    assert [one["Name"] for one in found] == expected
+
+
+def test_listing_that_fails_otherwise_is_an_error() -> None:
+    found = listing(GONE).each_found("ListPipes", "Pipes", "NotFoundException")
+
+    with pytest.raises(ApiError, match="ListPipes failed with ResourceNotFoundException"):
+        list(found)
+
+
+def test_token_that_comes_twice_is_an_error_and_no_endless_loop() -> None:
+    page = {"ServiceSummaryList": [], "NextToken": "again"}
+    fake = FakeApi("apprunner").on("ListServices", page)
+
+    with pytest.raises(ApiError, match="RepeatedToken: the same page token came twice"):
+        names_of(Api(fake.client))
+
+    assert len(fake.calls) == 2
+
+
+# -- Errors ------------------------------------------------------------------------------------
+
+
+def failure_of(raised: Exception) -> ApiError:
+    fake = FakeApi("stepfunctions").on("ListStateMachines", raised)
+    with pytest.raises(ApiError) as failure:
+        Api(fake.client).call("ListStateMachines")
+    assert failure.value.__cause__ is raised
+    return failure.value
+
+
+def test_error_tells_service_operation_code_and_message() -> None:
+    failure = failure_of(error("InvalidToken", "what is that"))
+
+    assert str(failure) == "stepfunctions ListStateMachines failed with InvalidToken: what is that"
+    assert failure.fields == {
+        "service": "stepfunctions",
+        "operation": "ListStateMachines",
+        "code": "InvalidToken",
+        "error": str(failure),
+    }
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"]
+)
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("no", "states:ListStateMachines"),
+        ("User: x is not authorized to perform: kms:Decrypt on resource: y", "kms:Decrypt"),
+        ("not authorized to perform ecs:DescribeTasks because", "ecs:DescribeTasks"),
+    ],
+)
+def test_denied_call_names_the_missing_action(code: str, message: str, action: str) -> None:
+    failure = failure_of(error(code, message))
+
+    assert failure.action == failure.fields["missing_action"] == action
+    assert str(failure).endswith(f"(missing IAM action: {action})")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (EndpointConnectionError(endpoint_url="https://nowhere"), "EndpointConnectionError"),
+        (error("ThrottlingException"), "ThrottlingException"),
+        (ClientError({}, "Operation"), "Unknown"),
+    ],
+)
+def test_any_other_failure_is_an_error_without_a_missing_action(
+    raised: Exception, code: str
+) -> None:
+    failure = failure_of(raised)
+
+    assert (failure.code, failure.action) == (code, None)
+    assert "missing_action" not in failure.fields
+
+
+def test_error_of_the_program_itself_is_not_taken_for_one_of_aws() -> None:
+    fake = FakeApi("pipes").on("ListPipes", TypeError("ours"))
+
+    with pytest.raises(TypeError, match="ours"):
+        Api(fake.client).call("ListPipes")
+
+
+# -- The account -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(2 * CALLS_AT_ONCE) as made:
+        yield made
+
+
+def test_service_has_one_api_however_many_ask_for_it(workers: Workers) -> None:
+    aws = Aws(FakeSession([FakeApi("pipes"), FakeApi("ecs")], "eu-west-1"), workers)
+
+    apis = workers.map(aws.api, ["pipes", "ecs"] * 20)
+
+    assert len(set(map(id, apis))) == 2
+    assert {api.service for api in apis} == {"pipes", "ecs"}
+
+
+def test_client_is_made_for_the_region(workers: Workers) -> None:
+    api = Aws(boto3.Session(region_name="eu-central-1"), workers).api("ecs")
+
+    assert api.host == "ecs.eu-central-1.amazonaws.com"
+
+
+def test_no_more_calls_of_a_service_are_under_way_at_once_than_its_bound(workers: Workers) -> None:
+    together = Barrier(CALLS_AT_ONCE)
+    lock = Lock()
+    under_way: set[int] = set()
+    most = 0
+
+    def answer(parameters: Parameters) -> dict[str, Any]:
+        nonlocal most
+        with lock:
+            under_way.add(id(parameters))
+            most = max(most, len(under_way))
+        together.wait(timeout=60)
+        with lock:
+            under_way.discard(id(parameters))
+        return {}
+
+    api = Api(FakeApi("pipes").on("ListPipes", answer).client)
+    workers.map(lambda _: api.call("ListPipes"), range(2 * CALLS_AT_ONCE))
+
+    assert most == CALLS_AT_ONCE
+
+
+# -- What a region offers ----------------------------------------------------------------------
+
+
+def offers(
+    service: str,
+    region: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    dns_knows: bool | None,
+) -> bool:
+    """Ask for a service; ``dns_knows`` None means that nobody may ask DNS."""
+
+    def look_up(host: str) -> bool:
+        assert dns_knows is not None, f"DNS was asked for {host}"
+        return dns_knows
+
+    monkeypatch.setattr("ecr_cleaner.aws.host_exists", look_up)
+    return Aws(boto3.Session(region_name=region), workers).offers(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "region"),
+    [
+        ("ecs", "eu-west-1"),
+        ("apprunner", "us-east-1"),
+        ("ecs", "cn-north-1"),
+        ("ecs", "us-gov-west-1"),
+    ],
+)
+def test_service_on_the_list_is_offered_and_dns_is_not_asked(
+    service: str, region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers(service, region, workers, monkeypatch, dns_knows=None) is True
+
+
+@pytest.mark.parametrize("dns_knows", [True, False])
+@pytest.mark.parametrize(
+    ("service", "region"), [("ecs", "eu-west-9"), ("bedrock-agentcore-control", "sa-west-9")]
+)
+def test_service_that_the_list_lacks_is_offered_where_dns_knows_its_host(
+    service: str,
+    region: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    dns_knows: bool,
+) -> None:
+    assert offers(service, region, workers, monkeypatch, dns_knows=dns_knows) is dns_knows
+
+
+@pytest.mark.parametrize("region", ["eu-north-1", "cn-north-1", "sa-east-1"])
+def test_list_of_a_service_that_comes_to_no_more_regions_is_final(
+    region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers("apprunner", region, workers, monkeypatch, dns_knows=None) is False
+
+
+def test_region_that_the_sdk_has_never_heard_of_is_asked_for_it_all_the_same(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers("apprunner", "eu-west-9", workers, monkeypatch, dns_knows=None) is True
+
+
+@pytest.mark.parametrize(
+    ("failure", "exists"),
+    [
+        (None, True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), True),
+    ],
+)
+def test_only_the_plain_no_of_dns_is_a_no(
+    failure: OSError | None, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def look_up(host: str, port: int) -> list[Any]:
+        asked.append((host, port))
+        if failure:
+            raise failure
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert LOOK_UP("ecs.eu-west-9.amazonaws.com") is exists
+    assert asked == [("ecs.eu-west-9.amazonaws.com", 443)]

@@ -124,7 +124,7 @@ def _reference_lists(environ: Mapping[str, str]) -> tuple[str, ...]:
     lists = _names(environ, "REFERENCE_LISTS")
     for one in lists:
         if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+|arn:[^:]+:ssm:.+", one):
-            allowed = "a list, with commas between, of s3://BUCKET/KEY, ssm:NAME or the ARN of an SSM parameter"
+            allowed = "a list, with commas between, of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
             raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
     return lists
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ecr_cleaner import errors, logs, policy, program, report, usage
+from ecr_cleaner import errors, logs, policy, program, report, tally, usage
 from ecr_cleaner.errors import InvalidSettingError
 from ecr_cleaner.model import Action, Guard, Reason
 from ecr_cleaner.settings import RepositoryRule, Settings
@@ -219,7 +219,7 @@ def written_fields() -> set[str]:
     """The names that the program binds or passes to its log, and the keys of what it passes."""
     # What structlog adds.
     names = {"timestamp", "level", "event"}
-    for module in (errors, logs, program, report, usage):
+    for module in (errors, logs, program, report, tally, usage):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.keyword) and node.arg:
                 names.add(node.arg)

@@ -14,8 +14,7 @@ MOST_BYTES = 10_000_000
 
 
 class ReferenceLists:
-    """Each list is a JSON array of image references, at ``s3://BUCKET/KEY``, ``ssm:NAME`` or an ARN
-    of an SSM parameter.
+    """Each list is a JSON array of image references, in an S3 object or an SSM parameter.
 
     A list that cannot be read, or is anything else, ends the run: who brought it relies on it.
     """

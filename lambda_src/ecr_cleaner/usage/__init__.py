@@ -19,7 +19,6 @@ from ecr_cleaner.usage.aws_lambda import Lambda
 from ecr_cleaner.usage.batch import Batch
 from ecr_cleaner.usage.codebuild import CodeBuild
 from ecr_cleaner.usage.ecs import Ecs
-from ecr_cleaner.usage.ecs_families import EcsFamilies
 from ecr_cleaner.usage.emr_serverless import EmrServerless
 from ecr_cleaner.usage.event_rules import EventRules
 from ecr_cleaner.usage.inspector import Inspector
@@ -51,7 +50,6 @@ class UsageSource(Protocol):
 
 SOURCES: tuple[UsageSource, ...] = (
     Ecs(),
-    EcsFamilies(),
     EventRules(),
     Scheduler(),
     Pipes(),

@@ -5,13 +5,14 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.ht
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 from ecr_cleaner.aws import Api
 from ecr_cleaner.model import Usage
 from ecr_cleaner.usage._ecs_answers import Answer, described
+from ecr_cleaner.usage._ecs_families import newest_revisions
 from ecr_cleaner.usage._references import as_written_and_run, usages_of
 from ecr_cleaner.usage._service_revisions import revisions_of
 from ecr_cleaner.usage.account import Account
@@ -44,7 +45,7 @@ class Runner:
 
 
 class Ecs:
-    """What services, deployments under way and tasks run, or would run to scale out or go back."""
+    """What services, deployments and tasks run, or would run to scale out, go back or start."""
 
     name = "ecs"
     service = "ecs"
@@ -52,8 +53,9 @@ class Ecs:
     def usages(self, account: Account) -> Iterable[Usage]:
         """Yield what each service and each task runs."""
         clusters = list(account.aws.api("ecs").each("ListClusters", "clusterArns", maxResults=100))
-        services = _described(account, clusters, SERVICES)
-        tasks = _described(account, clusters, TASKS)
+        services, tasks = account.aws.workers.map(
+            lambda kind: _described(account, clusters, kind), (SERVICES, TASKS)
+        )
         revisions = revisions_of(account, services)
         runners = [
             *(_service(service, revisions.get(service["serviceArn"], [])) for service in services),
@@ -66,6 +68,13 @@ class Ecs:
         for runner in runners:
             behind = (definitions.get(arn, ()) for arn in runner.task_definitions)
             yield from usages_of(self.name, runner.arn, [*runner.images, *chain(*behind)])
+        yield from self._newest(account, told)
+
+    def _newest(self, account: Account, told: Container[str]) -> Iterator[Usage]:
+        """Yield what the newest revision of each family runs, unless a service's revision has."""
+        arns = (arn for arn in newest_revisions(account) if arn not in told)
+        for arn, images in account.task_definitions.images_if_any(arns).items():
+            yield from usages_of(self.name, arn, images)
 
 
 def _told(revisions: Iterable[Answer]) -> set[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from ecr_cleaner.errors import CleanerError
 from ecr_cleaner.model import Usage
+from ecr_cleaner.reference import parse
 from ecr_cleaner.usage._references import usages_of
 from ecr_cleaner.usage.account import Account
 
@@ -42,6 +44,11 @@ def _read(account: Account, where: str) -> str | bytes:
     return bytes(answer["Body"].read())
 
 
+def _is_garbled(entry: str) -> bool:
+    """Tell whether this was meant to be in private ECR and is not understood."""
+    return re.search(r"\.dkr[.-]ecr", entry) is not None and parse(entry) is None
+
+
 def _entries(where: str, text: str | bytes) -> Iterator[str]:
     try:
         entries = json.loads(text)
@@ -50,6 +57,6 @@ def _entries(where: str, text: str | bytes) -> Iterator[str]:
     if not isinstance(entries, list):
         raise CleanerError(f"{where} is not a JSON array of image references")
     for entry in entries:
-        if not isinstance(entry, str) or not entry:
+        if not isinstance(entry, str) or not entry or _is_garbled(entry):
             raise CleanerError(f"{where} holds {entry!r}, which is not an image reference")
         yield entry

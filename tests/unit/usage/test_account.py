@@ -12,7 +12,6 @@ import pytest
 from ecr_cleaner.errors import ApiError, ScanError
 from ecr_cleaner.usage import UsageSource, scan
 from ecr_cleaner.usage.ecs import Ecs
-from ecr_cleaner.usage.ecs_families import EcsFamilies
 from ecr_cleaner.usage.event_rules import EventRules
 from ecr_cleaner.usage.pipes import Pipes
 from ecr_cleaner.usage.scheduler import Scheduler
@@ -27,13 +26,12 @@ IMAGE = f"{HOST}/app:1"
 UNKNOWN = error("ClientException", "Unable to describe task definition.")
 SOURCES: tuple[UsageSource, ...] = (
     Ecs(),
-    EcsFamilies(),
     EventRules(),
     Scheduler(),
     Pipes(),
     StepFunctions(),
 )
-FOR_SOME_DAY = SOURCES[2:]  # they run a task definition on some later occasion
+FOR_SOME_DAY = SOURCES[1:]  # they run a task definition on some later occasion
 
 
 def described(*images: str) -> dict[str, Any]:
@@ -48,7 +46,6 @@ def ecs(definition: Any) -> Scripted:
         ListServices={"serviceArns": [service["serviceArn"]]},
         ListTasks={},
         DescribeServices={"services": [service]},
-        ListTaskDefinitionFamilies={"families": ["report"]},
         ListTaskDefinitions={"taskDefinitionArns": [DEFINITION]},
         DescribeTaskDefinition=definition,
     )
@@ -102,8 +99,7 @@ def test_definition_is_described_once_though_every_source_names_it() -> None:
         readings = scan(one.aws, one.settings, SOURCES).readings
 
     assert {reading.source: len(reading.usages) for reading in readings} == {
-        "ecs": 1,
-        "ecs-task-definitions": 1,
+        "ecs": 2,
         "eventbridge-rules": 1,
         "eventbridge-scheduler": 1,
         "eventbridge-pipes": 1,

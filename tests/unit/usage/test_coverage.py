@@ -110,7 +110,6 @@ def states(result: Scan) -> dict[str, State]:
 
 def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccount) -> None:
     image = {"image": f"{HOST}/app:1"}
-    empty.apis["ecs"].line("ListTaskDefinitionFamilies", {"families": ["report"]})
     empty.apis["ecs"].line("ListTaskDefinitions", {"taskDefinitionArns": [DEFINITION]})
     empty.apis["ecs"].line(
         "DescribeTaskDefinition", {"taskDefinition": {"containerDefinitions": [image]}}
@@ -123,8 +122,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
         "event": "Coverage",
         "log_level": "info",
         "sources": {
-            "ecs": {"state": "scanned", "usages": 0},
-            "ecs-task-definitions": {"state": "scanned", "usages": 1},
+            "ecs": {"state": "scanned", "usages": 1},
             "eventbridge-rules": {"state": "scanned", "usages": 0},
             "eventbridge-scheduler": {"state": "scanned", "usages": 0},
             "eventbridge-pipes": {"state": "scanned", "usages": 0},

@@ -8,6 +8,7 @@ import pytest
 
 from ecr_cleaner.errors import ApiError, IncompleteAnswerError
 from ecr_cleaner.model import Usage
+from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
 from fakes.aws_api import FakeApi, Parameters, error, found
 
@@ -17,6 +18,11 @@ CLUSTER = f"{PREFIX}:cluster/main"
 DIGEST = "sha256:" + "a" * 64
 
 Containers = list[dict[str, Any]]
+
+
+def found_in(api: FakeApi) -> list[Usage]:
+    """Return what services and tasks run; families have tests of their own."""
+    return found(Ecs(), api, settings=Settings(task_definition_revisions=0))
 
 
 def definition(name: str) -> str:
@@ -70,7 +76,7 @@ class EcsWorld:
         return {"taskDefinition": {"containerDefinitions": containers, "status": "INACTIVE"}}
 
     def usages(self) -> list[Usage]:
-        return found(Ecs(), self.api)
+        return found_in(self.api)
 
 
 def container(image: str) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def app(tag: str) -> str:
 def test_empty_account_uses_nothing() -> None:
     api = FakeApi("ecs").pages("ListClusters", "clusterArns", [])
 
-    assert found(Ecs(), api) == []
+    assert found_in(api) == []
 
 
 def test_empty_cluster_uses_nothing() -> None:
@@ -257,7 +263,7 @@ def test_every_cluster_is_asked() -> None:
     api.pages("ListClusters", "clusterArns", clusters[:5], clusters[5:])
     api.pages("ListServices", "serviceArns", []).pages("ListTasks", "taskArns", [])
 
-    assert found(Ecs(), api) == []
+    assert found_in(api) == []
     for operation in ("ListServices", "ListTasks"):
         assert {asked["cluster"] for asked in api.asked(operation)} == set(clusters)
 

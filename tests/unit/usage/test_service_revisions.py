@@ -9,13 +9,19 @@ import pytest
 
 from ecr_cleaner.errors import ApiError, IncompleteAnswerError
 from ecr_cleaner.model import Usage
+from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
-from fakes.aws_api import Parameters, error, found
+from fakes.aws_api import FakeApi, Parameters, error, found
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
 
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
 CLUSTER = f"{PREFIX}:cluster/main"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def found_in(api: FakeApi) -> list[Usage]:
+    """Return what services and tasks run; families have tests of their own."""
+    return found(Ecs(), api, settings=Settings(task_definition_revisions=0))
 
 
 def sha(name: str) -> str:
@@ -119,7 +125,7 @@ def asked_revisions(api: Scripted) -> list[str]:
 def test_service_uses_its_current_revisions_by_digest_and_by_tag() -> None:
     api = ecs(service("web", "blue", "green"))
 
-    usages = found(Ecs(), api)
+    usages = found_in(api)
 
     assert digests(usages) == {sha("blue"), sha("green")}
     assert tags(usages) == {"blue", "green"}
@@ -138,7 +144,7 @@ def test_service_without_revisions_costs_no_call_of_theirs() -> None:
     """One from before 25 October 2024, whose revisions nobody can describe."""
     api = ecs(service("old"))
 
-    assert tags(found(Ecs(), api)) == {"definition-of-old"}
+    assert tags(found_in(api)) == {"definition-of-old"}
     assert api.asked("ListServiceDeployments") == api.asked("DescribeServiceRevisions") == []
 
 
@@ -146,7 +152,7 @@ def test_service_without_revisions_costs_no_call_of_theirs() -> None:
 def test_service_that_ecs_does_not_deploy_is_not_asked_for_deployments(controller: str) -> None:
     api = ecs(service("web", "now", deploymentController={"type": controller}))
 
-    assert digests(found(Ecs(), api)) == {sha("now")}
+    assert digests(found_in(api)) == {sha("now")}
     assert api.asked("ListServiceDeployments") == []
 
 
@@ -154,7 +160,7 @@ def test_service_that_ecs_does_not_deploy_is_not_asked_for_deployments(controlle
 def test_service_that_ecs_deploys_is_asked_for_its_deployments(controller: dict[str, Any]) -> None:
     api = ecs(service("web", "now", **controller))
 
-    assert digests(found(Ecs(), api)) == {sha("now")}
+    assert digests(found_in(api)) == {sha("now")}
     assert api.asked("ListServiceDeployments") == [
         {"cluster": CLUSTER, "service": f"{PREFIX}:service/main/web", "maxResults": 100}
     ]
@@ -170,7 +176,7 @@ def test_previous_successful_deployment_is_what_a_rollback_goes_to() -> None:
 
     api = ecs(service("web", "now"), deployments=[history])
 
-    assert digests(found(Ecs(), api)) == {sha("now"), sha("previous")}
+    assert digests(found_in(api)) == {sha("now"), sha("previous")}
     assert asked_revisions(api) == ["now", "previous"]
 
 
@@ -186,7 +192,7 @@ def test_deployment_that_failed_is_no_rollback_target_and_takes_no_place_of_one(
 
     api = ecs(service("web", "now"), deployments=[history])
 
-    assert digests(found(Ecs(), api)) == {sha("now"), sha("previous")}
+    assert digests(found_in(api)) == {sha("now"), sha("previous")}
 
 
 @pytest.mark.parametrize(
@@ -202,14 +208,14 @@ def test_deployment_that_has_not_ended_counts_beside_the_successful_ones(status:
 
     api = ecs(service("web", "now"), deployments=[history])
 
-    assert digests(found(Ecs(), api)) == {sha("now"), sha("previous"), sha("coming")}
+    assert digests(found_in(api)) == {sha("now"), sha("previous"), sha("coming")}
 
 
 def test_deployments_are_read_on_all_pages_also_behind_an_empty_one() -> None:
     """The SDK has no paginator for them."""
     history = [[deployment("now", "SUCCESSFUL", 2)], [], [deployment("previous", "SUCCESSFUL", 1)]]
 
-    assert digests(found(Ecs(), ecs(service("web", "now"), deployments=history))) == {
+    assert digests(found_in(ecs(service("web", "now"), deployments=history))) == {
         sha("now"),
         sha("previous"),
     }
@@ -223,7 +229,7 @@ def test_revisions_of_all_services_are_described_twenty_a_call(
 ) -> None:
     api = ecs(*(service(f"s{number}", f"r{number}") for number in range(revisions)))
 
-    assert digests(found(Ecs(), api)) == {sha(f"r{number}") for number in range(revisions)}
+    assert digests(found_in(api)) == {sha(f"r{number}") for number in range(revisions)}
     calls = api.asked("DescribeServiceRevisions")
     assert sorted(len(asked["serviceRevisionArns"]) for asked in calls) == sizes
 
@@ -232,7 +238,7 @@ def test_revision_is_described_once_though_it_is_current_and_the_last_deployed()
     history = [deployment("now", "SUCCESSFUL", 2), deployment("now", "SUCCESSFUL", 1)]
     api = ecs(service("web", "now"), deployments=[history])
 
-    assert digests(found(Ecs(), api)) == {sha("now")}
+    assert digests(found_in(api)) == {sha("now")}
     assert asked_revisions(api) == ["now"]
 
 
@@ -240,7 +246,7 @@ def test_each_service_has_its_own_revisions() -> None:
     told = {"a": revision("a", of="one"), "b": revision("b", of="two")}
     services = (service("one", "a"), service("two", "b"), service("old"))
 
-    usages = found(Ecs(), ecs(*services, revisions=told))
+    usages = found_in(ecs(*services, revisions=told))
 
     assert {(one.consumer.rpartition("/")[2], one.reference.tag) for one in usages} == {
         ("one", "a"),
@@ -257,7 +263,7 @@ def test_each_service_has_its_own_revisions() -> None:
 def test_definition_that_a_revision_tells_in_full_is_not_described() -> None:
     api = ecs(service("web", "now"))
 
-    assert tags(found(Ecs(), api)) == {"now"}
+    assert tags(found_in(api)) == {"now"}
     assert api.asked("DescribeTaskDefinition") == []
 
 
@@ -275,7 +281,7 @@ def test_definition_is_described_where_a_revision_names_not_every_image(
 ) -> None:
     api = ecs(service("web", "now"), revisions={"now": revision("now", *containers)})
 
-    assert "definition-of-web" in tags(found(Ecs(), api))
+    assert "definition-of-web" in tags(found_in(api))
 
 
 @pytest.mark.parametrize("lacking", [{"containerImages": []}, {}])
@@ -283,14 +289,14 @@ def test_definition_is_described_where_a_revision_names_no_images(lacking: dict[
     told = {"serviceRevisionArn": revision_arn("now"), "taskDefinition": definition("web")}
     api = ecs(service("web", "now"), revisions={"now": told | lacking})
 
-    assert tags(found(Ecs(), api)) == {"definition-of-web"}
+    assert tags(found_in(api)) == {"definition-of-web"}
 
 
 def test_definition_is_described_where_the_revision_is_missing() -> None:
     missing = {"failures": [{"arn": revision_arn("now"), "reason": "MISSING"}]}
     api = ecs(service("web", "now"), revisions=lambda _: missing)
 
-    assert tags(found(Ecs(), api)) == {"definition-of-web"}
+    assert tags(found_in(api)) == {"definition-of-web"}
 
 
 def test_other_definition_of_a_revision_is_described_where_it_names_no_images() -> None:
@@ -298,14 +304,14 @@ def test_other_definition_of_a_revision_is_described_where_it_names_no_images() 
     history = [deployment("now", "SUCCESSFUL", 2), deployment("previous", "SUCCESSFUL", 1)]
     api = ecs(service("web", "now"), deployments=[history], revisions={"previous": previous})
 
-    assert tags(found(Ecs(), api)) == {"now", "definition-of-before"}
+    assert tags(found_in(api)) == {"now", "definition-of-before"}
 
 
 def test_image_without_a_digest_counts_by_its_tag() -> None:
     told = revision("now", {"containerName": "web", "image": f"{HOST}/app:v1"})
     api = ecs(service("web", "now"), revisions={"now": told})
 
-    usages = found(Ecs(), api)
+    usages = found_in(api)
 
     assert (tags(usages), digests(usages)) == ({"v1"}, set())
 
@@ -315,7 +321,7 @@ def test_definition_that_is_gone_fails_closed() -> None:
     gone = error("ClientException", "Unable to describe task definition.")
 
     with pytest.raises(ApiError, match="ecs DescribeTaskDefinition failed with ClientException"):
-        found(Ecs(), ecs(service("web"), definitions=gone))
+        found_in(ecs(service("web"), definitions=gone))
 
 
 # -- What vanished, what fails -----------------------------------------------------------------
@@ -330,7 +336,7 @@ def test_service_that_vanished_has_no_rollback_target_and_the_others_do(code: st
     }
     api = ecs(service("gone", "a"), service("web", "there"), deployments=by("service", answers))
 
-    assert digests(found(Ecs(), api)) == {sha("a"), sha("there"), sha("previous")}
+    assert digests(found_in(api)) == {sha("a"), sha("there"), sha("previous")}
 
 
 def test_missing_revision_is_tolerated_and_the_others_count() -> None:
@@ -341,7 +347,7 @@ def test_missing_revision_is_tolerated_and_the_others_count() -> None:
     history = [deployment("now", "SUCCESSFUL", 2), deployment("previous", "SUCCESSFUL", 1)]
     api = ecs(service("web", "now"), deployments=[history], revisions=lambda _: answer)
 
-    assert digests(found(Ecs(), api)) == {sha("now")}
+    assert digests(found_in(api)) == {sha("now")}
 
 
 @pytest.mark.parametrize("failure", [{"arn": "the-arn", "reason": "INTERNAL"}, {"arn": "the-arn"}])
@@ -351,7 +357,7 @@ def test_any_other_failure_is_an_error(failure: dict[str, str]) -> None:
     with pytest.raises(
         IncompleteAnswerError, match="DescribeServiceRevisions could not describe the-arn"
     ):
-        found(Ecs(), api)
+        found_in(api)
 
 
 def test_answer_that_is_silent_about_a_revision_is_an_error() -> None:
@@ -360,7 +366,7 @@ def test_answer_that_is_silent_about_a_revision_is_an_error() -> None:
     with pytest.raises(
         IncompleteAnswerError, match="DescribeServiceRevisions described only 0 of 2"
     ):
-        found(Ecs(), api)
+        found_in(api)
 
 
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED, error("UnsupportedFeatureException")])
@@ -369,6 +375,6 @@ def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: E
     api = ecs(service("web", "now")).line(operation, fault)
 
     with pytest.raises(ApiError, match=f"ecs {operation} failed with") as failure:
-        found(Ecs(), api)
+        found_in(api)
 
     assert failure.value.action == (f"ecs:{operation}" if fault is DENIED else None)

@@ -1,0 +1,284 @@
+"""An account in which the program has to make every call that it can make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from integration.told_services import tell
+from world import World
+
+REPOSITORIES = ("shop/web", "jobs")
+# Those that most tests are about: asking all sources takes longer than all else in a test.
+FIRST = ("ecs", "lambda", "app-runner")
+CLUSTER = "main"
+CLUSTER_ARN = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
+ROLE = "arn:aws:iam::123456789012:role/runs-tasks"
+OLD = 90
+
+
+@dataclass(frozen=True)
+class FullWorld:
+    """What the account holds, by digest; ``used`` leads to the usage source that tells of it."""
+
+    used: Mapping[str, str]
+    unused: frozenset[str]
+
+    @property
+    def all(self) -> set[str]:
+        """Everything."""
+        return {*self.used, *self.unused}
+
+    def of(self, source: str) -> str:
+        """Return the image that one source tells of."""
+        return next(digest for digest, name in self.used.items() if name == source)
+
+
+def fill(world: World, sources: Iterable[str] | None = None) -> FullWorld:
+    """Fill the account: a consumer in each usage source, and in each repository an unused index."""
+    unused: set[str] = set()
+    for name in REPOSITORIES:
+        world.repository(name)
+        child = world.image(name, days_old=OLD)
+        unused |= {child, world.index(name, [child], "multi", days_old=OLD)}
+        unused |= {world.image(name, "old", days_old=OLD), world.image(name, days_old=OLD)}
+    return FullWorld(
+        put_to_use(world, CONSUMERS if sources is None else sources), frozenset(unused)
+    )
+
+
+def put_to_use(world: World, sources: Iterable[str]) -> dict[str, str]:
+    """Put an image of its own to use in each source; return the sources by digest."""
+    world.cluster(CLUSTER)
+    used = {}
+    for number, source in enumerate(sources):
+        repository = REPOSITORIES[number % len(REPOSITORIES)]
+        used[world.image(repository, source, days_old=OLD)] = source
+        CONSUMERS[source](world, world.uri(repository, source))
+    return used
+
+
+def everything(world: World) -> set[str]:
+    """Return the digests of all that the two repositories hold."""
+    return {digest for name in REPOSITORIES for digest in world.digests(name)}
+
+
+def only(*sources: str) -> dict[str, str]:
+    """Return the settings under which no other source is asked."""
+    return {"WAIVED_SOURCES": ",".join(name for name in CONSUMERS if name not in sources)}
+
+
+# -- A consumer for each source ----------------------------------------------------------------
+
+
+def ecs(world: World, image: str) -> None:
+    repository, _, tag = image.removeprefix(f"{world.host}/").partition(":")
+    digest = world.tags(repository)[tag]
+    world.service(CLUSTER, "web", world.task_definition("web", image))
+    world.revision(CLUSTER, "web", image, digest)
+    world.task(CLUSTER, world.task_definition("once", image), digest)
+
+
+def rule(world: World, image: str) -> None:
+    events = world.client("events")
+    events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
+    target = {"Id": "1", "RoleArn": ROLE, **ecs_target(world.task_definition("rule", image))}
+    events.put_targets(Rule="nightly", Targets=[target])
+
+
+def schedule(world: World, image: str) -> None:
+    world.client("scheduler").create_schedule(
+        Name="weekly",
+        ScheduleExpression="rate(7 days)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"RoleArn": ROLE, **ecs_target(world.task_definition("schedule", image))},
+    )
+
+
+def pipe(world: World, image: str) -> None:
+    definition = world.task_definition("pipe", image)
+    world.client("pipes").create_pipe(
+        Name="queue",
+        RoleArn=ROLE,
+        Source="arn:aws:sqs:eu-west-1:123456789012:queue",
+        Target=CLUSTER_ARN,
+        TargetParameters={"EcsTaskParameters": {"TaskDefinitionArn": definition}},
+    )
+
+
+def ecs_target(task_definition: str) -> dict[str, Any]:
+    """Return what rules and schedules say about a task to run."""
+    return {"Arn": CLUSTER_ARN, "EcsParameters": {"TaskDefinitionArn": task_definition}}
+
+
+def function(world: World, image: str) -> None:
+    world.function("job", image)
+
+
+def app_runner(world: World, image: str) -> None:
+    world.app_runner("site", image)
+
+
+def batch(_: World, image: str) -> None:
+    payload = {"AlgorithmSpecification": {"TrainingImage": image}}
+    job = {"jobId": "job", "jobArn": "arn:job"}
+    tell(
+        "batch",
+        DescribeJobDefinitions={
+            "jobDefinitions": [{"containerProperties": {"image": image}}],
+        },
+        DescribeJobQueues={
+            "jobQueues": [
+                {"jobQueueArn": "arn:ecs", "jobQueueType": "ECS"},
+                {"jobQueueArn": "arn:sagemaker", "jobQueueType": "SAGEMAKER_TRAINING"},
+            ]
+        },
+        ListJobs={"jobSummaryList": [{"jobId": "job"}]},
+        DescribeJobs={"jobs": [{**job, "container": {"image": image}}]},
+        ListServiceJobs={"jobSummaryList": [{"jobId": "job"}]},
+        DescribeServiceJob={**job, "serviceRequestPayload": json.dumps(payload)},
+    )
+
+
+def codebuild(_: World, image: str) -> None:
+    tell(
+        "codebuild",
+        ListProjects={"projects": ["build"]},
+        BatchGetProjects={"projects": [{"arn": "arn:build", "environment": {"image": image}}]},
+    )
+
+
+def step_functions(world: World, image: str) -> None:
+    arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:machine"
+    task = {"Type": "Task", "Parameters": {"TaskDefinition": world.task_definition("state", image)}}
+    tell(
+        "stepfunctions",
+        ListStateMachines={"stateMachines": [{"stateMachineArn": arn}]},
+        ListStateMachineVersions={
+            "stateMachineVersions": [{"stateMachineVersionArn": f"{arn}:1"}],
+        },
+        DescribeStateMachine={"definition": json.dumps({"States": {"Run": task}})},
+    )
+
+
+def agentcore(_: World, image: str) -> None:
+    listed = {"agentRuntimes": [{"agentRuntimeId": "runtime-0123456789"}]}
+    tell(
+        "bedrock-agentcore-control",
+        ListAgentRuntimes=listed,
+        ListAgentRuntimeVersions=listed,
+        GetAgentRuntime={
+            "agentRuntimeArtifact": {"containerConfiguration": {"containerUri": image}},
+        },
+    )
+
+
+def emr_serverless(_: World, image: str) -> None:
+    configured = {"imageConfiguration": {"imageUri": image}}
+    tell(
+        "emr-serverless",
+        ListApplications={"applications": [{"state": "STARTED"}]},
+        GetApplication={"application": configured},
+        ListJobRuns={"jobRuns": [{"state": "RUNNING"}]},
+        GetJobRun={"jobRun": configured},
+    )
+
+
+def sagemaker(_: World, image: str) -> None:
+    deployed = {"SpecifiedImage": image}
+    tell(
+        "sagemaker",
+        ListModels={"Models": [{}]},
+        DescribeModel={"PrimaryContainer": {"Image": image}},
+        ListEndpoints={"Endpoints": [{}]},
+        DescribeEndpoint={"ProductionVariants": [{"DeployedImages": [deployed]}]},
+        ListInferenceComponents={"InferenceComponents": [{}]},
+        DescribeInferenceComponent={"Specification": {"Container": {"DeployedImage": deployed}}},
+    )
+
+
+def sagemaker_jobs(_: World, image: str) -> None:
+    algorithm = {"AlgorithmSpecification": {"TrainingImage": image}}
+    tell(
+        "sagemaker",
+        ListTrainingJobs={"TrainingJobSummaries": [{}]},
+        DescribeTrainingJob=algorithm,
+        ListHyperParameterTuningJobs={"HyperParameterTuningJobSummaries": [{}]},
+        DescribeHyperParameterTuningJob={"TrainingJobDefinition": algorithm},
+        ListProcessingJobs={"ProcessingJobSummaries": [{}]},
+        DescribeProcessingJob={"AppSpecification": {"ImageUri": image}},
+    )
+
+
+def sagemaker_studio(_: World, image: str) -> None:
+    tell(
+        "sagemaker",
+        ListImages={"Images": [{}]},
+        ListImageVersions={"ImageVersions": [{}]},
+        DescribeImageVersion={"BaseImage": image},
+    )
+
+
+def sagemaker_packages(_: World, image: str) -> None:
+    tell(
+        "sagemaker",
+        ListModelPackages={"ModelPackageSummaryList": [{}]},
+        DescribeModelPackage={"InferenceSpecification": {"Containers": [{"Image": image}]}},
+        ListAlgorithms={"AlgorithmSummaryList": [{}]},
+        DescribeAlgorithm={"TrainingSpecification": {"TrainingImage": image}},
+    )
+
+
+MONITORING = ("DataQuality", "ModelQuality", "ModelBias", "ModelExplainability")
+
+
+def sagemaker_monitoring(_: World, image: str) -> None:
+    """Start one schedule of each type; each is called by its type."""
+
+    def schedule(request: dict[str, Any]) -> dict[str, Any]:
+        kind = request["MonitoringScheduleName"]
+        named = {"MonitoringJobDefinitionName": kind, "MonitoringType": kind}
+        return {"MonitoringScheduleConfig": named}
+
+    schedules = [{"MonitoringScheduleName": kind} for kind in MONITORING]
+    tell(
+        "sagemaker",
+        ListMonitoringSchedules={"MonitoringScheduleSummaries": schedules},
+        DescribeMonitoringSchedule=schedule,
+    )
+    for kind in MONITORING:
+        answer = {f"{kind}AppSpecification": {"ImageUri": image}}
+        tell("sagemaker", **{f"Describe{kind}JobDefinition": answer})
+
+
+def sagemaker_pipelines(_: World, image: str) -> None:
+    definition = json.dumps({"Steps": [{"Arguments": {"ImageUri": image}}]})
+    named = {"PipelineName": "pipeline", "PipelineArn": "arn:pipeline"}
+    tell(
+        "sagemaker",
+        ListPipelines={"PipelineSummaries": [named]},
+        DescribePipeline={"PipelineDefinition": definition},
+    )
+
+
+CONSUMERS: dict[str, Callable[[World, str], None]] = {
+    "ecs": ecs,
+    "eventbridge-rules": rule,
+    "eventbridge-scheduler": schedule,
+    "eventbridge-pipes": pipe,
+    "lambda": function,
+    "app-runner": app_runner,
+    "batch": batch,
+    "codebuild": codebuild,
+    "step-functions": step_functions,
+    "agentcore": agentcore,
+    "emr-serverless": emr_serverless,
+    "sagemaker": sagemaker,
+    "sagemaker-jobs": sagemaker_jobs,
+    "sagemaker-studio": sagemaker_studio,
+    "sagemaker-packages": sagemaker_packages,
+    "sagemaker-monitoring": sagemaker_monitoring,
+    "sagemaker-pipelines": sagemaker_pipelines,
+}

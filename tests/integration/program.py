@@ -1,0 +1,224 @@
+"""The program as it is started for real, and what it asked AWS meanwhile."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from ecr_cleaner.handler import lambda_handler
+
+PACKAGE = Path(__file__).resolve().parents[2] / "lambda_src"
+REQUEST_ID = "8f5e6a0c-0000-4000-8000-000000000001"
+SECONDS_FOR_A_RUN = 60
+
+Parameters = dict[str, Any]
+Ask = Callable[[Parameters], dict[str, Any]]
+# What an operation answers: from its parameters, and from moto, if that is asked.
+Answer = Callable[[Parameters, Ask], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of AWS's API, by the IAM action that it takes."""
+
+    action: str
+    parameters: Parameters
+
+    @property
+    def reads(self) -> bool:
+        """Tell whether the call changes nothing."""
+        return self.action.partition(":")[2].startswith(("List", "Describe", "Get", "BatchGet"))
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler, as far as this one looks at it."""
+
+    aws_request_id: str = REQUEST_ID
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return Lambda's longest timeout."""
+        return 900_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one run: a summary or an error, the log, the calls."""
+
+    lines: list[dict[str, Any]]
+    calls: list[Call]
+    answer: dict[str, Any] | None = None
+    error: Exception | None = None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the handler returned."""
+        assert self.error is None, self.error
+        assert self.answer is not None
+        return self.answer
+
+    @property
+    def failure(self) -> str:
+        """What the handler raised, in words."""
+        assert self.error is not None, "the run was expected to fail"
+        return str(self.error)
+
+    @property
+    def mutations(self) -> list[Call]:
+        """The calls that change something."""
+        return [call for call in self.calls if not call.reads]
+
+    def called(self, action: str) -> list[Parameters]:
+        """Return the parameters of each call of one action."""
+        return [call.parameters for call in self.calls if call.action == action]
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event."""
+        return [line for line in self.lines if line["event"] == event]
+
+
+@dataclass
+class Program:
+    """Runs the handler in this process; ``answers`` replace what moto would say to an action."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def on(self, action: str, answer: Answer) -> None:
+        """Have every call of the action answered like this from now on."""
+        self.answers[action] = answer
+
+    def run(self, **settings: str) -> Run:
+        """Run the handler once with these settings, and no others, in its environment."""
+        calls: list[Call] = []
+        output = io.StringIO()
+        answer, error = None, None
+        environ = mock.patch.dict(os.environ, self.environ | settings)
+        with recorded(calls, self.answers), redirect_stdout(output), environ:
+            try:
+                answer = lambda_handler({}, Context())
+            except Exception as raised:  # noqa: BLE001  # as Lambda takes any
+                error = raised
+        return Run(json_lines(output.getvalue()), calls, answer, error)
+
+    def delete(self, **settings: str) -> Run:
+        """Run the handler once for real."""
+        return self.run(DRY_RUN="false", **settings)
+
+
+@contextmanager
+def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]:
+    """Note every call that is made through the SDK, and answer some of them otherwise.
+
+    This is above the SDK's retries: an error here is one that outlasted them.
+    """
+    make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def make(client: Any, operation: str, parameters: Parameters) -> Any:
+        action = f"{client.meta.service_model.signing_name}:{operation}"
+        calls.append(Call(action, parameters))
+
+        def ask(parameters: Parameters) -> dict[str, Any]:
+            answer: dict[str, Any] = make_api_call(client, operation, parameters)
+            return answer
+
+        answer = answers.get(action)
+        return answer(parameters, ask) if answer else ask(parameters)
+
+    with mock.patch.object(BaseClient, "_make_api_call", make):
+        yield
+
+
+def run_shell(**environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the program from a shell, with this added to its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "ecr_cleaner"],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE)} | environ,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_FOR_A_RUN,
+        check=False,
+    )
+
+
+def json_lines(output: str) -> list[dict[str, Any]]:
+    """Return the objects of a log; whatever is no JSON object on a line of its own is an error."""
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert all(isinstance(line, dict) for line in lines)
+    return lines
+
+
+def as_role(sts: Any, role_arn: str) -> dict[str, str]:
+    """Return the environment in which the program acts as a role."""
+    assumed = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": assumed["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": assumed["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": assumed["SessionToken"],
+    }
+
+
+# -- Answers -----------------------------------------------------------------------------------
+
+
+def fails(code: str, message: str = "as the test has it") -> Answer:
+    """Answer with an error of the service."""
+
+    def answer(_: Parameters, __: Ask) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+
+    return answer
+
+
+def says(**content: Any) -> Answer:
+    """Answer always the same."""
+    return lambda _, __: content
+
+
+def changed(change: Callable[[dict[str, Any]], None]) -> Answer:
+    """Answer as moto does, but for one change."""
+
+    def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        content = ask(parameters)
+        change(content)
+        return content
+
+    return answer
+
+
+def paged(
+    key: str,
+    token: str = "nextToken",  # noqa: S107  # of a page, not a password
+    following: str = "",
+    *,
+    size: int = 1,
+) -> Answer:
+    """Answer what moto tells in pages, of which every second one is empty.
+
+    ``token`` names the page that is asked for, ``following`` the next one, where it differs.
+    """
+
+    def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        rest = {name: parameters[name] for name in parameters if name != token}
+        content = ask(rest)
+        items = content[key]
+        position = int(parameters.get(token, "0"))
+        start = position // 2 * size
+        content[key] = [] if position % 2 else items[start : start + size]
+        if start + size < len(items):
+            content[following or token] = str(position + 1)
+        return content
+
+    return answer

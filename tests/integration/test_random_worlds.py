@@ -1,0 +1,169 @@
+"""Worlds that nobody thought of: what went is compared with the rule in its plainest form."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from moto.moto_api._internal.models import moto_api_backend
+
+from integration.program import Program, paged
+from world import World
+
+SEEDS = range(12)
+HOSTS = (
+    "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+    "123456789012.dkr.ecr-fips.eu-west-1.amazonaws.com",
+    "123456789012.dkr-ecr.eu-west-1.on.aws",
+)
+FOREIGN = ("210987654321.dkr.ecr.eu-west-1.amazonaws.com", "ghcr.io")
+NAMES = ("app", "app-prod", "team/app", "team/app/worker")
+TAGS = ("latest", "v1", "v2", "stable")
+
+
+@dataclass
+class Scene:
+    """A random world with what a person would say about it: ages, families, and what is used."""
+
+    world: World
+    chance: random.Random
+    opted_in: set[str] = field(default_factory=set)
+    old: dict[str, bool] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+    def fill(self) -> None:
+        for name in NAMES:
+            self._repository(name)
+        self.world.cluster("main")
+        for number in range(self.chance.randint(3, 8)):
+            self._consumer(f"consumer-{number}")
+        self._move_tags()
+
+    def doomed(self, name: str) -> set[str]:
+        """Return what has to go from a repository, as simply as it can be said."""
+        if name not in self.opted_in:
+            return set()
+        there = self.world.digests(name)
+        kept = {digest for digest in there if (name, digest) in self.used}
+        tags = self.world.tags(name)
+        kept |= {tags[tag] for used, tag in self.used if used == name and tag in tags}
+        while True:  # what is in use needs the index that lists it
+            above = {one for one, listed in self.children.items() if kept & set(listed)} - kept
+            if not above:
+                break
+            kept |= above
+        listed = {child for index in self.children for child in self.children[index]}
+        kept |= {digest for digest in there - listed if not self.old[digest]}
+        while True:  # what is kept needs all that it lists
+            below = {child for one in kept for child in self.children.get(one, ())} - kept
+            if not below:
+                return there - kept
+            kept |= below
+
+    def _repository(self, name: str) -> None:
+        if self.chance.random() < 0.8:
+            self.opted_in.add(name)
+        self.world.repository(name, {"BoxCleanerEnabled": str(name in self.opted_in).lower()})
+        images = [self._image(name) for _ in range(self.chance.randint(2, 7))]
+        for _ in range(self.chance.randint(0, 3)):
+            listed = self.chance.sample(images, self.chance.randint(1, min(3, len(images))))
+            images.append(self._index(name, listed))
+
+    def _age(self) -> tuple[bool, float]:
+        old = self.chance.random() < 0.7
+        return old, self.chance.uniform(31, 400) if old else self.chance.uniform(0, 29)
+
+    def _some_tags(self) -> list[str]:
+        return self.chance.sample(TAGS, self.chance.choice((0, 0, 1, 1, 2)))
+
+    def _image(self, name: str) -> str:
+        old, days = self._age()
+        digest = self.world.image(name, *self._some_tags(), days_old=days)
+        self.old[digest] = old
+        return digest
+
+    def _index(self, name: str, listed: list[str]) -> str:
+        old, days = self._age()
+        digest = self.world.index(name, listed, *self._some_tags(), days_old=days)
+        self.old[digest] = old
+        self.children[digest] = listed
+        return digest
+
+    def _reference(self) -> tuple[str, str, str]:
+        """Return how a consumer spells an image, its repository, and the digest that runs."""
+        name = self.chance.choice(NAMES)
+        tags = self.world.tags(name)
+        digest = self.chance.choice(sorted(self.world.digests(name)))
+        host = self.chance.choice(HOSTS)
+        if tags and self.chance.random() < 0.6:
+            tag = self.chance.choice(sorted(tags))
+            self.used.add((name, tag))
+            written = "" if tag == "latest" and self.chance.random() < 0.5 else f":{tag}"
+            return f"{host}/{name}{written}", name, tags[tag]
+        self.used.add((name, digest))
+        stale = self.chance.choice(("", ":v9"))
+        return f"{host}/{name}{stale}@{digest}", name, digest
+
+    def _consumer(self, consumer: str) -> None:
+        image, name, digest = self._reference()
+        kind = self.chance.choice(("service", "task", "function", "site", "foreign"))
+        if kind == "service":
+            self.world.service("main", consumer, self.world.task_definition(consumer, image))
+        elif kind == "task":
+            self.world.task("main", self.world.task_definition(consumer, image), digest)
+            self.used.add((name, digest))
+        elif kind == "site":
+            self.world.app_runner(consumer, image)
+        elif kind == "function":
+            # As the world resolves tags: by the registry's usual host.
+            plain = f"{HOSTS[0]}/{image.partition('/')[2]}"
+            self.world.function(consumer, plain)
+            self.world.publish(consumer)
+            self.used.add((name, digest))
+        else:
+            self.world.app_runner(consumer, image)
+            foreign = f"{self.chance.choice(FOREIGN)}/{self.chance.choice(NAMES)}:v1"
+            self.world.app_runner(f"{consumer}-foreign", foreign)
+
+    def _move_tags(self) -> None:
+        for name in NAMES:
+            tags = self.world.tags(name)
+            for tag in self.chance.sample(sorted(tags), min(len(tags), 2)):
+                self.world.tag(name, self.chance.choice(sorted(self.world.digests(name))), tag)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_goes_is_what_nothing_needs(world: World, program: Program, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  # the same worlds every time
+    scene = Scene(world, chance)
+    scene.fill()
+    doomed = {name: scene.doomed(name) for name in NAMES}
+    before = {name: world.digests(name) for name in NAMES}
+    size = chance.randint(1, 4)
+    program.on("ecr:DescribeImages", paged("imageDetails", size=size))
+    program.on("ecs:ListServices", paged("serviceArns", size=size))
+    program.on("lambda:ListFunctions", paged("Functions", "Marker", "NextMarker", size=size))
+    # A family's newest revision would also hold its tag; it has tests of its own.
+    run = program.delete(TASK_DEFINITION_REVISIONS="0")
+
+    gone = {name: before[name] - world.digests(name) for name in NAMES}
+    assert gone == doomed
+    assert run.summary["removed"] == sum(map(len, doomed.values()))
+    assert run.summary["failed"] == 0
+
+
+def test_worlds_are_worth_their_time(empty_world: World) -> None:
+    """Were there none in which something goes and something old stays, they would prove nothing."""
+    doomed, spared = 0, 0
+    for seed in SEEDS:
+        moto_api_backend.reset()
+        scene = Scene(empty_world, random.Random(seed))  # noqa: S311
+        scene.fill()
+        for name in scene.opted_in:
+            old = {one for one in empty_world.digests(name) if scene.old[one]}
+            doomed += len(scene.doomed(name))
+            spared += len(old - scene.doomed(name))
+    assert doomed >= len(SEEDS)
+    assert spared >= len(SEEDS)

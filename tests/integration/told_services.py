@@ -1,0 +1,142 @@
+"""Services that answer what they are told: those that moto lacks, wholly or in parts that matter.
+
+IAM is enforced for them as it is for moto's own, and what they are told has to be of the shape
+that AWS's model gives to the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import botocore.session
+from botocore.model import ServiceModel
+from moto import backend_index
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import camelcase_to_underscores
+
+from fakes.aws_api import validate
+
+# By what boto3 calls them.
+SERVICES = (
+    "batch",
+    "bedrock-agentcore-control",
+    "codebuild",
+    "emr-serverless",
+    "sagemaker",
+    "stepfunctions",
+)
+
+Content = dict[str, Any]
+# What an operation answers, or how it makes that of the request.
+Answer = Content | Callable[[Content], Content]
+
+_told: dict[str, Answer] = {}
+
+
+def tell(service: str, **answers: Answer) -> None:
+    """Have operations of a service answer this from now on; what it was not told of is empty."""
+    _told.update({f"{service}:{operation}": answers[operation] for operation in answers})
+
+
+def forget() -> None:
+    """Have every operation answer empty again."""
+    _told.clear()
+
+
+@cache
+def model_of(service: str) -> ServiceModel:
+    """Return AWS's description of a service."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+def answering(service: str, operation: str) -> Callable[[BaseResponse], ActionResult]:
+    """Return the method of a response class that answers one operation."""
+
+    def answer(response: BaseResponse) -> ActionResult:
+        told = _told.get(f"{service}:{operation}", {})
+        content = told(json.loads(response.body)) if callable(told) else told
+        shape = model_of(service).operation_model(operation).output_shape
+        full = completed(content, shape)
+        validate(operation, full, shape)
+        return ActionResult(full)
+
+    return answer
+
+
+def completed(content: Any, shape: Any) -> Any:
+    """Return the content with what AWS always tells as well: tests say only what they are about."""
+    if shape.type_name == "structure":
+        given = dict.fromkeys(needed_of(shape, content)) | content
+        return {
+            name: completed(minimal(member) if value is None else value, member)
+            for name, value in given.items()
+            if (member := shape.members[name])
+        }
+    if shape.type_name == "list":
+        filled = (minimal(shape.member) if one is None else one for one in content)
+        return [completed(one, shape.member) for one in filled]
+    return content
+
+
+def needed_of(shape: Any, content: Content) -> list[str]:
+    """Return the members that must be told: of a union any one, which here is the first."""
+    first = list(shape.members)[:1] if shape.is_tagged_union and not content else []
+    return [*shape.required_members, *first]
+
+
+def minimal(shape: Any) -> Any:
+    """Return the least that there is of a shape."""
+    least = shape.metadata.get("min", 0)
+    values: dict[str, Any] = {
+        "structure": {},
+        "list": [None] * least,
+        "map": {},
+        "boolean": False,
+        "string": next(iter(shape.metadata.get("enum", ())), "x" * max(least, 1)),
+    }
+    return values.get(shape.type_name, least)
+
+
+@cache
+def register(service: str) -> tuple[str, re.Pattern[str]]:
+    """Give moto a package of its own for the service; return how moto finds it by its URL."""
+    model = model_of(service)
+    prefix = model.endpoint_prefix
+    # The server knows the name that requests are signed for only.
+    url = rf"https?://(?:{re.escape(prefix)}|{re.escape(model.signing_name)})\.(.+)\.amazonaws\.com"
+    name = "told" + re.sub(r"\W", "", service)
+    methods = {
+        camelcase_to_underscores(operation): answering(service, operation)
+        for operation in model.operation_names
+    }
+
+    def initialise(response: BaseResponse) -> None:
+        BaseResponse.__init__(response, service_name=service)
+
+    response: Any = type(f"{name}Response", (BaseResponse,), {"__init__": initialise, **methods})
+    backend = type(f"{name}Backend", (BaseBackend,), {"__module__": f"moto.{name}.models"})
+    package, urls = ModuleType(f"moto.{name}"), ModuleType(f"moto.{name}.urls")
+    vars(package).update({f"{name}_backends": BackendDict(backend, "ec2"), "urls": urls})
+    # The server understands patterns that have a name only.
+    paths = dict.fromkeys(("{0}/$", "{0}/(?P<path>.+)$"), response.dispatch)
+    vars(urls).update(url_bases=[url], url_paths=paths)
+    sys.modules |= {package.__name__: package, urls.__name__: urls}
+    return name, re.compile(url)
+
+
+@contextmanager
+def told_services() -> Iterator[None]:
+    """Have moto, started in here, send the requests of these services to them."""
+    own = [register(service) for service in SERVICES]
+    patterns = [*own, *backend_index.backend_url_patterns]
+    with mock.patch.object(backend_index, "backend_url_patterns", patterns):
+        yield

@@ -1,0 +1,184 @@
+"""``python -m bench``: measure the whole program against a fake AWS, within a deadline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.config import FakeConfig
+from bench.measure import Deadline, DeadlineError, Run, fake_aws, run_program, run_sequential
+from bench.rates import PUBLISHED, Rate, least_seconds
+from bench.report import MEBIBYTE, call_table, outcome, plot, run_table
+from bench.world import WorldSpec
+
+LATENCY = 0.03
+FULL = (("DRY_RUN", "false"), ("MAX_DELETIONS", "1000000"))
+
+STANDARD = WorldSpec(
+    repositories=50, images=1000, services=500, tasks=1075, functions=200, revisions=5
+)
+NO_CONSUMERS = WorldSpec(images=1000, services=10, tasks=20, functions=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run of the program in one world."""
+
+    name: str
+    config: FakeConfig
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+def _dry(name: str, world: WorldSpec) -> Scenario:
+    return Scenario(name, FakeConfig(world, LATENCY))
+
+
+def _full(name: str, world: WorldSpec) -> Scenario:
+    return Scenario(name, FakeConfig(world, LATENCY), FULL)
+
+
+STANDARD_DRY = _dry("standard, dry run", STANDARD)
+STANDARD_FULL = _full("standard, full clean", STANDARD)
+
+BY_IMAGES = [
+    _dry(f"{count * 1000:,} images", replace(NO_CONSUMERS, repositories=count))
+    for count in (10, 50, 200)
+]
+BY_CONSUMERS = [
+    _dry(
+        f"{count:,} services",
+        WorldSpec(repositories=10, services=count, tasks=2 * count, functions=count // 5),
+    )
+    for count in (250, 1000, 2500)
+]
+
+SLOW_DELETIONS = {"ecr:BatchDeleteImage": Rate(2, 2)}
+UNDER_RATES = [
+    Scenario("published rates, dry run", FakeConfig(STANDARD, LATENCY, rates=PUBLISHED)),
+    Scenario(
+        "two deletions a second",
+        FakeConfig(replace(NO_CONSUMERS, repositories=3), LATENCY, rates=SLOW_DELETIONS),
+        FULL,
+    ),
+]
+
+# Too large for every day: only with --million.
+MILLION = [
+    _full(f"{count * 1000:,} images, full clean", replace(NO_CONSUMERS, repositories=count))
+    for count in (50, 1000)
+]
+
+
+class Bench:
+    """Runs scenarios one after another until the time is over, and keeps what was measured."""
+
+    def __init__(self, seconds: float, write: Callable[[str], object]) -> None:
+        self._deadline = Deadline.after(seconds)
+        self._write = write
+        self.runs: dict[str, Run] = {}
+
+    def measure(self, scenarios: Iterable[Scenario]) -> None:
+        for scenario in scenarios:
+            try:
+                with fake_aws(scenario.config) as fake:
+                    run = run_program(fake, self._deadline, dict(scenario.settings))
+            except DeadlineError:
+                self._write(f"left out, the deadline has come: {scenario.name}\n")
+                continue
+            self.runs[scenario.name] = run
+            self._write(f"{scenario.name}: {run.measured.wall:.1f} s, {outcome(run)}\n")
+            if run.measured.status:
+                self._write(run.measured.output[-2000:])
+
+    def sequential(self) -> Mapping[str, Any] | None:
+        """Measure the sequential client over its sample of the standard world."""
+        try:
+            with fake_aws(STANDARD_FULL.config) as fake:
+                return run_sequential(fake, self._deadline)
+        except DeadlineError:
+            self._write("left out, the deadline has come: the sequential client\n")
+            return None
+
+    def show(self, lines: Iterable[str]) -> None:
+        self._write("\n" + "\n".join(lines) + "\n")
+
+    def show_growth(self, title: str, scenarios: Iterable[Scenario]) -> None:
+        """Plot time and memory over the runs of these scenarios."""
+        runs = {one.name: self.runs[one.name] for one in scenarios if one.name in self.runs}
+        wall = [(name, run.measured.wall) for name, run in runs.items()]
+        peak = [(name, run.measured.peak_bytes / MEBIBYTE) for name, run in runs.items()]
+        self.show([*plot(f"Time by {title}", "s", wall), *plot(f"Peak by {title}", "MiB", peak)])
+
+
+def ratio_lines(runs: Mapping[str, Run], sample: Mapping[str, Any]) -> Iterable[str]:
+    """Yield how the program compares to the sequential client in the same world."""
+    yield "A plain sequential client of the same world, extrapolated from at most 40 calls of each"
+    yield "operation in this run (it waits for one call after another, so calls times mean time):"
+    for scenario, mode in ((STANDARD_DRY, "dry"), (STANDARD_FULL, "full")):
+        run = runs.get(scenario.name)
+        if run is not None:
+            calls = run.stats["sequential"][mode]
+            seconds = sum(count * _mean(sample, name) for name, count in calls.items())
+            yield (
+                f"  {scenario.name}: {sum(calls.values()):,} calls, {seconds:,.0f} s; the program "
+                f"{run.measured.wall:.1f} s, 1/{seconds / run.measured.wall:,.0f} of it"
+            )
+
+
+def _mean(sample: Mapping[str, Any], operation: str) -> float:
+    calls, wall, _ = sample[operation]
+    return float(wall) / float(calls)
+
+
+def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
+    """Yield how the throttled runs compare to the time that the rates alone enforce."""
+    yield "Time that the rates alone enforce for the calls that the run made:"
+    for scenario in UNDER_RATES:
+        run = runs.get(scenario.name)
+        if run is not None:
+            least = least_seconds(run.calls, scenario.config.rates)
+            yield (
+                f"  {scenario.name}: {least:.1f} s; the program {run.measured.wall:.1f} s, "
+                f"{run.measured.wall / max(least, 0.001):.2f} times that"
+            )
+
+
+def main() -> int:
+    """Run every scenario, print what was measured; return 1 where a reference was broken."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300, help="stop after so many (300)")
+    parser.add_argument("--million", action="store_true", help="a million images, and no more")
+    arguments = parser.parse_args()
+    bench = Bench(arguments.seconds, _write)
+    if arguments.million:
+        bench.measure(MILLION)
+        bench.show_growth("images", MILLION)
+    else:
+        _measure_all(bench)
+    bench.show(run_table(bench.runs))
+    return int(any(run.stats["broken"] for run in bench.runs.values()))
+
+
+def _measure_all(bench: Bench) -> None:
+    bench.measure([STANDARD_DRY, STANDARD_FULL])
+    sample = bench.sequential()
+    bench.measure([*UNDER_RATES, *BY_IMAGES, *BY_CONSUMERS])
+    standard = {name: run for name, run in bench.runs.items() if name.startswith("standard")}
+    bench.show(call_table(standard))
+    if sample:
+        bench.show(ratio_lines(bench.runs, sample))
+    bench.show(rate_lines(bench.runs))
+    bench.show_growth("images", BY_IMAGES)
+    bench.show_growth("consumers", BY_CONSUMERS)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

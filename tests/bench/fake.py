@@ -1,0 +1,329 @@
+"""The fake AWS as a process of its own: ``python -m bench.fake CONFIG`` on loopback.
+
+It prints its port, serves until its standard input ends, and tells at ``/bench/stats`` what it
+was asked and what was broken. A process of its own, so that its work is not the program's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import botocore.session
+
+from bench.config import FakeConfig
+from bench.minimum import least_calls, sequential_calls
+from bench.rates import Buckets
+from bench.services import OPERATIONS, Account, Answer, Operation, Parameters, Refusal, find
+from bench.world import World
+
+_OPERATION_PATH = re.compile(r"/service/[^/]+/operation/(?P<name>[A-Za-z0-9]+)")
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/[0-9]+/[^/]+/(?P<service>[^/]+)/")
+_BOTO3_NAMES = {"states": "stepfunctions", "bedrock-agentcore": "bedrock-agentcore-control"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an operation, read from a request; ``encode`` writes its answer."""
+
+    operation: str
+    parameters: Mapping[str, Any]
+    encode: Callable[[Any], bytes]
+    media_type: str
+
+
+# -- Protocols ---------------------------------------------------------------------------------
+
+
+def _json(answer: Any) -> bytes:
+    return json.dumps(answer).encode()
+
+
+def _cbor(value: Any) -> bytes:
+    """Write the little CBOR that is needed here (RFC 8949)."""
+    if isinstance(value, str):
+        return _cbor_head(3, len(value.encode())) + value.encode()
+    if isinstance(value, dict):
+        items = b"".join(_cbor(key) + _cbor(item) for key, item in value.items())
+        return _cbor_head(5, len(value)) + items
+    return _cbor_head(4, len(value)) + b"".join(map(_cbor, value))
+
+
+def _cbor_head(kind: int, count: int) -> bytes:
+    if count < 24:
+        return bytes([kind << 5 | count])
+    return bytes([kind << 5 | 25]) + count.to_bytes(2)
+
+
+def _identity_xml(answer: Any) -> bytes:
+    fields = "".join(f"<{key}>{value}</{key}>" for key, value in answer.items())
+    result = f"<GetCallerIdentityResult>{fields}</GetCallerIdentityResult>"
+    return f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>".encode()
+
+
+def read_call(request: Request) -> Call:
+    """Tell which operation is called, whatever the protocol of its service."""
+    signed = _SIGNED_FOR.search(request.headers.get("authorization", ""))
+    signer = signed["service"] if signed else "unsigned"
+    service = _BOTO3_NAMES.get(signer, signer)
+    target = request.headers.get("x-amz-target")
+    if target:
+        operation = f"{service}:{target.rpartition('.')[2]}"
+        parameters = json.loads(request.body or b"{}")
+        return Call(operation, parameters, _json, "application/x-amz-json-1.1")
+    by_path = _OPERATION_PATH.fullmatch(request.path)
+    if by_path:
+        return Call(f"{service}:{by_path['name']}", {}, _cbor, "application/cbor")
+    if service == "sts":
+        form = dict(parse_qsl(request.body.decode()))
+        return Call(f"sts:{form['Action']}", form, _identity_xml, "text/xml")
+    return _read_rest_call(service, request)
+
+
+def _read_rest_call(service: str, request: Request) -> Call:
+    for method, pattern, name in _routes(service):
+        match = pattern.fullmatch(request.path)
+        if match and method == request.method:
+            path = {key: unquote(value) for key, value in match.groupdict().items()}
+            body = json.loads(request.body) if request.body else {}
+            parameters = {**dict(parse_qsl(request.query)), **path, **body}
+            return Call(f"{service}:{name}", parameters, _json, "application/json")
+    route = f"{service}:{request.method} {request.path}"
+    return Call(route, {}, _json, "application/json")
+
+
+@cache
+def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
+    """Methods and paths of a REST service, as the SDK's own model of it tells them."""
+    try:
+        model = botocore.session.get_session().get_service_model(service)
+    except botocore.exceptions.UnknownServiceError:
+        return []
+    routes = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = re.sub(r"\{(\w+)\+?\}", r"(?P<\1>[^/]+)", http["requestUri"].partition("?")[0])
+        routes.append((http["method"], re.compile(path), name))
+    return routes
+
+
+# -- Answers -----------------------------------------------------------------------------------
+
+
+class Fake:
+    """Answers calls, and counts."""
+
+    def __init__(self, config: FakeConfig) -> None:
+        self.config = config
+        self._random = Random(config.world.seed)  # noqa: S311 -- nothing secret: repeatable
+        world = World(config.world, time.time())
+        modes = {"dry": False, "full": True}
+        self._least = {mode: least_calls(world, deleting=full) for mode, full in modes.items()}
+        self._sequential = {
+            mode: sequential_calls(world, deleting=full) for mode, full in modes.items()
+        }
+        self._removable = {
+            (name, digest)
+            for name, steps in world.removable.items()
+            for step in steps
+            for digest in step
+        }
+        self._account = Account(world, time.time)
+        self._buckets = Buckets(config.rates)
+        self._calls: Counter[str] = Counter()
+        self._throttled: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+
+    def stats(self) -> Answer:
+        removed = self._account.removed
+        return {
+            "calls": self._calls,
+            "throttled": self._throttled,
+            "faults": self._faults,
+            "least": self._least,
+            "sequential": self._sequential,
+            "images": len(removed)
+            + sum(len(one.images) for one in self._account.world.repositories.values()),
+            "consumers": sum(self._account.world.needed.values()),
+            "removable": len(self._removable),
+            "removed": len(removed),
+            "removed_wrongly": len(removed - self._removable),
+            "broken": sum(self._account.broken.values()),
+        }
+
+    def delay(self) -> float:
+        return self.config.latency + self._random.random() * self.config.jitter
+
+    def answer(self, request: Request) -> bytes | None:
+        """Return the whole HTTP response; None: the connection is cut instead."""
+        if request.path == "/bench/stats":
+            return _response(200, "application/json", _json(self.stats()))
+        call = read_call(request)
+        if not self._buckets.take(call.operation, time.monotonic()):
+            self._throttled[call.operation] += 1
+            return _refused(call, Refusal("ThrottlingException", "Rate exceeded"))
+        self._calls[call.operation] += 1
+        kind = self._fault(call.operation)
+        if kind == "dropped":
+            return None
+        try:
+            answer = self._work(call, kind)
+        except Refusal as refusal:
+            return _refused(call, refusal)
+        return None if kind == "lost" else answer
+
+    def _fault(self, operation: str) -> str:
+        for fault in self.config.faults:
+            if fault.operation == operation and self._random.random() < fault.probability:
+                self._faults[f"{operation} {fault.kind}"] += 1
+                return fault.kind
+        return ""
+
+    def _work(self, call: Call, kind: str) -> bytes:
+        if kind == "denied":
+            raise Refusal("AccessDeniedException", f"not authorized to perform: {call.operation}")
+        if kind == "error":
+            raise Refusal("ServerException", "it is not your fault", status=500)
+        operation = find(call.operation)
+        if operation is None:
+            raise Refusal("NotImplementedByBench", f"nobody wrote {call.operation} yet")
+        if kind == "partial":
+            operation = _partly(operation)
+        answer = operation(self._account, call.parameters)
+        return _response(200, call.media_type, call.encode(answer))
+
+
+_FAILURES = {
+    "services": {"arn": "unknown", "reason": "INTERNAL"},
+    "tasks": {"arn": "unknown", "reason": "INTERNAL"},
+    "images": {"failureCode": "KmsError", "failureReason": "unknown"},
+}
+
+
+def _partly(operation: Operation) -> Operation:
+    """Return the operation with a failure for the first item of its batch, where it has one."""
+
+    def describe(account: Account, parameters: Parameters) -> Answer:
+        answer = operation(account, parameters)
+        for key, failure in _FAILURES.items():
+            if answer.get(key):
+                answer[key] = answer[key][1:]
+                answer["failures"].append(failure)
+        return answer
+
+    def delete(account: Account, parameters: Parameters) -> Answer:
+        spared, *ids = parameters["imageIds"]
+        answer: Answer = {"imageIds": [], "failures": []}
+        if ids:
+            answer = operation(account, {**parameters, "imageIds": ids})
+        answer["failures"].append({"imageId": spared, "failureCode": "KmsError"})
+        return answer
+
+    return delete if operation is OPERATIONS["ecr:BatchDeleteImage"] else describe
+
+
+def _refused(call: Call, refusal: Refusal) -> bytes:
+    body = {"__type": refusal.code, "message": refusal.message}
+    encode = _json if call.encode is _identity_xml else call.encode
+    headers = f"x-amzn-errortype: {refusal.code}\r\n"
+    return _response(refusal.status, call.media_type, encode(body), headers)
+
+
+def _response(status: int, media_type: str, body: bytes, headers: str = "") -> bytes:
+    if media_type == "application/cbor":
+        headers += "smithy-protocol: rpc-v2-cbor\r\n"
+    head = (
+        f"HTTP/1.1 {status} Answer\r\nContent-Type: {media_type}\r\n"
+        f"Content-Length: {len(body)}\r\n{headers}\r\n"
+    )
+    return head.encode() + body
+
+
+# -- HTTP --------------------------------------------------------------------------------------
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as much of it as an AWS SDK speaks."""
+
+    def __init__(self, fake: Fake) -> None:
+        self._fake = fake
+        self._received = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (request := self._take_request()) is not None:
+            answer = self._fake.answer(request)
+            asyncio.get_running_loop().call_later(self._fake.delay(), self._send, answer)
+
+    def _take_request(self) -> Request | None:
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        first, *lines = self._received[:end].decode("latin-1").split("\r\n")
+        fields = (line.partition(":") for line in lines)
+        headers = {name.lower(): value.strip() for name, _, value in fields}
+        body_end = end + 4 + int(headers.get("content-length", 0))
+        if len(self._received) < body_end:
+            return None
+        body = bytes(self._received[end + 4 : body_end])
+        del self._received[:body_end]
+        method, target, _ = first.split(" ")
+        path, _, query = target.partition("?")
+        return Request(method, path, query, headers, body)
+
+    def _send(self, answer: bytes | None) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if answer is None:
+            self._transport.abort()
+        else:
+            self._transport.write(answer)
+
+
+async def _serve(fake: Fake) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(fake), "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+def main() -> None:
+    """Serve one world."""
+    fake = Fake(FakeConfig.from_json(sys.argv[1]))
+    # The world is large and stays: nothing of it is worth looking at by the collector.
+    gc.collect()
+    gc.freeze()
+    asyncio.run(_serve(fake))
+
+
+if __name__ == "__main__":
+    main()

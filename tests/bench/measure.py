@@ -1,0 +1,206 @@
+"""Run a program against a fake AWS, and measure it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import IO, Any
+
+from bench.config import FakeConfig
+from bench.world import REGION
+
+TESTS = Path(__file__).resolve().parents[1]
+PYTHON_PATH = os.pathsep.join(map(str, (TESTS.parent / "lambda_src", TESTS)))
+# ru_maxrss is in KiB, but on macOS in bytes.
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_LOG_TAIL = 200_000
+
+
+class DeadlineError(Exception):
+    """There is no time left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment when all has to be over, by the monotonic clock."""
+
+    moment: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        return cls(time.monotonic() + seconds)
+
+    def left(self) -> float:
+        """Return the seconds left; raise DeadlineError where there are none."""
+        seconds = self.moment - time.monotonic()
+        if seconds <= 0:
+            raise DeadlineError
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A process that ended: what it cost, and what it wrote. Times are in seconds."""
+
+    status: int
+    wall: float
+    cpu: float
+    peak_bytes: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the program, its summary, and what the fake AWS says about it."""
+
+    measured: Measured
+    summary: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    deleting: bool
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        calls: Mapping[str, int] = self.stats["calls"]
+        return calls
+
+    @property
+    def least(self) -> Mapping[str, int]:
+        """The least calls of the operations that the program uses; nought: not needed at all."""
+        least = self.stats["least"]["full" if self.deleting else "dry"]
+        return {name: least.get(name, 0) for name in self.calls}
+
+
+class Fake:
+    """A fake AWS that is running."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def stats(self) -> dict[str, Any]:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        try:
+            connection.request("GET", "/bench/stats")
+            stats: dict[str, Any] = json.load(connection.getresponse())
+            return stats
+        finally:
+            connection.close()
+
+
+@contextmanager
+def fake_aws(config: FakeConfig) -> Iterator[Fake]:
+    """Start a fake AWS in a process of its own, and stop it in the end.
+
+    The process ends with its standard input, so it does not outlive this one whatever happens.
+    """
+    process = _start(["bench.fake", config.to_json()], {}, subprocess.PIPE, subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        yield Fake(int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run_program(fake: Fake, deadline: Deadline, settings: Mapping[str, str]) -> Run:
+    """Run the program once with these settings."""
+    measured = run_module(["ecr_cleaner"], {**_aws(fake), **settings}, deadline)
+    deleting = settings.get("DRY_RUN") == "false"
+    return Run(measured, _summary(measured.output), fake.stats(), deleting)
+
+
+def run_sequential(fake: Fake, deadline: Deadline) -> dict[str, Any]:
+    """Run the sequential client over its sample; return its measurements by operation."""
+    measured = run_module(["bench.sequential"], _aws(fake), deadline)
+    if measured.status:
+        raise RuntimeError(f"the sequential client failed: {measured.output}")
+    sample: dict[str, Any] = json.loads(measured.output)
+    return sample
+
+
+def _aws(fake: Fake) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": fake.url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Deadline) -> Measured:
+    """Run ``python -m`` to its end, or stop it at the deadline and raise DeadlineError."""
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        process = _start(command, environ, subprocess.DEVNULL, output, subprocess.STDOUT)
+        usage = _wait(process, deadline)
+        wall = time.monotonic() - began
+        return Measured(
+            status=process.returncode,
+            wall=wall,
+            cpu=usage.ru_utime + usage.ru_stime,
+            peak_bytes=usage.ru_maxrss * _RSS_UNIT,
+            output=_tail(output),
+        )
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
+    """Wait as ``process.wait`` does and return what the process used; kill it at the deadline."""
+    try:
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                return usage
+            time.sleep(min(0.005, deadline.left()))
+    except DeadlineError:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _start(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    stdin: int,
+    stdout: int | IO[bytes],
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env={**kept, "PYTHONPATH": PYTHON_PATH, **environ},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def _tail(output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _LOG_TAIL))
+    return output.read().decode(errors="replace")
+
+
+def _summary(log: str) -> dict[str, Any]:
+    """Return the summary that the program logged; empty where it never came to that."""
+    for line in reversed(log.splitlines()):
+        if '"Run finished"' in line and line.startswith("{"):
+            summary: dict[str, Any] = json.loads(line)
+            return summary
+    return {}

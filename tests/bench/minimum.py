@@ -1,0 +1,99 @@
+"""How many calls a world costs: the least that AWS's APIs allow, and what the original made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from bench.services import EMPTY
+from bench.world import INDEX, World
+
+# What holds for the whole account takes one call.
+_ONCE = (
+    *EMPTY,
+    "ecr:DescribeRegistry",
+    "ecr:GetRegistryPolicy",
+    "sts:GetCallerIdentity",
+)
+
+
+def calls_for(items: int, batch: int) -> int:
+    """Calls for so many items, full batches: a listing takes one even where it is empty."""
+    return max(1, -(-items // batch))
+
+
+def least_calls(world: World, *, deleting: bool) -> Counter[str]:
+    """Return by operation the least calls that tell all that the program has to know."""
+    calls = _least_scan(world)
+    calls["ecr:DescribeRepositories"] = calls_for(len(world.repositories), 1000)
+    calls["ecr:ListTagsForResource"] = len(world.repositories)
+    for name, repository in world.repositories.items():
+        if not repository.opted_in:
+            continue
+        calls["ecr:DescribeImages"] += calls_for(len(repository.images), 1000)
+        indexes = sum(image.media_type == INDEX for image in repository.images.values())
+        steps = world.removable.get(name, [])
+        calls["ecr:GetRepositoryPolicy"] += bool(steps)
+        if steps and indexes:
+            calls["ecr:BatchGetImage"] += calls_for(indexes, 100)
+        if steps and deleting:
+            # A step cannot go with the one before; but calls hold images of several families.
+            count = sum(map(len, steps))
+            calls["ecr:BatchDeleteImage"] += max(len(steps), calls_for(count, 100))
+    return calls
+
+
+def _least_scan(world: World) -> Counter[str]:
+    calls = Counter(dict.fromkeys(_ONCE, 1))
+    calls["ecs:ListClusters"] = calls_for(len(world.clusters), 100)
+    for services in _by_cluster(world, (one.cluster for one in world.services)):
+        calls["ecs:ListServices"] += calls_for(services, 100)
+        calls["ecs:DescribeServices"] += calls_for(services, 10) if services else 0
+    for tasks in _by_cluster(world, (one.cluster for one in world.tasks)):
+        calls["ecs:ListTasks"] += calls_for(tasks, 100)
+        calls["ecs:DescribeTasks"] += calls_for(tasks, 100) if tasks else 0
+    revisions = sum(len(one.definitions) for one in world.services)
+    calls["ecs:DescribeServiceRevisions"] = calls_for(revisions, 20) if revisions else 0
+    calls["ecs:ListServiceDeployments"] = len(world.services)
+    # What a service revision tells need not be asked of its task definition. The newest revision
+    # of each family is found in the listing of all, or by asking family by family.
+    told = {arn for one in world.services for arn in one.definitions}
+    calls["ecs:DescribeTaskDefinition"] = len(world.definitions.keys() - told)
+    listing = calls_for(sum(map(len, world.families.values())), 100)
+    by_family = calls_for(len(world.families), 100) + len(world.families)
+    calls["ecs:ListTaskDefinitions"] = min(listing, by_family)
+    calls["lambda:ListFunctions"] = calls_for(len(world.functions), 50)
+    calls["lambda:GetFunction"] = sum(1 for one in world.functions if one.container)
+    calls["apprunner:ListServices"] = calls_for(len(world.app_runner), 20)
+    calls["apprunner:DescribeService"] = len(world.app_runner)
+    return calls
+
+
+def _by_cluster(world: World, clusters: Iterable[str]) -> list[int]:
+    counted = Counter(clusters)
+    return [counted[cluster] for cluster in world.clusters]
+
+
+def sequential_calls(world: World, *, deleting: bool) -> Counter[str]:
+    """Return by operation the calls of the original: default pages, one deletion for each tag."""
+    calls: Counter[str] = Counter()
+    calls["ecs:ListClusters"] = calls_for(len(world.clusters), 100)
+    for services in _by_cluster(world, (one.cluster for one in world.services)):
+        calls["ecs:ListServices"] += calls_for(services, 10)
+        calls["ecs:DescribeServices"] += calls_for(services, 10) if services else 0
+    calls["ecs:DescribeTaskDefinition"] = len(world.services)
+    latest = [one for one in world.functions if one.version == "$LATEST"]
+    calls["lambda:ListFunctions"] = calls_for(len(latest), 50)
+    calls["lambda:GetFunction"] = sum(1 for one in latest if one.container)
+    calls["apprunner:ListServices"] = calls_for(len(world.app_runner), 20)
+    calls["apprunner:DescribeService"] = len(world.app_runner)
+    calls["ecr:DescribeRepositories"] = calls_for(len(world.repositories), 100)
+    calls["ecr:ListTagsForResource"] = len(world.repositories)
+    for name, repository in world.repositories.items():
+        if repository.opted_in:
+            calls["ecr:DescribeImages"] += calls_for(len(repository.images), 100)
+        removable = (d for step in world.removable.get(name, []) for d in step)
+        if deleting:
+            tags = sum(max(1, len(repository.images[digest].tags)) for digest in removable)
+            calls["ecr:BatchDeleteImage"] += tags
+    return calls

@@ -1,0 +1,541 @@
+"""The operations of the fake AWS: real page sizes, real limits, real refusals.
+
+An operation is a function under ``@answers``; a listing that is empty in every world is one line
+in ``EMPTY``. Operations are called ``service:Operation`` by boto3's name of the service.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.world import ACCOUNT, REGION, Container, Repository, Service, StoredImage, World
+
+Parameters = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of ours
+    """An error that AWS answers with."""
+
+    def __init__(self, code: str, message: str = "", status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+@dataclass(slots=True)
+class Account:
+    """The world as it stands, and what has become of it."""
+
+    world: World
+    now: Callable[[], float]
+    broken: Counter[str] = field(default_factory=Counter)
+    removed: set[tuple[str, str]] = field(default_factory=set)
+
+    def repository(self, parameters: Parameters) -> Repository:
+        name = parameters["repositoryName"]
+        if name not in self.world.repositories:
+            raise Refusal("RepositoryNotFoundException", f"there is no repository {name}")
+        return self.world.repositories[name]
+
+    def remove(self, repository: Repository, digest: str) -> None:
+        """Remove an image, and note whom that breaks."""
+        repository.remove(digest)
+        self.removed.add((repository.name, digest))
+        consumers = self.world.needed[repository.name, digest]
+        if consumers:
+            self.broken[f"{repository.name}@{digest}"] += consumers
+
+
+Operation = Callable[[Account, Parameters], Answer]
+OPERATIONS: dict[str, Operation] = {}
+
+# Listings that are empty in every world: the operation, and the key of its list. One call tells.
+EMPTY: Mapping[str, str] = {
+    "batch:DescribeJobDefinitions": "jobDefinitions",
+    "batch:DescribeJobQueues": "jobQueues",
+    "batch:ListJobs": "jobSummaryList",
+    "bedrock-agentcore-control:ListAgentRuntimes": "agentRuntimes",
+    "codebuild:ListProjects": "projects",
+    "ecr:DescribePullThroughCacheRules": "pullThroughCacheRules",
+    "ecs:DescribeServiceDeployments": "serviceDeployments",
+    "ecs:ListServiceDeployments": "serviceDeployments",
+    "eks:ListClusters": "clusters",
+    "emr-serverless:ListApplications": "applications",
+    "events:ListEventBuses": "EventBuses",
+    "events:ListRules": "Rules",
+    "events:ListTargetsByRule": "Targets",
+    "inspector2:ListCoverage": "coveredResources",
+    "pipes:ListPipes": "Pipes",
+    "sagemaker:ListAlgorithms": "AlgorithmSummaryList",
+    "sagemaker:ListApps": "Apps",
+    "sagemaker:ListEndpoints": "Endpoints",
+    "sagemaker:ListHyperParameterTuningJobs": "HyperParameterTuningJobSummaries",
+    "sagemaker:ListImages": "Images",
+    "sagemaker:ListInferenceComponents": "InferenceComponents",
+    "sagemaker:ListModelPackageGroups": "ModelPackageGroupSummaryList",
+    "sagemaker:ListModelPackages": "ModelPackageSummaryList",
+    "sagemaker:ListModels": "Models",
+    "sagemaker:ListMonitoringSchedules": "MonitoringScheduleSummaries",
+    "sagemaker:ListPipelines": "PipelineSummaries",
+    "sagemaker:ListProcessingJobs": "ProcessingJobSummaries",
+    "sagemaker:ListTrainingJobs": "TrainingJobSummaries",
+    "sagemaker:ListTransformJobs": "TransformJobSummaries",
+    "scheduler:ListSchedules": "Schedules",
+    "stepfunctions:ListStateMachines": "stateMachines",
+}
+
+
+def answers(operation: str) -> Callable[[Operation], Operation]:
+    """Register the function that answers an operation."""
+
+    def register(function: Operation) -> Operation:
+        OPERATIONS[operation] = function
+        return function
+
+    return register
+
+
+def find(operation: str) -> Operation | None:
+    """Return the function that answers an operation; None: nobody wrote it yet."""
+    if operation in EMPTY:
+        key = EMPTY[operation]
+        return lambda _account, _parameters: {key: []}
+    return OPERATIONS.get(operation)
+
+
+def page(
+    items: Sequence[Any], token: str | None, size: int | None, most: int
+) -> tuple[Sequence[Any], str | None]:
+    """Cut a page out of a listing and return it with the token of the next."""
+    if size is not None and not 1 <= size <= most:
+        raise Refusal("InvalidParameterException", f"a page holds 1 to {most}, not {size}")
+    start = int(token or 0)
+    end = start + (size or most)
+    return items[start:end], str(end) if end < len(items) else None
+
+
+def at_most(most: int, ids: Sequence[Any]) -> None:
+    """Refuse a batch that is empty or too large."""
+    if not 1 <= len(ids) <= most:
+        raise Refusal("InvalidParameterException", f"1 to {most} ids are allowed, not {len(ids)}")
+
+
+def with_token(answer: Answer, token: str | None, name: str = "nextToken") -> Answer:
+    """Add the token of the next page, where there is one."""
+    return answer | {name: token} if token else answer
+
+
+# -- ECR ---------------------------------------------------------------------------------------
+
+
+@answers("ecr:DescribeRepositories")
+def describe_repositories(account: Account, parameters: Parameters) -> Answer:
+    size = parameters.get("maxResults", 100)
+    names, token = page(
+        list(account.world.repositories), parameters.get("nextToken"), size, most=1000
+    )
+    found = [_repository(account.world.repositories[name]) for name in names]
+    return with_token({"repositories": found}, token)
+
+
+def _repository(repository: Repository) -> Answer:
+    return {
+        "repositoryArn": repository.arn,
+        "registryId": ACCOUNT,
+        "repositoryName": repository.name,
+        "repositoryUri": repository.uri,
+        "createdAt": 1.6e9,
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": False},
+        "encryptionConfiguration": {"encryptionType": "AES256"},
+    }
+
+
+@answers("ecr:ListTagsForResource")
+def list_tags_for_resource(account: Account, parameters: Parameters) -> Answer:
+    name = parameters["resourceArn"].partition("repository/")[2]
+    enabled = "true" if account.repository({"repositoryName": name}).opted_in else "false"
+    return {"tags": [{"Key": "BoxCleanerEnabled", "Value": enabled}]}
+
+
+@answers("ecr:DescribeImages")
+def describe_images(account: Account, parameters: Parameters) -> Answer:
+    repository = account.repository(parameters)
+    if "imageIds" in parameters:
+        return {"imageDetails": _described(repository, parameters["imageIds"])}
+    size = parameters.get("maxResults", 100)
+    digests, token = page(repository.order, parameters.get("nextToken"), size, most=1000)
+    there = (repository.images[one] for one in digests if one in repository.images)
+    return with_token({"imageDetails": [_detail(repository, one) for one in there]}, token)
+
+
+def _described(repository: Repository, ids: Sequence[Parameters]) -> list[Answer]:
+    at_most(100, ids)
+    digests = [_resolve(repository, one) for one in ids]
+    if None in digests:
+        raise Refusal("ImageNotFoundException", "one of the images does not exist")
+    return [_detail(repository, repository.images[one]) for one in digests if one]
+
+
+def _resolve(repository: Repository, image_id: Parameters) -> str | None:
+    digest = image_id.get("imageDigest") or repository.tags.get(image_id.get("imageTag", ""))
+    return digest if digest in repository.images else None
+
+
+def _detail(repository: Repository, image: StoredImage) -> Answer:
+    detail: Answer = {
+        "registryId": ACCOUNT,
+        "repositoryName": repository.name,
+        "imageDigest": image.digest,
+        "imageSizeInBytes": image.size,
+        "imagePushedAt": image.pushed,
+        "imageManifestMediaType": image.media_type,
+        "imageStatus": "ACTIVE",
+    }
+    if image.tags:
+        detail["imageTags"] = image.tags
+    if image.pulled is not None:
+        detail["lastRecordedPullTime"] = image.pulled
+    if image.subject:
+        detail["subjectManifestDigest"] = image.subject
+        detail["artifactMediaType"] = "application/vnd.dev.cosign.simplesigning.v1+json"
+    else:
+        detail["artifactMediaType"] = "application/vnd.oci.image.config.v1+json"
+    return detail
+
+
+@answers("ecr:BatchGetImage")
+def batch_get_image(account: Account, parameters: Parameters) -> Answer:
+    """Answer with manifests; to ECR that is a pull."""
+    repository = account.repository(parameters)
+    at_most(100, parameters["imageIds"])
+    images, failures = [], []
+    for image_id in parameters["imageIds"]:
+        digest = _resolve(repository, image_id)
+        if digest is None:
+            failures.append({"imageId": image_id, "failureCode": "ImageNotFound"})
+            continue
+        repository.images[digest].pulled = account.now()
+        images.append(_manifest(repository, repository.images[digest]))
+    return {"images": images, "failures": failures}
+
+
+def _manifest(repository: Repository, image: StoredImage) -> Answer:
+    document: Answer = {"schemaVersion": 2, "mediaType": image.media_type}
+    if image.children:
+        platform = {"architecture": "arm64", "os": "linux"}
+        document["manifests"] = [
+            {
+                "mediaType": repository.images[child].media_type,
+                "digest": child,
+                "size": 1234,
+                "platform": platform,
+            }
+            for child in image.children
+            if child in repository.images
+        ]
+    else:
+        document |= {"config": {"digest": image.digest, "size": 1}, "layers": []}
+    return {
+        "registryId": ACCOUNT,
+        "repositoryName": repository.name,
+        "imageId": {"imageDigest": image.digest},
+        "imageManifest": json.dumps(document),
+        "imageManifestMediaType": image.media_type,
+    }
+
+
+@answers("ecr:BatchDeleteImage")
+def batch_delete_image(account: Account, parameters: Parameters) -> Answer:
+    """Delete by digest or by tag; what a live index lists stays, even where both go in one call."""
+    repository = account.repository(parameters)
+    ids = parameters["imageIds"]
+    at_most(100, ids)
+    asked = [_resolve(repository, image_id) for image_id in ids]
+    refused = {digest for digest in asked if digest and repository.parents.get(digest)}
+    deleted: list[Answer] = []
+    failures: list[Answer] = []
+    for image_id in ids:
+        digest = _resolve(repository, image_id)
+        code = "ImageNotFound" if digest is None else None
+        if digest in refused and _removes_the_image(repository, image_id, digest):
+            code = "ImageReferencedByManifestList"
+        if digest is None or code:
+            failures.append({"imageId": image_id, "failureCode": code, "failureReason": str(code)})
+        else:
+            deleted += _delete(account, repository, image_id, digest)
+    return {"imageIds": deleted, "failures": failures}
+
+
+def _removes_the_image(repository: Repository, image_id: Parameters, digest: str) -> bool:
+    return "imageDigest" in image_id or len(repository.images[digest].tags) == 1
+
+
+def _delete(
+    account: Account, repository: Repository, image_id: Parameters, digest: str
+) -> list[Answer]:
+    tags = repository.images[digest].tags
+    if _removes_the_image(repository, image_id, digest):
+        account.remove(repository, digest)
+        return [{"imageDigest": digest, "imageTag": tag} for tag in tags] or [
+            {"imageDigest": digest}
+        ]
+    tags.remove(image_id["imageTag"])
+    del repository.tags[image_id["imageTag"]]
+    return [{"imageDigest": digest, "imageTag": image_id["imageTag"]}]
+
+
+@answers("ecr:GetRepositoryPolicy")
+def get_repository_policy(account: Account, parameters: Parameters) -> Answer:
+    account.repository(parameters)
+    raise Refusal("RepositoryPolicyNotFoundException", "the repository has no policy")
+
+
+@answers("ecr:GetRegistryPolicy")
+def get_registry_policy(_account: Account, _parameters: Parameters) -> Answer:
+    raise Refusal("RegistryPolicyNotFoundException", "the registry has no policy")
+
+
+@answers("ecr:DescribeRegistry")
+def describe_registry(_account: Account, _parameters: Parameters) -> Answer:
+    return {"registryId": ACCOUNT, "replicationConfiguration": {"rules": []}}
+
+
+# -- ECS ---------------------------------------------------------------------------------------
+
+
+@answers("ecs:ListClusters")
+def list_clusters(account: Account, parameters: Parameters) -> Answer:
+    return _ecs_page(account.world.clusters, parameters, "clusterArns", default=100)
+
+
+@answers("ecs:ListServices")
+def list_services(account: Account, parameters: Parameters) -> Answer:
+    arns = [one.arn for one in _of_cluster(account, parameters, account.world.services)]
+    return _ecs_page(arns, parameters, "serviceArns", default=10)
+
+
+@answers("ecs:ListTasks")
+def list_tasks(account: Account, parameters: Parameters) -> Answer:
+    arns = [one.arn for one in _of_cluster(account, parameters, account.world.tasks)]
+    return _ecs_page(arns, parameters, "taskArns", default=100)
+
+
+def _ecs_page(arns: Sequence[str], parameters: Parameters, key: str, default: int) -> Answer:
+    size = parameters.get("maxResults", default)
+    found, token = page(arns, parameters.get("nextToken"), size, most=100)
+    return with_token({key: found}, token)
+
+
+def _of_cluster(account: Account, parameters: Parameters, items: Iterable[Any]) -> list[Any]:
+    cluster = parameters.get("cluster", "default")
+    if cluster not in account.world.clusters:
+        raise Refusal("ClusterNotFoundException", "Cluster not found.")
+    return [one for one in items if one.cluster == cluster]
+
+
+@answers("ecs:DescribeServices")
+def describe_services(account: Account, parameters: Parameters) -> Answer:
+    at_most(10, parameters["services"])
+    known, wanted = account.world.services_by_arn, parameters["services"]
+    events = account.world.spec.service_events
+    found = [_service(known[arn], events) for arn in wanted if arn in known]
+    return {"services": found, "failures": _missing(wanted, known)}
+
+
+def _missing(wanted: Sequence[str], known: Mapping[str, Any]) -> list[Answer]:
+    return [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known]
+
+
+def _service(service: Service, events: int) -> Answer:
+    deployments = [
+        {
+            "id": f"ecs-svc/{number}",
+            "status": "ACTIVE" if number else "PRIMARY",
+            "taskDefinition": definition,
+            "desiredCount": 2,
+            "runningCount": 2,
+            "createdAt": 1.7e9,
+            "launchType": "FARGATE",
+        }
+        for number, definition in enumerate(service.definitions)
+    ]
+    name = service.arn.rpartition("/")[2]
+    return {
+        "serviceArn": service.arn,
+        "serviceName": name,
+        "clusterArn": service.cluster,
+        "status": "ACTIVE",
+        "desiredCount": 2,
+        "taskDefinition": service.definitions[0],
+        "deployments": deployments,
+        "currentServiceRevisions": [
+            {"arn": arn, "runningTaskCount": 2} for arn in service.revisions()
+        ],
+        "events": [
+            {
+                "id": f"{number:032x}",
+                "createdAt": 1.7e9,
+                "message": f"(service {name}) has reached a steady state.",
+            }
+            for number in range(events)
+        ],
+    }
+
+
+@answers("ecs:DescribeServiceRevisions")
+def describe_service_revisions(account: Account, parameters: Parameters) -> Answer:
+    known, wanted = account.world.revisions, parameters["serviceRevisionArns"]
+    at_most(20, wanted)
+    found = [
+        _revision(arn, *known[arn], account.world.definitions[known[arn][1]])
+        for arn in wanted
+        if arn in known
+    ]
+    return {"serviceRevisions": found, "failures": _missing(wanted, known)}
+
+
+def _revision(arn: str, service: Service, definition: str, container: Container) -> Answer:
+    return {
+        "serviceRevisionArn": arn,
+        "serviceArn": service.arn,
+        "clusterArn": service.cluster,
+        "taskDefinition": definition,
+        "containerImages": [
+            {"containerName": "main", "image": container.image, "imageDigest": container.digest}
+        ],
+        "createdAt": 1.7e9,
+    }
+
+
+@answers("ecs:DescribeTasks")
+def describe_tasks(account: Account, parameters: Parameters) -> Answer:
+    known, wanted = account.world.tasks_by_arn, parameters["tasks"]
+    at_most(100, wanted)
+    found = [_task(known[arn]) for arn in wanted if arn in known]
+    return {"tasks": found, "failures": _missing(wanted, known)}
+
+
+def _task(task: Any) -> Answer:
+    return {
+        "taskArn": task.arn,
+        "clusterArn": task.cluster,
+        "taskDefinitionArn": task.definition,
+        "lastStatus": "RUNNING",
+        "desiredStatus": "RUNNING",
+        "containers": [
+            {
+                "containerArn": task.arn.replace(":task/", ":container/"),
+                "name": "main",
+                "image": task.container.image,
+                "imageDigest": task.container.digest,
+                "lastStatus": "RUNNING",
+            }
+        ],
+        "createdAt": 1.7e9,
+    }
+
+
+@answers("ecs:DescribeTaskDefinition")
+def describe_task_definition(account: Account, parameters: Parameters) -> Answer:
+    arn = parameters["taskDefinition"]
+    arn = account.world.families.get(arn, [arn])[0]
+    container = account.world.definitions.get(arn)
+    if container is None:
+        raise Refusal("ClientException", "Unable to describe task definition.")
+    main = {"name": "main", "image": container.image, "essential": True, "environment": []}
+    return {"taskDefinition": {"taskDefinitionArn": arn, "containerDefinitions": [main]}}
+
+
+@answers("ecs:ListTaskDefinitionFamilies")
+def list_task_definition_families(account: Account, parameters: Parameters) -> Answer:
+    return _ecs_page(list(account.world.families), parameters, "families", default=100)
+
+
+@answers("ecs:ListTaskDefinitions")
+def list_task_definitions(account: Account, parameters: Parameters) -> Answer:
+    """List by family, and within one by revision; DESC turns all of that round."""
+    families = account.world.families
+    wanted = parameters.get("familyPrefix")
+    chosen = sorted(families, reverse=True) if wanted is None else [wanted]
+    arns = [arn for family in chosen for arn in families.get(family, ())]
+    if parameters.get("sort") != "DESC":
+        arns.reverse()
+    return _ecs_page(arns, parameters, "taskDefinitionArns", default=100)
+
+
+# -- Lambda and App Runner ---------------------------------------------------------------------
+
+
+@answers("lambda:ListFunctions")
+def list_functions(account: Account, parameters: Parameters) -> Answer:
+    versions = account.world.functions
+    if parameters.get("FunctionVersion") != "ALL":
+        versions = [one for one in versions if one.version == "$LATEST"]
+    size = min(int(parameters.get("MaxItems", 50)), 50)
+    found, token = page(versions, parameters.get("Marker"), size, most=50)
+    return with_token({"Functions": [_function(one) for one in found]}, token, "NextMarker")
+
+
+def _function(version: Any) -> Answer:
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{version.name}"
+    return {
+        "FunctionName": version.name,
+        "FunctionArn": f"{arn}:{version.version}",
+        "Version": version.version,
+        "PackageType": "Image" if version.container else "Zip",
+        "MemorySize": 128,
+        "Timeout": 3,
+    }
+
+
+@answers("lambda:GetFunction")
+def get_function(account: Account, parameters: Parameters) -> Answer:
+    wanted = (parameters["FunctionName"], parameters.get("Qualifier", "$LATEST"))
+    version = account.world.function_versions.get(wanted)
+    if version is None:
+        raise Refusal("ResourceNotFoundException", "Function not found", status=404)
+    container = version.container
+    code: Answer = {"RepositoryType": "S3", "Location": "https://example.com/code.zip"}
+    if container:
+        # No host here has a port, so a colon begins a tag or stands within a digest.
+        uri = re.split("[:@]", container.image)[0]
+        code = {
+            "RepositoryType": "ECR",
+            "ImageUri": container.image,
+            "ResolvedImageUri": f"{uri}@{container.digest}",
+        }
+    return {"Configuration": _function(version), "Code": code, "Tags": {}}
+
+
+@answers("apprunner:ListServices")
+def list_app_runner_services(account: Account, parameters: Parameters) -> Answer:
+    arns, token = page(
+        list(account.world.app_runner),
+        parameters.get("NextToken"),
+        parameters.get("MaxResults"),
+        most=20,
+    )
+    found = [{"ServiceArn": arn, "Status": "RUNNING"} for arn in arns]
+    return with_token({"ServiceSummaryList": found}, token, "NextToken")
+
+
+@answers("apprunner:DescribeService")
+def describe_app_runner_service(account: Account, parameters: Parameters) -> Answer:
+    arn = parameters["ServiceArn"]
+    if arn not in account.world.app_runner:
+        raise Refusal("ResourceNotFoundException", "no such service")
+    image = {"ImageIdentifier": account.world.app_runner[arn], "ImageRepositoryType": "ECR"}
+    return {"Service": {"ServiceArn": arn, "SourceConfiguration": {"ImageRepository": image}}}
+
+
+@answers("sts:GetCallerIdentity")
+def get_caller_identity(_account: Account, _parameters: Parameters) -> Answer:
+    return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:role/bench", "UserId": "bench"}

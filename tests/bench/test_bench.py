@@ -1,0 +1,75 @@
+"""The benchmark in a small world: calls and references are asserted, times never."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.config import FakeConfig
+from bench.measure import Deadline, Run, fake_aws, run_program
+from bench.rates import PUBLISHED, Rate, least_seconds
+from bench.report import call_ratio, call_table, run_table
+from bench.world import WorldSpec
+
+# More than one page of everything, and every shape that a world can have.
+SMALL = WorldSpec(
+    repositories=3,
+    images=1100,
+    not_opted_in=1,
+    clusters=2,
+    services=230,
+    tasks=230,
+    functions=60,
+    app_runner_services=21,
+    rolling=0.2,
+    versions=0.2,
+    revisions=2,
+)
+FULL = {"DRY_RUN": "false", "MAX_DELETIONS": "1000000"}
+
+
+def _run(settings: dict[str, str]) -> Run:
+    with fake_aws(FakeConfig(SMALL, latency=0.001)) as fake:
+        return run_program(fake, Deadline.after(300), settings)
+
+
+@pytest.fixture(scope="module", name="dry")
+def _dry() -> Run:
+    return _run({})
+
+
+@pytest.fixture(scope="module", name="full")
+def _full() -> Run:
+    return _run(FULL)
+
+
+def test_a_dry_run_makes_hardly_more_calls_than_the_apis_demand(dry: Run) -> None:
+    assert call_ratio(dry) <= 1.1, "\n".join(call_table({"dry run": dry}))
+
+
+def test_a_full_clean_makes_hardly_more_calls_than_the_apis_demand(full: Run) -> None:
+    assert call_ratio(full) <= 1.1, "\n".join(call_table({"full clean": full}))
+
+
+def test_a_dry_run_changes_nothing(dry: Run) -> None:
+    assert (dry.measured.status, dry.stats["removed"]) == (0, 0), dry.measured.output[-2000:]
+    assert dry.summary["removable"] == dry.stats["removable"]
+
+
+def test_a_full_clean_removes_all_that_may_go_and_breaks_nothing(full: Run) -> None:
+    assert full.measured.status == 0, full.measured.output[-2000:]
+    assert full.summary["complete"]
+    assert full.summary["removed"] == full.stats["removed"] == full.stats["removable"]
+    assert (full.stats["broken"], full.stats["removed_wrongly"]) == (0, 0)
+
+
+def test_the_table_tells_what_a_run_did(full: Run) -> None:
+    head, _, row = run_table({"full clean": full})
+    assert head.split()[:2] == ["run", "images"]
+    assert row.split()[:3] == ["full", "clean", "3,300"]
+    assert row.endswith("complete")
+
+
+def test_rates_alone_enforce_a_time() -> None:
+    calls = {"ecs:ListServices": 150, "ecs:DescribeServices": 100, "ecr:DescribeImages": 10_000}
+    assert least_seconds(calls, PUBLISHED) == (250 - 50) / 20
+    assert least_seconds({"a": 5}, {"a": Rate(10, 1)}) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,8 +17,10 @@ import boto3
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+from botocore.utils import parse_timestamp
 
-from ecr_cleaner.errors import ApiError
+from ecr_cleaner.errors import ApiError, CleanerError, InvalidSettingError
 from ecr_cleaner.workers import Workers
 
 Answer = TypeVar("Answer")
@@ -175,6 +178,31 @@ class Aws:
             # A region that the SDK has never heard of is asked all the same.
             return region not in self._session.get_available_regions("ecr", partition)
         return host_exists(self.api(service).host)
+
+
+def open_session(region: str | None) -> boto3.Session:
+    """Return a session with what boto3 itself finds in its environment.
+
+    The SDK for Python reads AWS_DEFAULT_REGION only, so AWS_REGION is handed in. Raise CleanerError
+    where that leaves no region, or where the configuration is broken.
+    """
+    try:
+        core = get_session()
+        factory = core.get_component("response_parser_factory")
+        factory.set_parser_defaults(timestamp_parser=_time)
+        session = boto3.Session(botocore_session=core, region_name=region)
+    except BotoCoreError as error:
+        raise CleanerError(str(error)) from error
+    if not session.region_name:
+        raise InvalidSettingError("AWS_REGION", "", "the name of an AWS region")
+    return session
+
+
+def _time(value: Any) -> datetime:
+    """Read a time of an answer. The SDK looks up the local zone for each, one for every image."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    return parse_timestamp(value)
 
 
 def host_exists(host: str) -> bool:

@@ -56,9 +56,8 @@ class Cleaner:
         """
         check_waived(self._settings, self._sources)
         report = RunReporter(self._log, self._settings, self._clock)
-        usage = self._scan()
+        usage, repositories = self._aws.workers.both(self._scan, self._registry.repositories)
         report.coverage(usage.coverage)
-        repositories = self._registry.repositories()
         report.not_opted_in(filter(opt_in_looks_meant, repositories))
         report.missing_repositories(repositories, usage.in_use)
         chosen = [repository for repository in repositories if is_opted_in(repository)]

@@ -12,6 +12,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.errors import CleanerError
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    """Write one line; one encoder serves all of them, there may be one for each image."""
+    return _ENCODER.encode(event)
+
 
 def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
     """Return a logger that writes ``timestamp``, ``level``, ``event`` and what is bound here.
@@ -26,7 +33,7 @@ def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=json.dumps, default=str),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ],
     )
     return logger.bind(**bound)

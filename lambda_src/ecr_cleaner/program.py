@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError
 from structlog.typing import FilteringBoundLogger
 
-from ecr_cleaner.aws import Aws
+from ecr_cleaner.aws import Aws, open_session
 from ecr_cleaner.cleaner import Cleaner
-from ecr_cleaner.errors import ApiError, CleanerError, InvalidSettingError, RunFailedError
+from ecr_cleaner.errors import ApiError, RunFailedError
 from ecr_cleaner.logs import log_error, make_logger
 from ecr_cleaner.registry import EcrRegistry
 from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
@@ -74,7 +72,7 @@ def _logged(environ: Mapping[str, str], request_id: str, job: Job) -> dict[str, 
         settings = Settings.from_environ(environ)
         log = make_logger(settings.log_level, request_id=request_id, dry_run=settings.dry_run)
         with Workers(THREADS) as workers:
-            return job(Aws(_session(environ), workers), settings, log)
+            return job(Aws(open_session(environ.get("AWS_REGION")), workers), settings, log)
     except Exception as error:
         log_error(log, RUN_FAILED, error)
         raise
@@ -95,14 +93,3 @@ def _restore(
     if len(restored) < len(digests):
         raise RunFailedError(f"{len(digests) - len(restored)} images could not be restored")
     return {"repository": repository, "restored": restored}
-
-
-def _session(environ: Mapping[str, str]) -> boto3.Session:
-    # The SDK for Python itself reads AWS_DEFAULT_REGION only.
-    try:
-        session = boto3.Session(region_name=environ.get("AWS_REGION"))
-    except BotoCoreError as error:
-        raise CleanerError(str(error)) from error
-    if not session.region_name:
-        raise InvalidSettingError("AWS_REGION", "", "the name of an AWS region")
-    return session

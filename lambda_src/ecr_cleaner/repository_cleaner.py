@@ -52,13 +52,15 @@ class RepositoryCleaner:
         policy = policy_for(repository, self.settings)
         listed_at = self.clock()
         images = self.registry.images(repository)
+        scans = self.usage.scans
         graph, plan = self._judge(repository, images, policy)
         result.guards = self.guards.before(repository, policy) if plan.steps else ()
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
         if sweeping:
             self.usage.renew()
-            # Also where it was not: another repository may have scanned since the judgement.
-            plan = self._verdicts(repository, graph, policy)
+            # Another repository may have scanned since the judgement, too.
+            if self.usage.scans > scans:
+                plan = self._verdicts(repository, graph, policy)
         broken = tuple(self.usage.in_use.of(repository).broken(images))
         result.tally.count_plan(plan, broken)
         reporter.broken(broken)

@@ -67,6 +67,11 @@ class _Court:
         self._policy = policy
         self._use = use
         self._moment = moment
+        self._young_since = _days_before(moment.now, policy.keep_days)
+        self._pulled_since = _days_before(moment.now, policy.keep_pulled_days)
+        self._archive_ends = (
+            None if policy.archive_days is None else _days_before(moment.now, policy.archive_days)
+        )
         self._needed = self._find_needed()
         self._newest = self._find_newest()
 
@@ -173,7 +178,7 @@ class _Court:
         return None if self._is_old(image) else Fate(Action.KEEP, Reason.TOO_YOUNG)
 
     def _restored(self, image: Image) -> Fate | None:
-        if self._within(self._policy.keep_days, image.activated_at):
+        if image.activated_at and image.activated_at >= self._young_since:
             return Fate(Action.KEEP, Reason.RESTORED)
         return None
 
@@ -187,9 +192,10 @@ class _Court:
         return None
 
     def _pulled(self, image: Image) -> Fate | None:
-        days = self._policy.keep_pulled_days
+        if not self._policy.keep_pulled_days:
+            return None
         times = [image.pushed_at, *self._pull_times(image)]
-        if days and any(self._within(days, time) for time in times):
+        if any(time and time >= self._pulled_since for time in times):
             return Fate(Action.KEEP, Reason.RECENTLY_PULLED)
         return None
 
@@ -215,17 +221,16 @@ class _Court:
     # Times.
 
     def _is_old(self, image: Image) -> bool:
-        return image.pushed_at is not None and not self._within(
-            self._policy.keep_days, image.pushed_at
-        )
+        return image.pushed_at is not None and image.pushed_at < self._young_since
 
     def _archived_long_enough(self, image: Image) -> bool:
-        days = self._policy.archive_days
-        known = days is not None and image.archived_at is not None
-        return known and not self._within(days or 0, image.archived_at)
+        if self._archive_ends is None or image.archived_at is None:
+            return False
+        return image.archived_at < self._archive_ends
 
-    def _within(self, days: int, time: datetime | None) -> bool:
-        return time is not None and self._moment.now - time <= timedelta(days=days)
+
+def _days_before(now: datetime, days: int) -> datetime:
+    return now - timedelta(days=days)
 
 
 _STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)

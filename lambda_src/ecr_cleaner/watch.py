@@ -15,6 +15,7 @@ class UsageWatch:
     """The usages of all scans of a run together: what any one of them saw stays protected.
 
     ``in_use`` only ever grows, so repositories that are judged at the same time may read it.
+    ``scans`` counts those that it holds in full: a judgement from before the last is out of date.
     """
 
     def __init__(
@@ -29,9 +30,10 @@ class UsageWatch:
         first = scan()
         self.coverage = first.coverage()
         self.in_use = InUse(first.usages)
+        self.scans = 1
 
-    def renew(self) -> bool:
-        """Scan again where the last scan is too old, and tell whether that was so.
+    def renew(self) -> None:
+        """Scan again where the last scan is too old.
 
         Raise what the scan raised, for every later caller as well: from then on, what is in use
         is unknown.
@@ -40,9 +42,8 @@ class UsageWatch:
             if self._failure:
                 raise self._failure
             if self._clock() - self._scanned_at < self._max_age:
-                return False
+                return
             self._scan_again()
-            return True
 
     def _scan_again(self) -> None:
         scanned_at = self._clock()
@@ -52,3 +53,4 @@ class UsageWatch:
             self._failure = error
             raise
         self._scanned_at = scanned_at
+        self.scans += 1

@@ -8,7 +8,7 @@ from itertools import chain
 from operator import itemgetter
 from threading import Event, Lock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -69,6 +69,12 @@ class Workers:
         numbered = _Shared(enumerate(items))
         lanes = self._map(lambda _: [(n, guarded(one)) for n, one in numbered], range(at_once))
         return [result for _, result in sorted(chain(*lanes), key=itemgetter(0))]
+
+    def both(self, first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+        """Return what two calls return that are made at the same time."""
+        calls: list[Callable[[], Any]] = [first, second]
+        one, other = self.map(lambda call: call(), calls)
+        return one, other
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         waiting = [(item, self._pool.submit(function, item)) for item in items]

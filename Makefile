@@ -23,6 +23,8 @@ LOCK_VENV := .venv-lock
 LOCK := $(LOCK_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-config --no-python-downloads --quiet $(if $(UPGRADE),--upgrade)
 
+E2E := tests/e2e/requirements
+
 PIP_OPTIONS := --quiet --disable-pip-version-check
 
 define FIND_PYTHON
@@ -102,6 +104,9 @@ lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to 
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) requirements-checkov.in --output-file requirements-checkov.txt
+	$(LOCK) $(E2E)/aws-cli.in --output-file $(E2E)/aws-cli.txt
+	$(LOCK) $(E2E)/base-image.in --output-file $(E2E)/base-image.txt
+	$(LOCK) --no-deps $(E2E)/emulator.in --output-file $(E2E)/emulator.txt
 
 $(LOCK_VENV)/uv-$(UV_VERSION):
 	@$(FIND_PYTHON); "$$python" -m venv --clear $(LOCK_VENV)

@@ -1,0 +1,118 @@
+"""The complete example, deployed with the real Terraform, and invoked as its schedule does."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from e2e.engine import Engine
+from e2e.invocation import (
+    RunningFunction,
+    lambda_environment,
+    running_function,
+    scheduled_event,
+)
+from e2e.registry import Registry
+from e2e.tools import ARCHITECTURES, Tools
+from terraform_support import FakeAws, Terraform, copy_project
+
+REGION = "eu-central-1"
+NAME = "nightly-cleaner"
+
+VARIABLES = {
+    "region": REGION,
+    "name": NAME,
+    # The emulator and its engine run what the machine itself runs.
+    "architecture": {"amd64": "x86_64", "arm64": "arm64"}[ARCHITECTURES[platform.machine()]],
+    # The engine has no network of its own.
+    "extra_build_args": ["--network", "host"],
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a deployment needs."""
+
+    tools: Tools
+    directory: Path
+    aws: FakeAws
+    registry: Registry
+    docker: Engine
+
+    def terraform(self) -> Terraform:
+        """Return Terraform in a copy of the example."""
+        project = copy_project(self.directory / "project")
+        environ = {**self.aws.environ, **self.docker.environ, **self.docker.builder()}
+        terraform = Terraform(project / "examples" / "complete", environ, dict(VARIABLES))
+        return terraform.init()
+
+    def compressed_layers(self, image: str) -> list[int]:
+        """Return the sizes of the layers of an image as the registry holds them, the base first."""
+        name, _, tag = image.removeprefix(f"{self.registry.host}/").partition(":")
+        (found,) = self.aws.client("ecr", REGION).batch_get_image(
+            repositoryName=name, imageIds=[{"imageTag": tag}]
+        )["images"]
+        return [layer["size"] for layer in json.loads(found["imageManifest"])["layers"]]
+
+    def pull(self, image: str) -> str:
+        """Pull an image as whoever may read the registry; return its name."""
+        ecr = self.aws.client("ecr", REGION)
+        (login,) = ecr.get_authorization_token()["authorizationData"]
+        self.docker.log_in(self.registry.host, login["authorizationToken"])
+        self.docker.run("pull", image)
+        return image
+
+    @contextmanager
+    def function(self, **settings: str) -> Iterator[RunningFunction]:
+        """Run what the schedule starts as it is deployed now, but for the settings given here."""
+        target = self._schedule()["Target"]["Arn"]
+        function = self.aws.client("lambda", REGION).get_function(FunctionName=target)
+        image = self.pull(function["Code"]["ResolvedImageUri"])
+        configuration = function["Configuration"]
+        environment = lambda_environment(configuration, self.aws, REGION) | settings
+        with running_function(
+            self.docker, self.tools.emulator, image, configuration, environment
+        ) as running:
+            yield running
+
+    def event(self) -> dict[str, Any]:
+        """Return what the schedule sends."""
+        return scheduled_event(self._schedule(), self.aws.account_id, REGION)
+
+    def _schedule(self) -> dict[str, Any]:
+        return dict(self.aws.client("scheduler", REGION).get_schedule(Name=NAME))
+
+    def inventory(self) -> dict[str, list[str]]:
+        """Return the names of what there is of the kinds that the module and the example make."""
+        client = partial(self.aws.client, region=REGION)
+        logs, metrics, topics = client("logs"), client("cloudwatch"), client("sns")
+        found = {
+            "functions": client("lambda").list_functions()["Functions"],
+            "repositories": client("ecr").describe_repositories()["repositories"],
+            "roles": client("iam").list_roles()["Roles"],
+            "schedules": client("scheduler").list_schedules()["Schedules"],
+            "topics": topics.list_topics()["Topics"],
+            "subscriptions": topics.list_subscriptions()["Subscriptions"],
+            "log groups": logs.describe_log_groups()["logGroups"],
+            "metric filters": logs.describe_metric_filters()["metricFilters"],
+            "saved queries": logs.describe_query_definitions()["queryDefinitions"],
+            "alarms": metrics.describe_alarms()["MetricAlarms"],
+            "dashboards": metrics.list_dashboards()["DashboardEntries"],
+        }
+        return {kind: sorted(map(_name, things)) for kind, things in found.items()}
+
+
+NAMES = (
+    *("FunctionName", "repositoryName", "logGroupName", "RoleName", "TopicArn", "Name"),
+    *("AlarmName", "DashboardName", "SubscriptionArn", "filterName", "name"),
+)
+
+
+def _name(thing: dict[str, Any]) -> str:
+    return next(str(thing[name]) for name in NAMES if name in thing)

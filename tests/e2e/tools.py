@@ -1,0 +1,121 @@
+"""What a machine lacks for the end-to-end tests: Debian's packages and Python's, unpacked aside.
+
+Nothing is installed into the system and no service of it is started: the packages are unpacked
+into a directory of the tests, which goes with them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.processes import run
+
+REQUIREMENTS = Path(__file__).parent / "requirements"
+DEBIAN_PACKAGES = ("docker.io", "docker-registry")
+
+# uname's name of the processor -> that of container images. An emulator is there for both.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+CAP_SYS_ADMIN = 21
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where the tools are that the machine lacked."""
+
+    packages: Path
+    aws_cli: Path
+    emulator: Path
+
+    @property
+    def path(self) -> str:
+        """PATH with the tools before the machine's own."""
+        own = [str(self.packages / folder) for folder in ("usr/sbin", "usr/bin")]
+        return os.pathsep.join([str(self.aws_cli / "bin"), *own, os.environ["PATH"]])
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What makes the tools be found."""
+        return {"PATH": self.path}
+
+    def find(self, command: str) -> str:
+        """Return the path of a command."""
+        return shutil.which(command, path=self.path) or command
+
+
+def missing() -> str | None:
+    """Return why these tests cannot run on this machine, None if they can."""
+    if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
+        return f"they need Linux on {' or '.join(ARCHITECTURES)}"
+    if os.geteuid() or not _may_mount():
+        return "a container engine needs root with the right to mount (in a container: privileged)"
+    if not shutil.which("apt-get"):
+        return f"they need apt-get, which fetches {' and '.join(DEBIAN_PACKAGES)}"
+    return None
+
+
+def _may_mount() -> bool:
+    (line,) = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line
+    ]
+    return bool(int(line.split()[1], 16) >> CAP_SYS_ADMIN & 1)
+
+
+def install(directory: Path) -> Tools:
+    """Fetch and unpack every tool into the directory."""
+    return Tools(
+        packages=_debian_packages(directory / "debian"),
+        aws_cli=_aws_cli(directory / "aws-cli"),
+        emulator=_emulator(directory / "emulator"),
+    )
+
+
+def _debian_packages(directory: Path) -> Path:
+    archives = directory / "archives"
+    (archives / "partial").mkdir(parents=True)
+    settings = {
+        "Dir::Cache::archives": archives,
+        "APT::Sandbox::User": "root",  # nobody else may write there
+        "DPkg::Lock::Timeout": 120,
+    }
+    options = ("-qq", *(f"--option={name}={value}" for name, value in settings.items()))
+    run("apt-get", "update", *options)
+    fetch = ("--yes", "--download-only", "--no-install-recommends")
+    run("apt-get", "install", *fetch, *options, *DEBIAN_PACKAGES, *_client_package())
+    for archive in archives.glob("*.deb"):
+        run("dpkg-deb", "--extract", archive, directory)
+    return directory
+
+
+def _client_package() -> list[str]:
+    """Debian split the client from docker.io after release 12, as a mere recommendation."""
+    return run("apt-cache", "pkgnames", "docker-cli").split()[:1]
+
+
+def pip_install(requirements: str, directory: Path, *options: str) -> None:
+    """Install a file of pinned requirements into a directory of its own."""
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-conflicts")
+    file = REQUIREMENTS / f"{requirements}.txt"
+    pinned = ("--require-hashes", "--no-deps", "--target", directory, "--requirement", file)
+    run(sys.executable, "-m", "pip", "install", *quiet, *options, *pinned)
+
+
+def _aws_cli(directory: Path) -> Path:
+    pip_install("aws-cli", directory)
+    command = directory / "bin" / "aws"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={directory} exec {sys.executable} -m awscli "$@"\n')
+    command.chmod(0o755)
+    return directory
+
+
+def _emulator(directory: Path) -> Path:
+    """AWS's Runtime Interface Emulator, which comes inside the SAM CLI."""
+    pip_install("emulator", directory, "--no-compile")
+    processor = platform.machine().replace("aarch64", "arm64")
+    emulator = directory / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{processor}"
+    emulator.chmod(0o755)
+    return emulator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,9 @@ from ecr_cleaner.watch import UsageWatch
 # the size of the account.
 REPOSITORIES_AT_ONCE = 4
 
+# With fewer seconds left than this nothing new is begun; it is for what is under way by then.
+RESERVE = 60
+
 
 class Cleaner:
     """One run over one account and region."""
@@ -38,14 +42,14 @@ class Cleaner:
         clock: Callable[[], datetime],
         *,
         sources: Sequence[UsageSource] | None = None,
-        out_of_time: Callable[[], bool] = lambda: False,
+        seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._aws = aws
         self._settings = settings
         self._log = log
         self._clock = clock
         self._sources = sources_for(settings) if sources is None else sources
-        self._out_of_time = out_of_time
+        self._seconds_left = seconds_left
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
 
     def run(self) -> dict[str, Any]:
@@ -66,8 +70,14 @@ class Cleaner:
     def _scan(self) -> UsageWatch:
         max_age = timedelta(seconds=self._settings.rescan_after_seconds)
         return UsageWatch(
-            lambda: scan(self._aws, self._settings, self._sources), self._clock, max_age
+            lambda: scan(self._aws, self._settings, self._sources),
+            self._clock,
+            max_age,
+            lambda took: self._seconds_left() > took.total_seconds() + RESERVE,
         )
+
+    def _out_of_time(self) -> bool:
+        return self._seconds_left() < RESERVE
 
     def _clean(self, chosen: Sequence[Repository], usage: UsageWatch) -> list[Result]:
         workers = self._aws.workers

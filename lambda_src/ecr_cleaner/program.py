@@ -20,9 +20,6 @@ from ecr_cleaner.workers import Workers
 
 THREADS = 16
 
-# Seconds that a call under way, with all its retries, may still need.
-RESERVE = 60
-
 Job = Callable[[Aws, Settings, FilteringBoundLogger], dict[str, Any]]
 
 
@@ -33,8 +30,8 @@ def run(
 ) -> dict[str, Any]:
     """Run once and return the summary; every error is logged before it is raised.
 
-    When fewer seconds are left than ``RESERVE``, no new work is begun: what is under way is
-    finished, and the summary says that the run is not complete.
+    When little time is left, no new work is begun: what is under way is finished, and the summary
+    says that the run is not complete.
     """
 
     def clean(aws: Aws, settings: Settings, log: FilteringBoundLogger) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def run(
             settings,
             log,
             clock=lambda: datetime.now(UTC),
-            out_of_time=lambda: seconds_left() < RESERVE,
+            seconds_left=seconds_left,
         )
         return cleaner.run()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ IMAGES_A_CALL = 100
 IMAGES_A_PAGE = 1000
 REPOSITORIES_A_PAGE = 1000
 _GONE = "RepositoryNotFoundException"
-_MEDIA_TYPES = sorted(INDEX_MEDIA_TYPES | LEAF_MEDIA_TYPES)
+_MEDIA_TYPES = INDEX_MEDIA_TYPES | LEAF_MEDIA_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,11 @@ class EcrRegistry:
             maxResults=IMAGES_A_PAGE,
             filter={"imageStatus": "ANY"},
         )
-        return [_image(answer) for answer in answers]
+        images: dict[str, Image] = {}
+        for image in map(_image, answers):
+            # Pages are no snapshot: an image that moved between them comes twice.
+            images[image.digest] = _merged(images.get(image.digest), image)
+        return list(images.values())
 
     def still_there(self, repository: Repository, digests: Sequence[str]) -> dict[str, Image]:
         """Describe up to 100 images once more; those that have vanished are not in the answer."""
@@ -120,7 +124,7 @@ class EcrRegistry:
             return Deletion(frozenset(), dict.fromkeys(digests, "ImageNotFound"))
         deleted = {one["imageDigest"] for one in answer.get("imageIds", ())}
         failures = {
-            one["imageId"]["imageDigest"]: one.get("failureCode", "Unknown")
+            str(one.get("imageId", {}).get("imageDigest")): str(one.get("failureCode"))
             for one in answer.get("failures", ())
         }
         silent = [digest for digest in digests if digest not in deleted | failures.keys()]
@@ -163,7 +167,9 @@ class EcrRegistry:
             "BatchGetImage",
             repositoryName=repository.name,
             imageIds=[{"imageDigest": image.digest} for image in images],
-            acceptedMediaTypes=_MEDIA_TYPES,
+            acceptedMediaTypes=sorted(
+                _MEDIA_TYPES | {one.media_type for one in images if one.media_type}
+            ),
         )
         manifests = {
             one["imageId"]["imageDigest"]: one.get("imageManifest", "")
@@ -192,8 +198,11 @@ class EcrRegistry:
         failures: dict[str, str],
     ) -> Deletion:
         """An image that the answer does not mention is looked at: gone, or not deleted."""
-        there = self.still_there(repository, silent) if silent else {}
-        gone = set(silent) - there.keys()
+        try:
+            there = set(self.still_there(repository, silent)) if silent else set()
+        except ApiError:
+            there = set(silent)
+        gone = set(silent) - there
         return Deletion(frozenset(deleted | gone), failures | dict.fromkeys(there, "NotInAnswer"))
 
 
@@ -210,6 +219,11 @@ def _image(answer: Mapping[str, Any]) -> Image:
         archived_at=_utc(answer.get("lastArchivedAt")),
         activated_at=_utc(answer.get("lastActivatedAt")),
     )
+
+
+def _merged(first: Image | None, second: Image) -> Image:
+    tags = dict.fromkeys((*first.tags, *second.tags)) if first else second.tags
+    return replace(second, tags=tuple(tags))
 
 
 def _utc(time: datetime | None) -> datetime | None:

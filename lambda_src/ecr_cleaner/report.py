@@ -26,6 +26,7 @@ REPOSITORY_DONE = "Repository finished"
 REPOSITORY_FAILED = "Repository failed"
 NOT_REMOVED = "Image could not be removed"
 LEFT = "Images left for the next run"
+TOO_MANY = "More is removable than a run may remove"
 GUARDED = "Repository is guarded"
 BROKEN = "Found broken reference"
 COVERAGE = "Coverage"
@@ -138,6 +139,7 @@ class RunReporter:
         """Write and return the summary; raise RunFailedError where anything failed."""
         for result in results:
             self._total.add(result.tally)
+        self._bound()
         errors = [*_errors(results, self._settings)]
         unvisited = sum(result.unvisited for result in results)
         summary = {
@@ -158,6 +160,17 @@ class RunReporter:
                 + ("; ".join(errors) or "see the log")
             )
         return summary
+
+    def _bound(self) -> None:
+        most = self._settings.max_deletions
+        if self._total.removable > most:
+            self._log.warning(
+                TOO_MANY,
+                removable=self._total.removable,
+                max_deletions=most,
+                why="one run removes no more than MAX_DELETIONS and the next goes on; raise it if "
+                "so many are right",
+            )
 
 
 def _errors(results: Iterable[Result], settings: Settings) -> Iterator[str]:

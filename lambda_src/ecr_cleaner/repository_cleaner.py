@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +20,43 @@ from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Sweeper
 from ecr_cleaner.tally import Result
 from ecr_cleaner.watch import UsageWatch
+
+
+class StandingPlan:
+    """The plan of one repository, judged again whenever what is in use was scanned again.
+
+    ``scans`` is how many scans there had been when the judgement began.
+    """
+
+    def __init__(
+        self, usage: UsageWatch, plan: Plan, scans: int, judge_again: Callable[[], Plan]
+    ) -> None:
+        self._usage = usage
+        self._plan = plan
+        self._scans = scans
+        self._judge_again = judge_again
+        self._lock = Lock()
+
+    def renew(self) -> bool:
+        """Make sure that what is in use is known anew; False: there is no time left for that."""
+        return self._usage.renew()
+
+    def current(self) -> Plan:
+        """Return the plan by the newest scan, whichever repository asked for it."""
+        with self._lock:
+            scans = self._usage.scans
+            if scans > self._scans:
+                self._plan = self._judge_again()
+                self._scans = scans
+            return self._plan
+
+    def removable(self) -> Container[str]:
+        """Return the digests that may still go."""
+        return self.current().leaders.keys()
+
+    def scanned_since(self, time: datetime) -> bool:
+        """Tell whether what is in use is known better than what was listed then."""
+        return self._usage.scanned_at > time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +94,17 @@ class RepositoryCleaner:
         graph, plan = self._judge(repository, images, policy)
         result.guards = self.guards.before(repository, policy) if plan.steps else ()
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
-        if sweeping:
-            self.usage.renew()
-            # Another repository may have scanned since the judgement, too.
-            if self.usage.scans > scans:
-                plan = self._verdicts(repository, graph, policy)
+        standing = StandingPlan(
+            self.usage, plan, scans, lambda: self._verdicts(repository, graph, policy)
+        )
+        if sweeping and standing.renew():
+            plan = standing.current()
         broken = tuple(self.usage.in_use.of(repository).broken(images))
         result.tally.count_plan(plan, broken)
         reporter.broken(broken)
         reporter.plan(plan, result.guards, sweeping=sweeping)
         if sweeping:
-            outcome = self.sweeper.sweep(plan, listed_at)
+            outcome = self.sweeper.sweep(plan, listed_at, standing)
             result.tally.count_outcome(outcome)
             result.error = outcome.error
             reporter.outcome(outcome)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from ecr_cleaner.graph import Graph, can_be_read, subjects_of
+from ecr_cleaner.graph import Graph, can_be_read, may_have_children, subjects_of
 from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Action, Image, ImageStatus, Plan, Reason, Repository, Verdict
 from ecr_cleaner.policy import Policy
@@ -200,15 +200,13 @@ class _Court:
         return None
 
     def _pull_times(self, image: Image) -> Iterator[datetime | None]:
-        """Pulls of leaves only: reading an index's manifest is a pull, and it was ours.
+        """Pulls of leaves only: reading a manifest is a pull, and those of others were ours.
 
         Source: https://github.com/aws/containers-roadmap/issues/2390
         """
         for member in self._graph.family(image.digest):
-            if (
-                member.digest not in self._graph.children
-                and member.digest not in self._graph.unread
-            ):
+            is_index = member.digest in self._graph.children
+            if not is_index and (member.media_type is None or not may_have_children(member)):
                 yield member.pulled_at
 
     def _among_newest(self, image: Image) -> Fate | None:
@@ -238,7 +236,7 @@ _UNCLEAR = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
 
 
 def _may_be_child(image: Image) -> bool:
-    return not (image.tags or subjects_of(image))
+    return not subjects_of(image)
 
 
 def _may_list(index: Image, image: Image) -> bool:
@@ -248,6 +246,8 @@ def _may_list(index: Image, image: Image) -> bool:
     """
     if image.pushed_at and index.pushed_at and image.pushed_at > index.pushed_at:
         return False
+    if index.status is ImageStatus.ACTIVATING:
+        return True
     together = timedelta(days=1)
     before = image.archived_at and index.archived_at and index.archived_at - image.archived_at
     return not (before and before > together)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from threading import Lock
+from typing import Protocol
 
 from ecr_cleaner.errors import ApiError
-from ecr_cleaner.model import Action, Plan, Repository, Verdict
+from ecr_cleaner.graph import may_have_children
+from ecr_cleaner.model import Action, Image, Plan, Repository, Verdict
 from ecr_cleaner.registry import IMAGES_A_CALL, EcrRegistry
 from ecr_cleaner.workers import Workers, batches
 
@@ -25,6 +27,7 @@ class Left(StrEnum):
     """Why an image that a plan wanted to remove was left alone."""
 
     CHANGED = "changed_since_listing"
+    CAME_INTO_USE = "came_into_use"
     LEADER_STAYED = "parent_or_subject_stayed"
     MAX_DELETIONS = "max_deletions_reached"
     AFTER_ERROR = "after_error"
@@ -63,7 +66,7 @@ class Outcome:
     gone: dict[str, Verdict] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: dict[str, Left] = field(default_factory=dict)
-    error: ApiError | None = None
+    error: Exception | None = None
 
     def add(self, other: Outcome) -> None:
         """Add what became of other images."""
@@ -93,6 +96,19 @@ class Outcome:
         return waiting
 
 
+class Lookout(Protocol):
+    """Sees what changes while a sweep is under way."""
+
+    def renew(self) -> bool:
+        """Make sure that what is in use is known anew; False: there is no time left for that."""
+
+    def removable(self) -> Container[str]:
+        """Return the digests that may still go, by all that is known now."""
+
+    def scanned_since(self, time: datetime) -> bool:
+        """Tell whether what is in use is known better than what was listed then."""
+
+
 class Sweeper:
     """Removes by digest, in full batches, leaders before followers."""
 
@@ -110,14 +126,14 @@ class Sweeper:
         self._clock = clock
         self._out_of_time = out_of_time
 
-    def sweep(self, plan: Plan, listed_at: datetime) -> Outcome:
+    def sweep(self, plan: Plan, listed_at: datetime, lookout: Lookout) -> Outcome:
         """Carry the plan out; what it was made from was listed at ``listed_at``."""
         outcome = Outcome()
         steps = plan.steps
         while True:
             before = len(outcome.removed)
             for step in steps:
-                self._step(plan, step, listed_at, outcome)
+                self._step(plan, step, listed_at, lookout, outcome)
             if outcome.error or len(outcome.removed) == before:
                 return outcome
             again = outcome.take_back()
@@ -126,7 +142,12 @@ class Sweeper:
             )
 
     def _step(
-        self, plan: Plan, step: Iterable[Verdict], listed_at: datetime, outcome: Outcome
+        self,
+        plan: Plan,
+        step: Iterable[Verdict],
+        listed_at: datetime,
+        lookout: Lookout,
+        outcome: Outcome,
     ) -> None:
         ready = []
         for verdict in step:
@@ -138,28 +159,50 @@ class Sweeper:
             else:
                 ready.append(verdict)
         for done in self._workers.map(
-            lambda batch: self._batch(plan.repository, batch, listed_at),
+            lambda batch: self._batch(plan.repository, batch, listed_at, lookout),
             list(batches(ready, IMAGES_A_CALL)),
         ):
             outcome.add(done)
 
-    def _batch(self, repository: Repository, batch: list[Verdict], listed_at: datetime) -> Outcome:
+    def _batch(
+        self, repository: Repository, batch: list[Verdict], listed_at: datetime, lookout: Lookout
+    ) -> Outcome:
         outcome = Outcome()
-        if self._out_of_time():
-            outcome.left = {one.image.digest: Left.OUT_OF_TIME for one in batch}
-            return outcome
         try:
-            if self._clock() - listed_at > LISTING_IS_FRESH:
-                batch = self._unchanged(repository, batch, outcome)
-            granted = self._budget.take(len(batch))
-            outcome.left |= {one.image.digest: Left.MAX_DELETIONS for one in batch[granted:]}
-            self._remove(repository, batch[:granted], outcome)
+            due = self._due(repository, batch, listed_at, lookout, outcome)
+            granted = self._budget.take(len(due))
+            outcome.left |= {one.image.digest: Left.MAX_DELETIONS for one in due[granted:]}
+            self._remove(repository, due[:granted], outcome)
             self._budget.give_back(granted - len(outcome.removed))
-        except ApiError as error:
+        except Exception as error:  # noqa: BLE001 - what was removed by then must be counted
             outcome.error = error
             undecided = [one.image.digest for one in batch if not outcome.knows(one.image.digest)]
-            outcome.failed |= dict.fromkeys(undecided, error.code)
+            outcome.failed |= dict.fromkeys(undecided, getattr(error, "code", type(error).__name__))
         return outcome
+
+    def _due(
+        self,
+        repository: Repository,
+        batch: list[Verdict],
+        listed_at: datetime,
+        lookout: Lookout,
+        outcome: Outcome,
+    ) -> list[Verdict]:
+        """Return what may go now, after a look at all that may have changed since the judgement."""
+        if self._out_of_time() or not lookout.renew():
+            outcome.left = {one.image.digest: Left.OUT_OF_TIME for one in batch}
+            return []
+        removable = lookout.removable()
+        outcome.left = {
+            one.image.digest: Left.CAME_INTO_USE
+            for one in batch
+            if one.image.digest not in removable
+        }
+        due = [one for one in batch if one.image.digest in removable]
+        old = self._clock() - listed_at > LISTING_IS_FRESH
+        if due and (old or lookout.scanned_since(listed_at)):
+            return self._unchanged(repository, due, outcome)
+        return due
 
     def _unchanged(
         self, repository: Repository, batch: list[Verdict], outcome: Outcome
@@ -170,7 +213,7 @@ class Sweeper:
             now = there.get(verdict.image.digest)
             if now is None:
                 outcome.gone[verdict.image.digest] = verdict
-            elif set(now.tags) == set(verdict.image.tags) and now.status == verdict.image.status:
+            elif _is_unchanged(verdict.image, now):
                 unchanged.append(verdict)
             else:
                 outcome.left[verdict.image.digest] = Left.CHANGED
@@ -211,3 +254,9 @@ class Sweeper:
             else:
                 outcome.failed[digest] = error.code
                 outcome.error = outcome.error or (error if error.action else None)
+
+
+def _is_unchanged(listed: Image, now: Image) -> bool:
+    """Nobody has tagged, archived or pulled it since; to read a manifest, as we do, is a pull."""
+    pulled = now.pulled_at != listed.pulled_at and not may_have_children(listed)
+    return set(now.tags) == set(listed.tags) and now.status == listed.status and not pulled

@@ -19,21 +19,27 @@ class UsageWatch:
     """
 
     def __init__(
-        self, scan: Callable[[], Scan], clock: Callable[[], datetime], max_age: timedelta
+        self,
+        scan: Callable[[], Scan],
+        clock: Callable[[], datetime],
+        max_age: timedelta,
+        has_time_for: Callable[[timedelta], bool] = lambda _: True,
     ) -> None:
         self._scan = scan
         self._clock = clock
         self._max_age = max_age
+        self._has_time_for = has_time_for
         self._lock = Lock()
         self._failure: CleanerError | None = None
-        self.began = self._scanned_at = clock()
+        self.began = self.scanned_at = clock()
         first = scan()
+        self._took = clock() - self.began
         self.coverage = first.coverage()
         self.in_use = InUse(first.usages)
         self.scans = 1
 
-    def renew(self) -> None:
-        """Scan again where the last scan is too old.
+    def renew(self) -> bool:
+        """Scan again where the last scan is too old; False: that would take longer than there is.
 
         Raise what the scan raised, for every later caller as well: from then on, what is in use
         is unknown.
@@ -41,9 +47,12 @@ class UsageWatch:
         with self._lock:
             if self._failure:
                 raise self._failure
-            if self._clock() - self._scanned_at < self._max_age:
-                return
+            if self._clock() - self.scanned_at < self._max_age:
+                return True
+            if not self._has_time_for(self._took):
+                return False
             self._scan_again()
+            return True
 
     def _scan_again(self) -> None:
         scanned_at = self._clock()
@@ -52,5 +61,6 @@ class UsageWatch:
         except CleanerError as error:
             self._failure = error
             raise
-        self._scanned_at = scanned_at
+        self._took = self._clock() - scanned_at
+        self.scanned_at = scanned_at
         self.scans += 1

@@ -81,6 +81,36 @@ def ecs(world: World, image: str) -> None:
     world.task(CLUSTER, world.task_definition("once", image), digest)
 
 
+def ecs_daemons(_: World, image: str) -> None:
+    """Run a daemon on a revision that tells its images, and deploy one that does not."""
+    told, untold = ("arn:daemon-revision/told", "arn:daemon-revision/untold")
+    daemon = {"daemonArn": "arn:daemon", "status": "ACTIVE"}
+    revision = {"daemonArn": "arn:daemon", "daemonTaskDefinitionArn": "arn:daemon-task-definition"}
+    tell(
+        "ecs",
+        ListDaemons={"daemonSummariesList": [daemon]},
+        DescribeDaemon={
+            "daemon": {
+                **daemon,
+                "currentRevisions": [{"arn": told}],
+                "deploymentArn": "arn:daemon-deployment",
+            }
+        },
+        DescribeDaemonDeployments={
+            "daemonDeployments": [{"targetDaemonRevision": {"arn": untold}}],
+        },
+        DescribeDaemonRevisions={
+            "daemonRevisions": [
+                {**revision, "daemonRevisionArn": told, "containerImages": [{"image": image}]},
+                {**revision, "daemonRevisionArn": untold},
+            ]
+        },
+        DescribeDaemonTaskDefinition={
+            "daemonTaskDefinition": {"containerDefinitions": [{"image": image}]},
+        },
+    )
+
+
 def rule(world: World, image: str) -> None:
     events = world.client("events")
     events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
@@ -265,6 +295,7 @@ def sagemaker_pipelines(_: World, image: str) -> None:
 
 CONSUMERS: dict[str, Callable[[World, str], None]] = {
     "ecs": ecs,
+    "ecs-daemons": ecs_daemons,
     "eventbridge-rules": rule,
     "eventbridge-scheduler": schedule,
     "eventbridge-pipes": pipe,

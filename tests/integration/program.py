@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from unittest import mock
 
@@ -118,6 +119,10 @@ class Program:
         return self.run(DRY_RUN="false", **settings)
 
 
+# moto's lists are not made for several threads: two deletions at once spoil them for each other.
+ONE_AT_A_TIME = Lock()
+
+
 @contextmanager
 def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]:
     """Note every call that is made through the SDK, and answer some of them otherwise.
@@ -131,7 +136,8 @@ def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]
         calls.append(Call(action, parameters))
 
         def ask(parameters: Parameters) -> dict[str, Any]:
-            answer: dict[str, Any] = make_api_call(client, operation, parameters)
+            with ONE_AT_A_TIME:
+                answer: dict[str, Any] = make_api_call(client, operation, parameters)
             return answer
 
         answer = answers.get(action)

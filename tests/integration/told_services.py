@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -22,6 +22,7 @@ from moto import backend_index
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import camelcase_to_underscores
+from moto.ecs.responses import EC2ContainerServiceResponse
 
 from fakes.aws_api import validate
 
@@ -33,6 +34,15 @@ SERVICES = (
     "emr-serverless",
     "sagemaker",
     "stepfunctions",
+)
+
+# Of ECS, only what moto does not know.
+DAEMON_OPERATIONS = (
+    "ListDaemons",
+    "DescribeDaemon",
+    "DescribeDaemonDeployments",
+    "DescribeDaemonRevisions",
+    "DescribeDaemonTaskDefinition",
 )
 
 Content = dict[str, Any]
@@ -138,5 +148,11 @@ def told_services() -> Iterator[None]:
     """Have moto, started in here, send the requests of these services to them."""
     own = [register(service) for service in SERVICES]
     patterns = [*own, *backend_index.backend_url_patterns]
-    with mock.patch.object(backend_index, "backend_url_patterns", patterns):
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(backend_index, "backend_url_patterns", patterns))
+        for operation in DAEMON_OPERATIONS:
+            name, answer = camelcase_to_underscores(operation), answering("ecs", operation)
+            stack.enter_context(
+                mock.patch.object(EC2ContainerServiceResponse, name, answer, create=True)
+            )
         yield

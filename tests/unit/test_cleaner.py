@@ -472,7 +472,7 @@ def test_a_digest_that_only_the_first_scan_saw_stays_protected(world: World) -> 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rescan_after", "scans"), [(179, 180, 1), (180, 180, 2), (0, 0, 2), (899, 900, 1)]
+    ("seconds", "rescan_after", "scans"), [(179, 180, 1), (180, 180, 2), (0, 0, 3), (899, 900, 1)]
 )
 def test_usage_is_scanned_again_once_the_scan_is_too_old(
     world: World, seconds: int, rescan_after: int, scans: int
@@ -650,6 +650,6 @@ def test_an_archived_index_whose_manifest_nobody_can_pull_does_not_close_its_rep
 
 def test_a_run_without_time_leaves_its_repositories_for_the_next_one(world: World) -> None:
     world.push("app", "old")
-    summary = world.run(out_of_time=lambda: True)
+    summary = world.run(seconds_left=lambda: 0)
     assert (summary["repositories_unvisited"], summary["complete"]) == (1, False)
     assert world.ecr.calls_of("DescribeImages") == []

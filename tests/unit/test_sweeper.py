@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_cleaner.aws import Api
+from ecr_cleaner.errors import ApiError
 from ecr_cleaner.model import Action, Image, ImageStatus, Plan
 from ecr_cleaner.policy import Policy
 from ecr_cleaner.registry import EcrRegistry
@@ -33,6 +34,22 @@ def workers() -> Iterator[Workers]:
 
 
 Sweep = Callable[..., Outcome]
+
+
+@dataclass
+class Quiet:
+    """Nothing comes into use while the sweep is under way."""
+
+    plan: Plan
+
+    def renew(self) -> bool:
+        return True
+
+    def removable(self) -> Container[str]:
+        return self.plan.leaders.keys()
+
+    def scanned_since(self, time: datetime) -> bool:
+        return time > NOW
 
 
 class World:
@@ -70,7 +87,7 @@ class World:
     def sweep(self, plan: Plan, most: int = 1000, listed_at: datetime = NOW) -> Outcome:
         registry = EcrRegistry(Api(self.ecr), self._workers)
         sweeper = Sweeper(registry, self._workers, Budget(most), lambda: NOW)
-        return sweeper.sweep(plan, listed_at)
+        return sweeper.sweep(plan, listed_at, Quiet(plan))
 
     @property
     def left(self) -> set[str]:
@@ -195,7 +212,7 @@ def test_a_batch_that_fails_keeps_what_other_batches_deleted(world: World) -> No
     images = [image(str(number)) for number in range(250)]
     world.ecr.fail("BatchDeleteImage", "ThrottlingException", nth=2)
     outcome = world.sweep(world.planned(images))
-    assert outcome.error
+    assert isinstance(outcome.error, ApiError)
     assert outcome.error.code == "ThrottlingException"
     assert set(outcome.failed.values()) == {"ThrottlingException"}
     assert len(outcome.removed) + len(outcome.failed) == 250
@@ -346,7 +363,7 @@ def test_what_is_not_there_to_be_archived_is_gone(world: World) -> None:
 def test_a_missing_permission_to_archive_is_an_error_that_names_it(world: World) -> None:
     world.ecr.fail("UpdateImageStorageClass", "AccessDeniedException")
     outcome = world.sweep(world.planned(FAMILY, CHILDREN, ARCHIVING))
-    assert outcome.error
+    assert isinstance(outcome.error, ApiError)
     assert outcome.error.action == "ecr:UpdateImageStorageClass"
     assert outcome.failed == {sha("top"): "AccessDeniedException"}
     assert set(outcome.left.values()) == {Left.AFTER_ERROR}
@@ -358,7 +375,7 @@ def test_when_time_runs_out_what_is_left_is_told_and_nothing_is_torn(workers: Wo
     registry = EcrRegistry(Api(world.ecr), workers)
     times = iter([False, True])
     sweeper = Sweeper(registry, workers, Budget(9), lambda: NOW, lambda: next(times))
-    outcome = sweeper.sweep(plan, NOW)
+    outcome = sweeper.sweep(plan, NOW, Quiet(plan))
     assert outcome.removed.keys() == {sha("top"), sha("other")}
     assert outcome.left == {
         sha("mid"): Left.OUT_OF_TIME,

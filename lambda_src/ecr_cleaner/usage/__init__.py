@@ -19,6 +19,7 @@ from ecr_cleaner.usage.aws_lambda import Lambda
 from ecr_cleaner.usage.batch import Batch
 from ecr_cleaner.usage.codebuild import CodeBuild
 from ecr_cleaner.usage.ecs import Ecs
+from ecr_cleaner.usage.ecs_daemons import EcsDaemons
 from ecr_cleaner.usage.emr_serverless import EmrServerless
 from ecr_cleaner.usage.event_rules import EventRules
 from ecr_cleaner.usage.inspector import Inspector
@@ -50,6 +51,7 @@ class UsageSource(Protocol):
 
 SOURCES: tuple[UsageSource, ...] = (
     Ecs(),
+    EcsDaemons(),
     EventRules(),
     Scheduler(),
     Pipes(),

@@ -14,6 +14,7 @@ from ecr_cleaner.workers import batches
 
 REVISIONS_A_CALL = 20
 # Where a deployment has not ended, it may yet become the one that runs.
+_GONE = ("ServiceNotFoundException", "ClusterNotFoundException")
 _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 
@@ -50,8 +51,7 @@ def _deployed(account: Account, service: Answer) -> list[str]:
         account.aws.api("ecs").each_found(
             "ListServiceDeployments",
             "serviceDeployments",
-            "ServiceNotFoundException",
-            "ClusterNotFoundException",
+            *_GONE,
             cluster=service["clusterArn"],
             service=service["serviceArn"],
             maxResults=100,
@@ -69,7 +69,12 @@ def _target(deployment: Mapping[str, Any]) -> str:
 
 def _describe(account: Account, arns: Iterable[str]) -> dict[str, Answer]:
     def describe(batch: list[str]) -> list[Answer]:
-        answer = account.aws.api("ecs").call("DescribeServiceRevisions", serviceRevisionArns=batch)
+        answer = account.aws.api("ecs").find(
+            "DescribeServiceRevisions", *_GONE, serviceRevisionArns=batch
+        )
+        if answer is None:
+            # One service that vanished fails the call for all of them.
+            return [one for arn in batch for one in describe([arn])] if len(batch) > 1 else []
         return described("DescribeServiceRevisions", answer, "serviceRevisions", len(batch))
 
     answers = account.aws.workers.map(describe, list(batches(list(arns), REVISIONS_A_CALL)))

@@ -98,7 +98,10 @@ def _names_every_image(revision: Answer) -> bool:
 def _task(task: Answer) -> Runner:
     """What ECS says that it runs, by digest, and the definition that it was started from."""
     images = _images(task.get("containers", ()))
-    return Runner(task["taskArn"], tuple(images), (task["taskDefinitionArn"],))
+    definition = task["taskDefinitionArn"]
+    # DescribeTaskDefinition does not know those of daemons, which are a usage source of their own.
+    definitions = () if ":daemon-task-definition/" in definition else (definition,)
+    return Runner(task["taskArn"], tuple(images), definitions)
 
 
 def _images(containers: Iterable[Answer]) -> Iterable[str | None]:

@@ -196,6 +196,21 @@ def test_task_uses_what_it_runs_by_digest_and_what_a_restart_would_take() -> Non
     assert {usage.consumer for usage in usages} == {f"{PREFIX}:task/main/1"}
 
 
+def test_task_of_a_daemon_is_not_looked_up_as_a_task_definition() -> None:
+    """What it runs, its containers tell; the rest is another source's."""
+    running = {"image": app("agent"), "imageDigest": DIGEST}
+    daemon = task("1", "agent", running) | {
+        "taskDefinitionArn": f"{PREFIX}:daemon-task-definition/agent:1"
+    }
+    world = EcsWorld(tasks=[daemon, task("2", "web")], web=[container(app("written"))])
+
+    usages = world.usages()
+
+    assert tags(usages) == {"agent", "written", None}
+    assert digests(usages) == {DIGEST}
+    assert world.api.asked("DescribeTaskDefinition") == [{"taskDefinition": definition("web")}]
+
+
 def test_digest_that_ecs_tells_wins_over_the_one_that_was_written() -> None:
     written = "sha256:" + "b" * 64
     running = {"image": f"{HOST}/app@{written}", "imageDigest": DIGEST}

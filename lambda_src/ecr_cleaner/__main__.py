@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import uuid
 from collections.abc import Sequence
@@ -28,13 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ecr_cleaner",
-        description="Clean the registry of this account and region once, as the environment says.",
+        description="Clean the registry of this account and region once. Settings come from the "
+        "environment: without DRY_RUN=false this is a dry run. Exits with 1 where the run failed.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     command = commands.add_parser("restore", help="bring images back from the archive")
-    command.add_argument("repository", metavar="REPOSITORY")
-    command.add_argument("digest", metavar="DIGEST", nargs="+", help="sha256:...")
+    command.add_argument("repository", metavar="REPOSITORY", help="its name, without the host")
+    command.add_argument(
+        "digest", metavar="DIGEST", nargs="+", type=_digest, help="sha256:... as the log tells it"
+    )
     return parser
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no digest: sha256: and 64 hex digits")
+    return text
 
 
 if __name__ == "__main__":

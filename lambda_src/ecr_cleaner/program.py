@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,6 @@ from ecr_cleaner.workers import Workers
 
 THREADS = 16
 
-Job = Callable[[Aws, Settings, FilteringBoundLogger], dict[str, Any]]
-
 
 def run(
     environ: Mapping[str, str],
@@ -33,18 +32,16 @@ def run(
     When little time is left, no new work is begun: what is under way is finished, and the summary
     says that the run is not complete.
     """
-
-    def clean(aws: Aws, settings: Settings, log: FilteringBoundLogger) -> dict[str, Any]:
-        cleaner = Cleaner(
-            aws,
-            settings,
-            log,
-            clock=lambda: datetime.now(UTC),
-            seconds_left=seconds_left,
-        )
-        return cleaner.run()
-
-    return _logged(environ, request_id, clean)
+    dry_run = environ.get("DRY_RUN") != "false"
+    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+        settings = Settings.from_environ(environ)
+        log = make_logger(settings.log_level, request_id=request_id, dry_run=settings.dry_run)
+        with Workers(THREADS) as workers:
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers)
+            clean = Cleaner(
+                aws, settings, log, lambda: datetime.now(UTC), seconds_left=seconds_left
+            )
+            return clean.run()
 
 
 def restore(
@@ -52,24 +49,19 @@ def restore(
 ) -> dict[str, Any]:
     """Bring archived images back; return the digests that are on their way (up to 20 minutes).
 
-    Raise RunFailedError at the end where one or more of them could not be restored.
+    Of the settings only the region is read. Raise RunFailedError at the end where one or more of
+    the images could not be restored.
     """
-    return _logged(
-        environ,
-        request_id,
-        lambda aws, _, log: _restore(
-            EcrRegistry(aws.api("ecr"), aws.workers), log, repository, digests
-        ),
-    )
+    log = make_logger("INFO", request_id=request_id, dry_run=False)
+    with _failures_logged(log), Workers(THREADS) as workers:
+        aws = Aws(open_session(environ.get("AWS_REGION")), workers)
+        return _restore(EcrRegistry(aws.api("ecr"), workers), log, repository, digests)
 
 
-def _logged(environ: Mapping[str, str], request_id: str, job: Job) -> dict[str, Any]:
-    log = make_logger("INFO", request_id=request_id, dry_run=environ.get("DRY_RUN") != "false")
+@contextmanager
+def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
     try:
-        settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=settings.dry_run)
-        with Workers(THREADS) as workers:
-            return job(Aws(open_session(environ.get("AWS_REGION")), workers), settings, log)
+        yield
     except Exception as error:
         log_error(log, RUN_FAILED, error)
         raise
@@ -88,5 +80,6 @@ def _restore(
             log.info(RESTORING, repository=repository, digest=digest)
             restored.append(digest)
     if len(restored) < len(digests):
-        raise RunFailedError(f"{len(digests) - len(restored)} images could not be restored")
+        failed = len(digests) - len(restored)
+        raise RunFailedError(f"{failed} of {len(digests)} images could not be restored")
     return {"repository": repository, "restored": restored}

@@ -213,6 +213,7 @@ def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
         '["app"]',
         "[{}]",
         '[{"keep_days": 1}]',
+        '[{"repositories": ["app"], "keep_days": 1, "keep_days": 2}]',
         '[{"repositories": []}]',
         '[{"repositories": "app"}]',
         '[{"repositories": [""]}]',

@@ -15,6 +15,7 @@ locals {
   image_tag = substr(sha256(jsonencode({
     architecture     = var.architecture
     extra_build_args = var.extra_build_args
+    kms_key_arn      = var.kms_key_arn # another key is another repository, with another image in it
     files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
   })), 0, 20)
 

@@ -52,6 +52,7 @@ def _least_scan(world: World) -> Counter[str]:
     for tasks in _by_cluster(world, (one.cluster for one in world.tasks)):
         calls["ecs:ListTasks"] += calls_for(tasks, 100)
         calls["ecs:DescribeTasks"] += calls_for(tasks, 100) if tasks else 0
+    calls["ecs:ListDaemons"] = len(world.clusters)
     revisions = sum(len(one.definitions) for one in world.services)
     calls["ecs:DescribeServiceRevisions"] = calls_for(revisions, 20) if revisions else 0
     calls["ecs:ListServiceDeployments"] = len(world.services)

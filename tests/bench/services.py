@@ -65,6 +65,7 @@ EMPTY: Mapping[str, str] = {
     "codebuild:ListProjects": "projects",
     "ecr:DescribePullThroughCacheRules": "pullThroughCacheRules",
     "ecs:DescribeServiceDeployments": "serviceDeployments",
+    "ecs:ListDaemons": "daemonSummariesList",
     "ecs:ListServiceDeployments": "serviceDeployments",
     "eks:ListClusters": "clusters",
     "emr-serverless:ListApplications": "applications",

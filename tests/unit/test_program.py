@@ -28,8 +28,10 @@ def ecr() -> FakeEcr:
 @pytest.fixture
 def archived(ecr: FakeEcr) -> list[str]:
     """Two archived images, by digest."""
-    times = {"pushed_at": ago(100), "archived_at": ago(10)}
-    return [ecr.push("app", name, status="ARCHIVED", **times).digest for name in ("a", "b")]
+    return [
+        ecr.push("app", name, status="ARCHIVED", pushed_at=ago(100), archived_at=ago(10)).digest
+        for name in ("a", "b")
+    ]
 
 
 @pytest.fixture(autouse=True)

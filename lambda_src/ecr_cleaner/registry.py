@@ -57,7 +57,8 @@ class EcrRegistry:
         images: dict[str, Image] = {}
         for image in map(_image, answers):
             # Pages are no snapshot: an image that moved between them comes twice.
-            images[image.digest] = _merged(images.get(image.digest), image)
+            known = images.get(image.digest)
+            images[image.digest] = _with_tags_of_both(known, image) if known else image
         return list(images.values())
 
     def still_there(self, repository: Repository, digests: Sequence[str]) -> dict[str, Image]:
@@ -221,9 +222,8 @@ def _image(answer: Mapping[str, Any]) -> Image:
     )
 
 
-def _merged(first: Image | None, second: Image) -> Image:
-    tags = dict.fromkeys((*first.tags, *second.tags)) if first else second.tags
-    return replace(second, tags=tuple(tags))
+def _with_tags_of_both(first: Image, second: Image) -> Image:
+    return replace(second, tags=tuple(dict.fromkeys((*first.tags, *second.tags))))
 
 
 def _utc(time: datetime | None) -> datetime | None:

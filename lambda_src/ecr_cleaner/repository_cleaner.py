@@ -56,7 +56,7 @@ class StandingPlan:
 
     def scanned_since(self, time: datetime) -> bool:
         """Tell whether what is in use is known better than what was listed then."""
-        return self._usage.scanned_at > time
+        return self._usage.ended_at > time
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class UsageWatch:
     """The usages of all scans of a run together: what any one of them saw stays protected.
 
     ``in_use`` only ever grows, so repositories that are judged at the same time may read it.
+    ``scanned_at`` and ``ended_at`` are the begin and the end of the last scan.
     ``scans`` counts those that it holds in full: a judgement from before the last is out of date.
     """
 
@@ -33,7 +34,7 @@ class UsageWatch:
         self._failure: CleanerError | None = None
         self.began = self.scanned_at = clock()
         first = scan()
-        self._took = clock() - self.began
+        self.ended_at = clock()
         self.coverage = first.coverage()
         self.in_use = InUse(first.usages)
         self.scans = 1
@@ -49,7 +50,7 @@ class UsageWatch:
                 raise self._failure
             if self._clock() - self.scanned_at < self._max_age:
                 return True
-            if not self._has_time_for(self._took):
+            if not self._has_time_for(self.ended_at - self.scanned_at):
                 return False
             self._scan_again()
             return True
@@ -61,6 +62,5 @@ class UsageWatch:
         except CleanerError as error:
             self._failure = error
             raise
-        self._took = self._clock() - scanned_at
-        self.scanned_at = scanned_at
+        self.scanned_at, self.ended_at = scanned_at, self._clock()
         self.scans += 1

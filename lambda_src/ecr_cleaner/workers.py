@@ -32,7 +32,6 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
 
     def __enter__(self) -> Self:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.errors import RunFailedError
+from ecr_cleaner.repository_cleaner import StandingPlan
 from ecr_cleaner.settings import Settings
+from ecr_cleaner.usage import Scan
+from ecr_cleaner.watch import UsageWatch
 from ecr_cleaner.workers import Workers
 from fakes.ecr import SILENT, Call, FakeEcr
 from unit.test_cleaner import SOMETHING_IN_USE, StubSource, World
-from unit.worlds import ago, usage
+from unit.worlds import ago, plan_of, usage
 
 
 @pytest.fixture
@@ -71,6 +74,25 @@ def test_tag_that_moved_during_a_second_scan_is_seen(world: World) -> None:
     world.run(Settings(dry_run=False, rescan_after_seconds=0))
 
     assert old.digest in world.ecr.digests("app")
+
+
+def test_tag_that_moved_between_a_listing_and_the_end_of_a_scan_is_seen(world: World) -> None:
+    """The scan may have begun before the listing: what counts is what it can have seen."""
+    minute = timedelta(minutes=1)
+
+    def scan() -> Scan:
+        world.now += minute
+        return Scan(())
+
+    began = world.now
+    usage_watch = UsageWatch(scan, world.clock, max_age=2 * minute)
+    world.now += 2 * minute
+    assert usage_watch.renew()
+    plan = plan_of()
+    standing = StandingPlan(usage_watch, plan, usage_watch.scans, lambda: plan)
+
+    assert standing.scanned_since(began + 3.5 * minute)
+    assert not standing.scanned_since(began + 4 * minute)
 
 
 def test_image_that_was_pulled_since_the_listing_is_left(world: World) -> None:

@@ -1,11 +1,12 @@
-"""ECS's describe operations answer in part: what they could not describe stands in ``failures``."""
+"""What the answers of several ECS operations have in common: failures, and containers' images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ecr_cleaner.errors import IncompleteAnswerError
+from ecr_cleaner.usage._references import as_written_and_run
 
 Answer = Mapping[str, Any]
 
@@ -25,3 +26,15 @@ def described(operation: str, answer: Answer, key: str, asked: int) -> list[Answ
     if len(found) + len(failures) < asked:
         raise IncompleteAnswerError(f"{operation} described only {len(found)} of {asked}")
     return found
+
+
+def images_of(containers: Iterable[Answer]) -> Iterator[str | None]:
+    """Yield the image of each container as it was written, and by the digest that runs."""
+    for container in containers:
+        yield from as_written_and_run(container.get("image"), container.get("imageDigest"))
+
+
+def names_every_image(revision: Answer) -> bool:
+    """Tell whether a revision of a service or daemon tells all that its definition would."""
+    containers = revision.get("containerImages", ())
+    return bool(containers) and all(container.get("image") for container in containers)

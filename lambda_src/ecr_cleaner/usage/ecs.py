@@ -11,9 +11,9 @@ from itertools import chain
 
 from ecr_cleaner.aws import Api
 from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._ecs_answers import Answer, described
+from ecr_cleaner.usage._ecs_answers import Answer, described, images_of, names_every_image
 from ecr_cleaner.usage._ecs_families import newest_revisions
-from ecr_cleaner.usage._references import as_written_and_run, usages_of
+from ecr_cleaner.usage._references import usages_of
 from ecr_cleaner.usage._service_revisions import revisions_of
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.workers import batches
@@ -79,34 +79,24 @@ class Ecs:
 
 def _told(revisions: Iterable[Answer]) -> set[str]:
     """Return the task definitions that a revision tells in full: they need no call of their own."""
-    return {one["taskDefinition"] for one in revisions if _names_every_image(one)}
+    return {one["taskDefinition"] for one in revisions if names_every_image(one)}
 
 
 def _service(service: Answer, revisions: list[Answer]) -> Runner:
     """Not only the primary deployment counts: the others still run, or a rollback goes there."""
     parts = [service, *revisions, *service.get("deployments", ()), *service.get("taskSets", ())]
     named = dict.fromkeys(part.get("taskDefinition") for part in parts)
-    images = chain.from_iterable(_images(one.get("containerImages", ())) for one in revisions)
+    images = chain.from_iterable(images_of(one.get("containerImages", ())) for one in revisions)
     return Runner(service["serviceArn"], tuple(images), tuple(arn for arn in named if arn))
-
-
-def _names_every_image(revision: Answer) -> bool:
-    containers = revision.get("containerImages", ())
-    return bool(containers) and all(container.get("image") for container in containers)
 
 
 def _task(task: Answer) -> Runner:
     """What ECS says that it runs, by digest, and the definition that it was started from."""
-    images = _images(task.get("containers", ()))
+    images = images_of(task.get("containers", ()))
     definition = task["taskDefinitionArn"]
     # DescribeTaskDefinition does not know those of daemons, which are a usage source of their own.
     definitions = () if ":daemon-task-definition/" in definition else (definition,)
     return Runner(task["taskArn"], tuple(images), definitions)
-
-
-def _images(containers: Iterable[Answer]) -> Iterable[str | None]:
-    pairs = (as_written_and_run(one.get("image"), one.get("imageDigest")) for one in containers)
-    return chain.from_iterable(pairs)
 
 
 def _described(account: Account, clusters: list[str], kind: Kind) -> list[Answer]:

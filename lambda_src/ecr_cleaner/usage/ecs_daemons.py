@@ -10,8 +10,8 @@ from itertools import chain
 
 from ecr_cleaner.errors import IncompleteAnswerError
 from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._ecs_answers import Answer, described
-from ecr_cleaner.usage._references import as_written_and_run, usages_of
+from ecr_cleaner.usage._ecs_answers import Answer, described, images_of, names_every_image
+from ecr_cleaner.usage._references import usages_of
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.workers import batches
 
@@ -38,7 +38,8 @@ class EcsDaemons:
         revisions = _revisions(account, [daemon for daemon in daemons if daemon])
         behind = _images_behind(account, revisions)
         for revision in revisions:
-            images = [*_images(revision), *behind.get(_definition(revision), ())]
+            told = images_of(revision.get("containerImages", ()))
+            images = [*told, *behind.get(_definition(revision), ())]
             yield from usages_of(self.name, revision["daemonArn"], images)
 
 
@@ -110,23 +111,13 @@ def _in_batches(
     return list(chain.from_iterable(answers))
 
 
-def _images(revision: Answer) -> Iterator[str | None]:
-    for one in revision.get("containerImages", ()):
-        yield from as_written_and_run(one.get("image"), one.get("imageDigest"))
-
-
 def _definition(revision: Answer) -> str:
     return str(revision["daemonTaskDefinitionArn"])
 
 
-def _names_every_image(revision: Answer) -> bool:
-    containers = revision.get("containerImages", ())
-    return bool(containers) and all(container.get("image") for container in containers)
-
-
 def _images_behind(account: Account, revisions: Iterable[Answer]) -> dict[str, list[str]]:
     """Return, by daemon task definition, the images of those that a revision does not tell."""
-    untold = [one for one in revisions if not _names_every_image(one)]
+    untold = [one for one in revisions if not names_every_image(one)]
     arns = list(dict.fromkeys(map(_definition, untold)))
     images = account.aws.workers.map(lambda arn: _images_of_definition(account, arn), arns)
     return dict(zip(arns, images, strict=True))

@@ -89,12 +89,12 @@ def subjects_of(image: Image) -> tuple[str, ...]:
 
     By tags only where every tag says so: an image that also carries an ordinary tag is one.
     """
+    declared = (image.subject,) if image.subject else ()
     named = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
-    by_tag = [f"{match['algorithm']}:{match['hex']}" for match in named if match]
-    if len(by_tag) < len(image.tags):
-        by_tag = []
-    declared = [image.subject] if image.subject else []
-    return tuple(dict.fromkeys([*declared, *by_tag]))
+    if not all(named):
+        return declared
+    by_tag = (f"{match['algorithm']}:{match['hex']}" for match in named if match)
+    return tuple(dict.fromkeys((*declared, *by_tag)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ class Graph:
             for child in digests:
                 parents[child].append(index)
         subjects = {
-            digest: tuple(s for s in subjects_of(image) if s in by_digest and s != digest)
+            digest: tuple(s for s in named if s in by_digest and s != digest)
             for digest, image in by_digest.items()
+            if (named := subjects_of(image))
         }
         followers: dict[str, list[str]] = defaultdict(
             list, {index: list(digests) for index, digests in children.items()}
@@ -160,6 +161,9 @@ class Graph:
 
     def family(self, digest: str) -> Iterator[Image]:
         """Yield the image and, where it is an index, all that it lists, nested ones too."""
+        if digest not in self.children:
+            yield self.images[digest]
+            return
         seen: set[str] = set()
         waiting = [digest]
         while waiting:
@@ -171,8 +175,9 @@ class Graph:
 
     def leaders_first(self) -> tuple[str, ...]:
         """Return every digest after all that it follows; one in or behind a cycle is left out."""
-        waiting = {digest: len(self.leaders(digest)) for digest in self.images}
-        order = [digest for digest, count in waiting.items() if not count]
+        following = self.parents.keys() | self.subjects.keys()
+        waiting = {digest: len(self.leaders(digest)) for digest in following}
+        order = [digest for digest in self.images if not waiting.get(digest)]
         for digest in order:  # grows while it is read
             for follower in self.led_by(digest):
                 waiting[follower] -= 1

@@ -21,10 +21,9 @@ class Guards:
     Raises ApiError where it could not be read: an unknown guard is not an absent one.
     """
 
-    def __init__(self, aws: Aws, registry: EcrRegistry, settings: Settings, in_use: InUse) -> None:
+    def __init__(self, aws: Aws, registry: EcrRegistry, settings: Settings) -> None:
         waived = settings.waived_guards
         self._registry = registry
-        self._in_use = in_use
         self._expect_no_usage = settings.expect_no_usage
         self._clusters: list[str] = []
         self._policies: list[str] = []
@@ -36,16 +35,16 @@ class Guards:
         if Guard.DELETE_REPLICATION not in waived:
             self._replication = registry.replication()
 
-    def before(self, repository: Repository, policy: Policy) -> list[Guarded]:
+    def before(self, repository: Repository, policy: Policy, in_use: InUse) -> list[Guarded]:
         """Return every guard that stands before a sweep of this repository."""
-        standing = self._standing(repository, policy.waived_guards)
+        standing = self._standing(repository, policy.waived_guards, in_use)
         return [guarded for guarded in standing if guarded]
 
     def _standing(
-        self, repository: Repository, waived: tuple[str, ...]
+        self, repository: Repository, waived: tuple[str, ...], in_use: InUse
     ) -> Iterator[Guarded | None]:
         if not self._expect_no_usage:
-            yield no_usage(self._in_use.repositories_in(repository.registry))
+            yield no_usage(in_use.repositories_in(repository.registry))
         if Guard.EKS_CLUSTERS not in waived:
             yield eks_clusters(self._clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:

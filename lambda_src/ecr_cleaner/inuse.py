@@ -49,9 +49,16 @@ class RepositoryUse:
 
     def consumers_of(self, image: Image) -> tuple[str, ...]:
         """Return the consumers of this image by name; none means that it is unused."""
+        if self._is_unused(image):
+            return ()
         by_tag = (self.tags.get(tag, ()) for tag in image.tags)
         named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
         return tuple(dict.fromkeys(named))
+
+    def _is_unused(self, image: Image) -> bool:
+        """Nearly every image is: it is worth a shorter way."""
+        by_tag = not self.tags.keys().isdisjoint(image.tags)
+        return not (by_tag or image.digest in self.digests or self.any_image)
 
     def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
         """Yield each tag or digest in use that is not there, or that is archived."""

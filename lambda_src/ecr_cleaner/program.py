@@ -19,7 +19,7 @@ from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.workers import Workers
 
-THREADS = 16
+THREADS = 32
 
 
 def run(

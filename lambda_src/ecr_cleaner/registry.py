@@ -35,6 +35,7 @@ class EcrRegistry:
     def __init__(self, ecr: Api, workers: Workers) -> None:
         self._ecr = ecr
         self._workers = workers
+        ecr.take_raw("DescribeImages")
 
     def repositories(self) -> list[Repository]:
         """Return every repository with its resource tags, in the order of their names."""
@@ -226,5 +227,9 @@ def _with_tags_of_both(first: Image, second: Image) -> Image:
     return replace(second, tags=tuple(dict.fromkeys((*first.tags, *second.tags))))
 
 
-def _utc(time: datetime | None) -> datetime | None:
-    return time.astimezone(UTC) if time else None
+def _utc(time: datetime | float | None) -> datetime | None:
+    if time is None:
+        return None
+    if isinstance(time, datetime):
+        return time.astimezone(UTC)
+    return datetime.fromtimestamp(time, UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.errors import RunFailedError
 from ecr_cleaner.inuse import Broken, InUse
-from ecr_cleaner.logs import log_error
+from ecr_cleaner.logs import log_error, together
 from ecr_cleaner.model import Action, Guard, Guarded, Plan, Reason, Repository, Verdict
 from ecr_cleaner.policy import ENABLED_TAG
 from ecr_cleaner.settings import Settings
@@ -37,6 +38,8 @@ RUN_FAILED = "Run failed"
 RESTORING = "Restoring image from the archive"
 NOT_RESTORED = "Image could not be restored"
 
+_IN_USE = frozenset({Reason.IN_USE, Reason.FAMILY_IN_USE})
+
 
 class Reporter:
     """Writes about one repository; ages are counted to ``now``."""
@@ -50,15 +53,17 @@ class Reporter:
         for guarded in guards:
             self._log.warning(GUARDED, guard=guarded.guard.value, why=guarded.why)
         guarded_by = {"guarded_by": [one.guard.value for one in guards]} if guards else {}
-        for verdict in plan.verdicts:
-            fields = self._fields(verdict)
-            if verdict.action is not Action.KEEP:
-                event = REMOVING if sweeping else WOULD_REMOVE
-                self._log.info(event, action=verdict.action.value, **guarded_by, **fields)
-            elif verdict.old and verdict.reason in {Reason.IN_USE, Reason.FAMILY_IN_USE}:
-                self._log.info(OLD_IN_USE, consumers=list(verdict.because), **fields)
-            else:
-                self._log.debug(KEEPING, **fields)
+        removal = REMOVING if sweeping else WOULD_REMOVE
+        debugging = self._log.is_enabled_for(logging.DEBUG)
+        with together():
+            for verdict in plan.verdicts:
+                if verdict.action is not Action.KEEP:
+                    fields = self._fields(verdict)
+                    self._log.info(removal, action=verdict.action, **guarded_by, **fields)
+                elif verdict.old and verdict.reason in _IN_USE:
+                    self._log.info(OLD_IN_USE, **self._fields(verdict))
+                elif debugging:
+                    self._log.debug(KEEPING, **self._fields(verdict))
 
     def broken(self, broken: Iterable[Broken]) -> None:
         """Write what consumers hold and cannot pull."""
@@ -88,12 +93,12 @@ class Reporter:
         pushed = image.pushed_at
         return {
             "digest": image.digest,
-            "tags": list(image.tags),
+            "tags": image.tags,
             "pushed_at": pushed.isoformat() if pushed else None,
             "age_days": (self._now - pushed).days if pushed else None,
             "size_bytes": image.size_bytes,
-            "reason": verdict.reason.value,
-            "because": list(verdict.because),
+            "reason": verdict.reason,
+            "because": verdict.because,
         }
 
 

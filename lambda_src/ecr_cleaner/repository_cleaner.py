@@ -15,7 +15,7 @@ from ecr_cleaner.model import Image, Plan, Repository
 from ecr_cleaner.policy import Policy, policy_for
 from ecr_cleaner.registry import EcrRegistry
 from ecr_cleaner.report import Reporter
-from ecr_cleaner.retention import Moment, judge
+from ecr_cleaner.retention import Moment, judge, would_remove
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Sweeper
 from ecr_cleaner.tally import Result
@@ -92,7 +92,8 @@ class RepositoryCleaner:
         images = self.registry.images(repository)
         scans = self.usage.scans
         graph, plan = self._judge(repository, images, policy)
-        result.guards = self.guards.before(repository, policy) if plan.steps else ()
+        if plan.steps:
+            result.guards = self.guards.before(repository, policy, self.usage.in_use)
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
         standing = StandingPlan(
             self.usage, plan, scans, lambda: self._verdicts(repository, graph, policy)
@@ -118,13 +119,15 @@ class RepositoryCleaner:
         known as such are protected by nothing but their own usage and age.
         """
         graph = Graph.build(images, {})
-        plan = self._verdicts(repository, graph, policy)
         unread = [one for one in images if may_have_children(one) and can_be_read(one)]
-        if plan.steps and unread:
+        use = self.usage.in_use.of(repository)
+        if unread and would_remove(graph, policy, use, self._moment()):
             graph = Graph.build(images, self.registry.children(repository, unread))
-            plan = self._verdicts(repository, graph, policy)
-        return graph, plan
+        return graph, self._verdicts(repository, graph, policy)
 
     def _verdicts(self, repository: Repository, graph: Graph, policy: Policy) -> Plan:
-        moment = Moment(self.usage.began, self.clock())
-        return judge(repository, graph, policy, self.usage.in_use.of(repository), moment)
+        use = self.usage.in_use.of(repository)
+        return judge(repository, graph, policy, use, self._moment())
+
+    def _moment(self) -> Moment:
+        return Moment(self.usage.began, self.clock())

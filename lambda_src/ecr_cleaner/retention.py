@@ -61,12 +61,25 @@ def judge(
     return Plan(repository, tuple(verdicts.values()), steps, leaders)
 
 
+def would_remove(graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> bool:
+    """Tell, sooner than ``judge``, whether a plan may hold anything to remove.
+
+    Never False where ``judge`` would remove an image by this graph.
+    """
+    court = _Court(graph, policy, use, moment)
+    return any(
+        court.verdict(graph.images[digest], fate).action is not Action.KEEP
+        for digest, fate in court.decisions()
+    )
+
+
 class _Court:
     def __init__(self, graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> None:
         self._graph = graph
         self._policy = policy
         self._use = use
         self._moment = moment
+        self._unused = Fate(policy.action, Reason.UNUSED)
         self._young_since = _days_before(moment.now, policy.keep_days)
         self._pulled_since = _days_before(moment.now, policy.keep_pulled_days)
         self._archive_ends = (
@@ -96,10 +109,16 @@ class _Court:
         }
 
     def _judge_all(self) -> dict[str, Fate]:
-        fates = {digest: self._needed.get(digest, _UNCLEAR) for digest in self._graph.images}
+        unreached = {digest: self._needed.get(digest, _UNCLEAR) for digest in self._graph.images}
+        return unreached | dict(self.decisions())
+
+    def decisions(self) -> Iterator[tuple[str, Fate]]:
+        """Yield what is to become of each image that can be reached, one after its leaders."""
+        fates: dict[str, Fate] = {}
         for digest in self._graph.leaders_first():
-            fates[digest] = self._needed.get(digest) or self._judge_one(digest, fates)
-        return fates
+            fate = self._needed.get(digest) or self._judge_one(digest, fates)
+            fates[digest] = fate
+            yield digest, fate
 
     def verdict(self, image: Image, fate: Fate) -> Verdict:
         """What is done with the image itself, where its fate is also that of its followers."""
@@ -111,8 +130,11 @@ class _Court:
     # What is needed whatever the policy says.
 
     def _find_needed(self) -> dict[str, Fate]:
-        own = {digest: self._own_need(image) for digest, image in self._graph.images.items()}
-        needed = {digest: need for digest, need in own.items() if need}
+        needed = {
+            digest: need
+            for digest, image in self._graph.images.items()
+            if (need := self._own_need(image))
+        }
         in_use = [d for d, need in needed.items() if need.reason is Reason.IN_USE]
         for origins in (in_use, list(needed)):
             for digest, origin in self._graph.upwards(origins).items():
@@ -124,15 +146,17 @@ class _Court:
         if consumers:
             return Fate(Action.KEEP, Reason.IN_USE, consumers)
         if image.pushed_at is None:
-            return Fate(Action.KEEP, Reason.TIME_UNKNOWN)
+            return _TIME_UNKNOWN
         if image.pushed_at >= self._moment.scan_began:
-            return Fate(Action.KEEP, Reason.PUSHED_DURING_RUN)
+            return _PUSHED_DURING_RUN
         if image.status is ImageStatus.ACTIVATING:
-            return Fate(Action.KEEP, Reason.RESTORED)
+            return _RESTORED
         return None
 
     def _find_newest(self) -> frozenset[str]:
         """The images that take the slots of keep count: whole, unused, and no artifacts."""
+        if not self._policy.keep_count:
+            return frozenset()
         candidates = [
             image
             for digest, image in self._graph.images.items()
@@ -170,34 +194,33 @@ class _Court:
         return Fate(action, reason, (leader,))
 
     def _by_rules(self, image: Image) -> Fate:
-        rules = (self._young, self._restored, self._by_pattern, self._pulled, self._among_newest)
-        kept = (fate for rule in rules if (fate := rule(image)))
-        return next(kept, None) or self._unused(image)
-
-    def _young(self, image: Image) -> Fate | None:
-        return None if self._is_old(image) else Fate(Action.KEEP, Reason.TOO_YOUNG)
-
-    def _restored(self, image: Image) -> Fate | None:
+        """The first rule that keeps the image names the reason."""
+        if not self._is_old(image):
+            return _TOO_YOUNG
         if image.activated_at and image.activated_at >= self._young_since:
-            return Fate(Action.KEEP, Reason.RESTORED)
-        return None
+            return _RESTORED
+        pattern = self._pattern_of(image)
+        if pattern is not None:
+            return Fate(Action.KEEP, Reason.TAG_PATTERN, (pattern,))
+        if self._is_recently_pulled(image):
+            return _RECENTLY_PULLED
+        if image.digest in self._newest:
+            return _NEWEST
+        return _DELETED if image.status is ImageStatus.ARCHIVED else self._unused
 
-    def _by_pattern(self, image: Image) -> Fate | None:
+    def _pattern_of(self, image: Image) -> str | None:
         patterns = self._policy.keep_tag_patterns
-        tags = (tag for member in self._graph.family(image.digest) for tag in member.tags)
-        for tag in tags if patterns else ():
-            for pattern in patterns:
-                if fnmatchcase(tag, pattern):
-                    return Fate(Action.KEEP, Reason.TAG_PATTERN, (pattern,))
-        return None
-
-    def _pulled(self, image: Image) -> Fate | None:
-        if not self._policy.keep_pulled_days:
+        if not patterns:
             return None
+        tags = [tag for member in self._graph.family(image.digest) for tag in member.tags]
+        matches = (one for tag in tags for one in patterns if fnmatchcase(tag, one))
+        return next(matches, None)
+
+    def _is_recently_pulled(self, image: Image) -> bool:
+        if not self._policy.keep_pulled_days:
+            return False
         times = [image.pushed_at, *self._pull_times(image)]
-        if any(time and time >= self._pulled_since for time in times):
-            return Fate(Action.KEEP, Reason.RECENTLY_PULLED)
-        return None
+        return any(time and time >= self._pulled_since for time in times)
 
     def _pull_times(self, image: Image) -> Iterator[datetime | None]:
         """Pulls of leaves only: reading a manifest is a pull, and those of others were ours.
@@ -208,13 +231,6 @@ class _Court:
             is_index = member.digest in self._graph.children
             if not is_index and (member.media_type is None or not may_have_children(member)):
                 yield member.pulled_at
-
-    def _among_newest(self, image: Image) -> Fate | None:
-        return Fate(Action.KEEP, Reason.NEWEST) if image.digest in self._newest else None
-
-    def _unused(self, image: Image) -> Fate:
-        archived = image.status is ImageStatus.ARCHIVED
-        return Fate(Action.DELETE if archived else self._policy.action, Reason.UNUSED)
 
     # Times.
 
@@ -231,8 +247,16 @@ def _days_before(now: datetime, days: int) -> datetime:
     return now - timedelta(days=days)
 
 
-_STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)
+# Nearly all images share one of these: there is none made for each of them.
+_TIME_UNKNOWN = Fate(Action.KEEP, Reason.TIME_UNKNOWN)
+_PUSHED_DURING_RUN = Fate(Action.KEEP, Reason.PUSHED_DURING_RUN)
+_RESTORED = Fate(Action.KEEP, Reason.RESTORED)
+_TOO_YOUNG = Fate(Action.KEEP, Reason.TOO_YOUNG)
+_RECENTLY_PULLED = Fate(Action.KEEP, Reason.RECENTLY_PULLED)
+_NEWEST = Fate(Action.KEEP, Reason.NEWEST)
 _UNCLEAR = Fate(Action.KEEP, Reason.GRAPH_UNCLEAR)
+_STAYS_ARCHIVED = Fate(Action.ARCHIVE, Reason.ARCHIVED)
+_DELETED = Fate(Action.DELETE, Reason.UNUSED)
 
 
 def _may_be_child(image: Image) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 import botocore.session
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from botocore.hooks import HierarchicalEmitter
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
@@ -125,7 +126,9 @@ class FakeEcr:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.account = account
-        self.meta = SimpleNamespace(service_model=service_model(), region_name=region)
+        self.meta = SimpleNamespace(
+            service_model=service_model(), region_name=region, events=HierarchicalEmitter()
+        )
         self.repositories: dict[str, StoredRepository] = {}
         self.calls: list[Call] = []
         self.before: Callable[[Call], None] = lambda _: None

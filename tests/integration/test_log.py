@@ -113,7 +113,7 @@ def test_old_image_in_use_is_told_with_its_consumers(program: Program, full: Ful
     assert (line["reason"], line["repository"], line["tags"]) == ("in_use", name, ["ecs"])
     assert line["age_days"] == OLD
     prefix = "arn:aws:ecs:eu-west-1:123456789012"
-    assert f"{prefix}:service/main/web" in line["consumers"]
+    assert f"{prefix}:service/main/web" in line["because"]
     assert {line["reason"] for line in run.events("Found old image in use")} == {"in_use"}
 
 
@@ -128,7 +128,7 @@ def test_child_of_an_index_in_use_is_told_with_the_consumer(
     line = verdict_of(program.run(), index)
 
     assert (line["event"], line["reason"]) == ("Found old image in use", "family_in_use")
-    assert "by-child" in line["consumers"][0]
+    assert "by-child" in line["because"][0]
 
 
 def test_young_image_is_told_for_debugging_only(

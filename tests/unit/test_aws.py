@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from threading import Barrier, Lock
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from ecr_cleaner.aws import CALLS_AT_ONCE, Api, Aws, host_exists
@@ -47,6 +50,16 @@ def names_of(api: Api) -> list[str]:
         return [one["Name"] for one in api.each("ListPipes", "Pipes")]
     services = api.each("ListServices", "ServiceSummaryList")
     return [one["ServiceName"].removeprefix("app-") for one in services]
+
+
+def ecr_answering(status: int, body: bytes) -> Api:
+    """Return ECR behind a connection that gives this answer to everything."""
+    session = boto3.Session("key", "secret", region_name="eu-west-1")
+    client = session.client("ecr", config=Config(retries={"total_max_attempts": 1}))
+    headers: Any = {"content-type": "application/x-amz-json-1.1"}
+    answer = AWSResponse("", status, headers, SimpleNamespace(stream=lambda: [body]))
+    client.meta.events.register("before-send", lambda **_: answer)
+    return Api(client)
 
 
 # -- Calls and listings ------------------------------------------------------------------------
@@ -178,6 +191,48 @@ def test_error_of_the_program_itself_is_not_taken_for_one_of_aws() -> None:
 
     with pytest.raises(TypeError, match="ours"):
         Api(fake.client).call("ListPipes")
+
+
+# -- Raw answers ------------------------------------------------------------------------------
+
+
+def test_raw_answer_comes_as_it_was_sent() -> None:
+    body = b'{"imageDetails": [{"imagePushedAt": 1.5, "fieldOfTomorrow": 1}]}'
+    raw, parsed = ecr_answering(200, body), ecr_answering(200, body)
+    raw.take_raw("DescribeImages")
+
+    assert list(raw.each("DescribeImages", "imageDetails", repositoryName="app")) == [
+        {"imagePushedAt": 1.5, "fieldOfTomorrow": 1}
+    ]
+    (by_the_model,) = parsed.each("DescribeImages", "imageDetails", repositoryName="app")
+    assert by_the_model.keys() == {"imagePushedAt"}
+    assert by_the_model["imagePushedAt"].timestamp() == 1.5
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b'{"imageDetails": ['])
+def test_raw_answer_that_is_no_json_object_is_an_error_and_not_an_empty_one(body: bytes) -> None:
+    api = ecr_answering(200, body)
+    api.take_raw("DescribeImages")
+
+    with pytest.raises(ApiError, match="ecr DescribeImages failed with NotJson"):
+        list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
+
+
+def test_error_keeps_its_code_where_answers_are_taken_raw() -> None:
+    api = ecr_answering(400, b'{"__type": "RepositoryNotFoundException", "message": "gone"}')
+    api.take_raw("DescribeImages")
+
+    with pytest.raises(ApiError) as failure:
+        api.call("DescribeImages", repositoryName="app")
+    assert failure.value.code == "RepositoryNotFoundException"
+
+
+def test_other_operations_are_not_taken_raw() -> None:
+    api = ecr_answering(200, b'{"repositories": [{"createdAt": 1.5}]}')
+    api.take_raw("DescribeImages")
+
+    (repository,) = api.each("DescribeRepositories", "repositories")
+    assert repository["createdAt"].timestamp() == 1.5
 
 
 # -- The account -------------------------------------------------------------------------------

@@ -457,7 +457,7 @@ def test_what_came_into_use_between_the_scan_and_the_sweep_is_kept(world: World)
     assert world.ecr.digests("app") == {late.digest}
     assert summary["kept"] == {"in_use": 1}
     (kept,) = world.events("Found old image in use")
-    assert (kept["digest"], kept["consumers"]) == (late.digest, ["arn:deployment"])
+    assert (kept["digest"], kept["because"]) == (late.digest, ("arn:deployment",))
     assert old.digest not in world.ecr.digests("app")
 
 

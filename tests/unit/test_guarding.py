@@ -54,19 +54,21 @@ def eks(*pages: Any) -> Scripted:
 
 @contextmanager
 def guards(
-    *apis: Scripted, settings: Settings | None = None, used: Any = IN_USE, region: str = REGION
+    *apis: Scripted, settings: Settings | None = None, region: str = REGION
 ) -> Iterator[Guards]:
     with Workers(2) as workers:
         aws = Aws(FakeSession(apis, region), workers)
         registry = EcrRegistry(aws.api("ecr"), workers)
-        yield Guards(aws, registry, settings or Settings(), InUse(used))
+        yield Guards(aws, registry, settings or Settings())
 
 
-def standing(*apis: Scripted, settings: Settings | None = None, **more: Any) -> list[str]:
+def standing(
+    *apis: Scripted, settings: Settings | None = None, used: Any = IN_USE, **more: Any
+) -> list[str]:
     """Return the names of the guards before the repository, by the policy of these settings."""
     settings = settings or Settings()
     with guards(*apis, settings=settings, **more) as made:
-        found = made.before(REPOSITORY, policy_for(REPOSITORY, settings))
+        found = made.before(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used))
     return [guarded.guard.value for guarded in found]
 
 
@@ -113,8 +115,8 @@ def test_guard_that_a_rule_waives_stands_before_the_other_repositories(guard: Gu
     theirs = repository("team/app")
 
     with guards(ecr(), eks(["prod"]), settings=settings) as made:
-        waived = made.before(theirs, policy_for(theirs, settings))
-        others = made.before(REPOSITORY, policy_for(REPOSITORY, settings))
+        waived = made.before(theirs, policy_for(theirs, settings), InUse(IN_USE))
+        others = made.before(REPOSITORY, policy_for(REPOSITORY, settings), InUse(IN_USE))
 
     assert [one.guard for one in waived] == [other for other in ALL if other is not guard]
     assert [one.guard for one in others] == list(ALL)
@@ -131,7 +133,7 @@ def test_what_holds_for_all_is_read_once_and_the_rest_once_a_repository() -> Non
     registry, clusters = ecr(), eks(["prod"])
     with guards(registry, clusters) as made:
         for number in range(5):
-            assert made.before(repository(f"app-{number}"), Policy())
+            assert made.before(repository(f"app-{number}"), Policy(), InUse(IN_USE))
 
     assert len(registry.asked("DescribeRegistry")) == 1
     assert len(registry.asked("GetRegistryPolicy")) == 1
@@ -157,7 +159,7 @@ def test_usage_in_another_registry_is_none_here() -> None:
 def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
     clusters = eks([], ["prod"], ["test"])
     with guards(ecr(), clusters) as made:
-        (guarded, *_) = made.before(REPOSITORY, Policy())
+        (guarded, *_) = made.before(REPOSITORY, Policy(), InUse(IN_USE))
 
     assert "EKS clusters exist (prod, test)" in guarded.why
 
@@ -217,5 +219,5 @@ def test_clusters_that_cannot_be_read_are_an_error_for_the_run(fault: Exception)
 def test_policy_that_cannot_be_read_is_an_error_for_its_repository(fault: Exception) -> None:
     with guards(ecr(GetRepositoryPolicy=fault), eks([])) as made:
         with pytest.raises(ApiError, match="ecr GetRepositoryPolicy failed with"):
-            made.before(REPOSITORY, Policy())
-        assert made.before(REPOSITORY, Policy(waived_guards=("cross-account-pull",)))
+            made.before(REPOSITORY, Policy(), InUse(IN_USE))
+        assert made.before(REPOSITORY, Policy(waived_guards=("cross-account-pull",)), InUse(IN_USE))

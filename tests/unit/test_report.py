@@ -49,10 +49,10 @@ def told(subject: Image, **more: Any) -> dict[str, Any]:
     return {
         "repository": "app",
         "digest": subject.digest,
-        "tags": list(subject.tags),
+        "tags": subject.tags,
         "pushed_at": pushed and pushed.isoformat(),
         "size_bytes": subject.size_bytes,
-        "because": [],
+        "because": (),
     } | more
 
 
@@ -87,10 +87,8 @@ def test_an_unused_image_of_a_guarded_repository(log: Log) -> None:
 
 def test_an_old_image_in_use_with_its_consumers(log: Log) -> None:
     log.reporter().plan(plan_of(OLD, used=["old"]), [], sweeping=True)
-    line = told(OLD, age_days=100, reason="in_use", because=["arn:of-old"])
-    assert log.lines == [
-        line | {"event": "Found old image in use", "log_level": "info", "consumers": ["arn:of-old"]}
-    ]
+    line = told(OLD, age_days=100, reason="in_use", because=("arn:of-old",))
+    assert log.lines == [line | {"event": "Found old image in use", "log_level": "info"}]
 
 
 def test_an_old_index_whose_child_is_in_use(log: Log) -> None:
@@ -99,7 +97,7 @@ def test_an_old_index_whose_child_is_in_use(log: Log) -> None:
     log.reporter().plan(plan_of(parent, OLD, children=children, used=["old"]), [], sweeping=True)
     by_reason = {line["reason"]: line for line in log.lines}
     assert by_reason["family_in_use"]["event"] == "Found old image in use"
-    assert by_reason["family_in_use"]["consumers"] == ["arn:of-old"]
+    assert by_reason["family_in_use"]["because"] == ("arn:of-old",)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_what_nobody_asks_about_is_for_debugging_only(
     log: Log, subject: Image, used: list[str], age: int | None, reason: str
 ) -> None:
     log.reporter().plan(plan_of(subject, used=used), [], sweeping=True)
-    because = [f"arn:of-{name}" for name in used]
+    because = tuple(f"arn:of-{name}" for name in used)
     assert log.lines == [
         told(subject, age_days=age, reason=reason, because=because)
         | {"event": "Keeping image", "log_level": "debug"}

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ecr_cleaner.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Action, Image, ImageStatus, Plan, Usage
 from ecr_cleaner.policy import Policy
-from ecr_cleaner.retention import judge
+from ecr_cleaner.retention import judge, would_remove
 from fakes.ecr import DOCKER_LIST, INDEX, MANIFEST
 from unit.worlds import (
     MOMENT,
@@ -43,11 +43,18 @@ class World:
     policy: Policy
 
     def judged(self, listed: Listed | None = None) -> Plan:
+        graph = Graph.build(self.images, self.listed if listed is None else listed)
+        return judge(REPOSITORY, graph, self.policy, self.use(), MOMENT)
+
+    def foresees_removal(self, listed: Listed) -> bool:
+        graph = Graph.build(self.images, listed)
+        return would_remove(graph, self.policy, self.use(), MOMENT)
+
+    def use(self) -> RepositoryUse:
         use = RepositoryUse()
         for one in self.usages:
             use.add(one)
-        graph = Graph.build(self.images, self.listed if listed is None else listed)
-        return judge(REPOSITORY, graph, self.policy, use, MOMENT)
+        return use
 
 
 # Few different times, so that many are equal, on and beside every boundary.
@@ -265,6 +272,19 @@ def test_the_order_of_the_sweep_never_has_a_follower_with_or_before_its_leader(
 @given(worlds())
 def test_judging_the_world_that_a_sweep_left_removes_nothing_more(world: World) -> None:
     assert removals(after(world).judged()) == {}
+
+
+@given(worlds())
+def test_a_judgement_without_manifests_never_foresees_too_little(world: World) -> None:
+    """Where it foresees no removal, no manifest is read: then there must be none."""
+    # Such an image may be an index, whose pulls would not count; it is kept until they are old.
+    assume(all(image.media_type or not image.pulled_at for image in world.images))
+    assert world.foresees_removal({}) or not removals(world.judged())
+
+
+@given(worlds())
+def test_a_judgement_that_foresees_no_removal_is_right(world: World) -> None:
+    assert world.foresees_removal(world.listed) or not removals(world.judged())
 
 
 @given(worlds())

@@ -50,12 +50,13 @@ class UsageSource(Protocol):
 
 
 SOURCES: tuple[UsageSource, ...] = (
+    # What takes the most calls begins first.
     Ecs(),
     EcsDaemons(),
+    Lambda(),
     EventRules(),
     Scheduler(),
     Pipes(),
-    Lambda(),
     AppRunner(),
     Batch(),
     CodeBuild(),

@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ecr_cleaner.usage._ecs_answers import Answer, described
@@ -18,26 +18,14 @@ _GONE = ("ServiceNotFoundException", "ClusterNotFoundException")
 _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 
-def revisions_of(account: Account, services: Sequence[Answer]) -> Mapping[str, list[Answer]]:
-    """Return, by service ARN, its current revisions and the one that a rollback goes to.
+def revisions_of(account: Account, service: Answer) -> tuple[str, ...]:
+    """Return the ARNs of a service's current revisions and of the one that a rollback goes to.
 
     A service whose answer names no current revision has none that could be described: those from
     before 25 October 2024 cannot. Neither has one that ECS does not deploy itself.
     """
-    having = [service for service in services if service.get("currentServiceRevisions")]
-    earlier = account.aws.workers.map(lambda one: _deployed(account, one), having)
-    names = {
-        service["serviceArn"]: list(dict.fromkeys([*_current(service), *deployed]))
-        for service, deployed in zip(having, earlier, strict=True)
-    }
-    known = _describe(account, dict.fromkeys(arn for arns in names.values() for arn in arns))
-    return {
-        service: [known[arn] for arn in arns if arn in known] for service, arns in names.items()
-    }
-
-
-def _current(service: Answer) -> list[str]:
-    return [revision["arn"] for revision in service["currentServiceRevisions"]]
+    current = [revision["arn"] for revision in service.get("currentServiceRevisions", ())]
+    return tuple(dict.fromkeys([*current, *_deployed(account, service)])) if current else ()
 
 
 def _deployed(account: Account, service: Answer) -> list[str]:
@@ -67,7 +55,9 @@ def _target(deployment: Mapping[str, Any]) -> str:
     return str(deployment["targetServiceRevisionArn"])
 
 
-def _describe(account: Account, arns: Iterable[str]) -> dict[str, Answer]:
+def described_revisions(account: Account, arns: Iterable[str]) -> dict[str, Answer]:
+    """Return, by ARN, each of these revisions but those whose service has vanished."""
+
     def describe(batch: list[str]) -> list[Answer]:
         answer = account.aws.api("ecs").find(
             "DescribeServiceRevisions", *_GONE, serviceRevisionArns=batch
@@ -77,5 +67,6 @@ def _describe(account: Account, arns: Iterable[str]) -> dict[str, Answer]:
             return [one for arn in batch for one in describe([arn])] if len(batch) > 1 else []
         return described("DescribeServiceRevisions", answer, "serviceRevisions", len(batch))
 
-    answers = account.aws.workers.map(describe, list(batches(list(arns), REVISIONS_A_CALL)))
+    asked = list(batches(list(dict.fromkeys(arns)), REVISIONS_A_CALL))
+    answers = account.aws.workers.map(describe, asked)
     return {revision["serviceRevisionArn"]: revision for answer in answers for revision in answer}

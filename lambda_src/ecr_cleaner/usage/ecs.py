@@ -5,18 +5,21 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.ht
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 from ecr_cleaner.aws import Api
 from ecr_cleaner.model import Usage
 from ecr_cleaner.usage._ecs_answers import Answer, described, images_of, names_every_image
 from ecr_cleaner.usage._ecs_families import newest_revisions
 from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage._service_revisions import revisions_of
+from ecr_cleaner.usage._service_revisions import described_revisions, revisions_of
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.workers import batches
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ TASKS = Kind("ListTasks", "taskArns", "DescribeTasks", "tasks", 100)
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A service, and the ARNs of the service revisions that it runs or would go back to."""
+
+    answer: Answer
+    revisions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
     """A service or a task: the images known of it, and the task definitions that tell the rest."""
 
@@ -51,43 +62,48 @@ class Ecs:
     service = "ecs"
 
     def usages(self, account: Account) -> Iterable[Usage]:
-        """Yield what each service and each task runs."""
-        clusters = list(account.aws.api("ecs").each("ListClusters", "clusterArns", maxResults=100))
-        services, tasks = account.aws.workers.map(
-            lambda kind: _described(account, clusters, kind), (SERVICES, TASKS)
+        """Yield what each service and each task runs, and the newest revision of each family."""
+        (services, tasks), newest = account.aws.workers.both(
+            lambda: _running(account), lambda: newest_revisions(account)
         )
-        revisions = revisions_of(account, services)
-        runners = [
-            *(_service(service, revisions.get(service["serviceArn"], [])) for service in services),
-            *map(_task, tasks),
-        ]
-        told = _told(chain.from_iterable(revisions.values()))
+        arns = chain.from_iterable(service.revisions for service in services)
+        revisions = described_revisions(account, arns)
+        runners = [*(_service(one, revisions) for one in services), *map(_task, tasks)]
+        # What a revision tells in full needs no call of its own.
+        told = {one["taskDefinition"] for one in revisions.values() if names_every_image(one)}
         definitions = account.task_definitions.images(
             arn for runner in runners for arn in runner.task_definitions if arn not in told
         )
         for runner in runners:
             behind = (definitions.get(arn, ()) for arn in runner.task_definitions)
             yield from usages_of(self.name, runner.arn, [*runner.images, *chain(*behind)])
-        yield from self._newest(account, told)
-
-    def _newest(self, account: Account, told: Container[str]) -> Iterator[Usage]:
-        """Yield what the newest revision of each family runs, unless a service's revision has."""
-        arns = (arn for arn in newest_revisions(account) if arn not in told)
-        for arn, images in account.task_definitions.images_if_any(arns).items():
+        untold = (arn for arn in newest if arn not in told)
+        for arn, images in account.task_definitions.images_if_any(untold).items():
             yield from usages_of(self.name, arn, images)
 
 
-def _told(revisions: Iterable[Answer]) -> set[str]:
-    """Return the task definitions that a revision tells in full: they need no call of their own."""
-    return {one["taskDefinition"] for one in revisions if names_every_image(one)}
+def _running(account: Account) -> tuple[list[Service], list[Answer]]:
+    """Return all services and tasks; the deployments of a service are asked for at once."""
+    ecs, workers = account.aws.api("ecs"), account.aws.workers
+    clusters = list(ecs.each("ListClusters", "clusterArns", maxResults=100))
+
+    def services(answers: list[Answer]) -> list[Service]:
+        return workers.map(lambda one: Service(one, revisions_of(account, one)), answers)
+
+    return workers.both(
+        lambda: _described(account, clusters, SERVICES, services),
+        lambda: _described(account, clusters, TASKS, lambda answers: answers),
+    )
 
 
-def _service(service: Answer, revisions: list[Answer]) -> Runner:
+def _service(service: Service, known: Mapping[str, Answer]) -> Runner:
     """Not only the primary deployment counts: the others still run, or a rollback goes there."""
-    parts = [service, *revisions, *service.get("deployments", ()), *service.get("taskSets", ())]
+    revisions = [known[arn] for arn in service.revisions if arn in known]
+    answer = service.answer
+    parts = [answer, *revisions, *answer.get("deployments", ()), *answer.get("taskSets", ())]
     named = dict.fromkeys(part.get("taskDefinition") for part in parts)
     images = chain.from_iterable(images_of(one.get("containerImages", ())) for one in revisions)
-    return Runner(service["serviceArn"], tuple(images), tuple(arn for arn in named if arn))
+    return Runner(answer["serviceArn"], tuple(images), tuple(arn for arn in named if arn))
 
 
 def _task(task: Answer) -> Runner:
@@ -99,7 +115,10 @@ def _task(task: Answer) -> Runner:
     return Runner(task["taskArn"], tuple(images), definitions)
 
 
-def _described(account: Account, clusters: list[str], kind: Kind) -> list[Answer]:
+def _described(
+    account: Account, clusters: list[str], kind: Kind, read: Callable[[list[Answer]], list[Read]]
+) -> list[Read]:
+    """Return what ``read`` makes of each batch of descriptions."""
     ecs, workers = account.aws.api("ecs"), account.aws.workers
     listed = workers.map(lambda cluster: _list(ecs, cluster, kind), clusters)
     asked = [
@@ -107,7 +126,7 @@ def _described(account: Account, clusters: list[str], kind: Kind) -> list[Answer
         for cluster, arns in zip(clusters, listed, strict=True)
         for batch in batches(arns, kind.batch)
     ]
-    answers = workers.map(lambda one: _describe(ecs, *one, kind), asked)
+    answers = workers.map(lambda one: read(_describe(ecs, *one, kind)), asked)
     return list(chain.from_iterable(answers))
 
 

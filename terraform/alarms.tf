@@ -2,11 +2,18 @@ locals {
   create_alarm_topic = var.alarms_enabled && var.alarm_topic_arn == null
   alarm_topic_arn    = local.create_alarm_topic ? aws_sns_topic.alarms[0].arn : var.alarm_topic_arn
 
-  # How often a run is due: told, or read from rate(...), or else once a day.
-  rate             = try(regex("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.schedule_expression), null)
-  seconds_of       = { minute = 60, hour = 3600, day = 86400 }
-  scheduled_period = local.rate == null ? 86400 : tonumber(local.rate[0]) * local.seconds_of[local.rate[1]]
-  run_period       = var.run_interval_hours == null ? local.scheduled_period : var.run_interval_hours * 3600
+  # Not for a schedule that is switched off: that silence is meant.
+  silence_watched = var.alarms_enabled && var.silence_alarm_enabled && var.schedule_enabled
+
+  # Seconds within which a run is due: told, or read from the schedule. Null: it cannot be told from
+  # this cron(...), for only one that names no day, month or year surely runs every day.
+  rate       = try(regex("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.schedule_expression), null)
+  seconds_of = { minute = 60, hour = 3600, day = 86400 }
+  scheduled_period = (
+    local.rate != null ? tonumber(local.rate[0]) * local.seconds_of[local.rate[1]] :
+    can(regex("^cron\\(\\S+ \\S+ [*?] \\* [*?] \\*\\)$", var.schedule_expression)) ? 86400 : null
+  )
+  run_period = var.run_interval_hours == null ? local.scheduled_period : var.run_interval_hours * 3600
 
   # CloudWatch looks back over seven days at most.
   longest_run_period = 7 * 86400 / 2
@@ -51,9 +58,8 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   tags = var.tags
 }
 
-# Not for a schedule that is switched off: that silence is meant.
 resource "aws_cloudwatch_metric_alarm" "silent" {
-  count = var.alarms_enabled && var.schedule_enabled ? 1 : 0
+  count = local.silence_watched ? 1 : 0
 
   alarm_name          = "${var.name}-silent"
   alarm_description   = "${var.name} has not run for two periods of its schedule."
@@ -73,8 +79,18 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
 
   lifecycle {
     precondition {
-      condition     = local.run_period <= local.longest_run_period
-      error_message = "A run is due every ${local.run_period / 3600} hours, and CloudWatch can wait for two periods of at most ${local.longest_run_period / 3600} hours: run more often, or set alarms_enabled to false and watch the function by other means."
+      condition     = local.run_period != null
+      error_message = "schedule_expression is \"${var.schedule_expression}\", which does not tell the alarm on silence within how many hours a run is due: set run_interval_hours to the longest gap of the schedule, such as 72 from Friday to Monday; if that is more than ${local.longest_run_period / 3600}, set silence_alarm_enabled to false."
+    }
+
+    precondition {
+      condition     = try(local.run_period <= local.longest_run_period, true)
+      error_message = "schedule_expression is \"${var.schedule_expression}\", and the alarm on silence allows gaps of at most ${local.longest_run_period / 3600} hours, because CloudWatch looks back over two of them and seven days at most: run more often, or set silence_alarm_enabled to false."
+    }
+
+    precondition {
+      condition     = local.rate == null ? true : try(local.run_period >= local.scheduled_period, true)
+      error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}, which is less than the gap of schedule_expression, \"${var.schedule_expression}\": the alarm on silence would go off between runs. Allowed are null, which takes that gap, and longer ones."
     }
   }
 }

@@ -80,7 +80,7 @@ locals {
         view    = widget.view
         metrics = widget.metrics
         stat    = "Sum"
-        period  = min(local.run_period, 86400)
+        period  = min(coalesce(local.run_period, 86400), 86400)
       }
     }
   }

@@ -19,10 +19,13 @@ locals {
     files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
   })), 0, 20)
 
+  images_kept = 10
+
   image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
 }
 
-# Not opted in to cleaning: it lacks the tag BoxCleanerEnabled, so that the cleaner never judges itself.
+# Opted out in so many words, for the provider's default tags may opt every repository in: a cleaner
+# whose source "lambda" is waived would not see that its own image is in use.
 resource "aws_ecr_repository" "this" {
   count = local.build_image ? 1 : 0
 
@@ -39,7 +42,44 @@ resource "aws_ecr_repository" "this" {
     kms_key         = var.kms_key_arn
   }
 
-  tags = { for key, value in var.tags : key => value if key != "BoxCleanerEnabled" }
+  tags = merge(var.tags, { BoxCleanerEnabled = "false" })
+}
+
+# Each build leaves an image behind. An image that a rule's tags select is beyond the reach of the rules
+# after it, so the first rule keeps the image that runs, however many newer ones there are.
+resource "aws_ecr_lifecycle_policy" "this" {
+  count = local.build_image ? 1 : 0
+
+  repository = aws_ecr_repository.this[0].name
+
+  policy = jsonencode({
+    rules = [
+      {
+        rulePriority = 1
+        description  = "Keep the image that the function runs"
+        selection = {
+          tagStatus     = "tagged"
+          tagPrefixList = [local.image_tag]
+          countType     = "imageCountMoreThan"
+          countNumber   = 1
+        }
+        action = { type = "expire" }
+      },
+      {
+        rulePriority = 2
+        description  = "Keep the newest ${local.images_kept} to go back to"
+        selection = {
+          tagStatus   = "any"
+          countType   = "imageCountMoreThan"
+          countNumber = local.images_kept
+        }
+        action = { type = "expire" }
+      },
+    ]
+  })
+
+  # Until the function runs the new image, the old one is the one to keep.
+  depends_on = [aws_lambda_function.this]
 }
 
 resource "terraform_data" "image" {

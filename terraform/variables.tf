@@ -200,7 +200,7 @@ variable "rescan_after_seconds" {
 }
 
 variable "waived_sources" {
-  description = "Usage sources that are not scanned and whose permissions are left out. Images that only they use are removed: waive what the account does not have."
+  description = "Usage sources that are not scanned and whose permissions are left out. Images that only they use are removed: waive what the account does not have, and not `lambda` while image_uri is in an opted-in repository."
   type        = list(string)
   default     = []
   nullable    = false
@@ -270,7 +270,7 @@ variable "schedule_expression" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^(cron\\([^)]+( [^)]+){5}\\)|rate\\([1-9][0-9]* (minutes?|hours?|days?)\\))$", var.schedule_expression))
+    condition     = can(regex("^(cron\\([^)\\s]+( [^)\\s]+){5}\\)|rate\\([1-9][0-9]* (minutes?|hours?|days?)\\))$", var.schedule_expression))
     error_message = "schedule_expression is \"${var.schedule_expression}\"; allowed are expressions such as cron(0 0 * * ? *) and rate(1 day)."
   }
 }
@@ -295,13 +295,13 @@ variable "schedule_enabled" {
 }
 
 variable "run_interval_hours" {
-  description = "Hours within which a run is due, the longest gap of the schedule; after twice as many without a run the alarm on silence goes off. Null: as rate(...) says, and 24 for cron(...)."
+  description = "Hours within which a run is due, the longest gap of the schedule; after twice as many without a run the alarm on silence goes off. Null: as rate(...) says, and 24 for a cron(...) of every day. Any other cron(...) needs it, unless silence_alarm_enabled is false."
   type        = number
   default     = null
 
   validation {
     condition     = var.run_interval_hours == null ? true : floor(var.run_interval_hours) == var.run_interval_hours && var.run_interval_hours >= 1 && var.run_interval_hours <= 84
-    error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}; allowed are null and whole hours from 1 to 84."
+    error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}; allowed are null and whole hours from 1 to 84, because the alarm on silence waits for twice as many and CloudWatch looks back over seven days at most. For a schedule with longer gaps set silence_alarm_enabled to false."
   }
 }
 
@@ -392,14 +392,15 @@ variable "memory_size" {
 }
 
 variable "timeout" {
-  description = "Seconds after which a run is ended."
+  description = "Seconds after which a run is ended. It begins nothing new in the last 60 of them, and the next run goes on with what is left."
   type        = number
   default     = 900
   nullable    = false
 
   validation {
-    condition     = floor(var.timeout) == var.timeout && var.timeout >= 1 && var.timeout <= 900
-    error_message = "timeout is ${var.timeout}; allowed are whole seconds from 1 to 900."
+    # With less, runs would end well and visit no repository, and no alarm would tell.
+    condition     = floor(var.timeout) == var.timeout && var.timeout >= 120 && var.timeout <= 900
+    error_message = "timeout is ${var.timeout}; allowed are whole seconds from 120 to 900: a run begins nothing new in its last 60 seconds, and needs those before to find what is in use and to clean."
   }
 }
 
@@ -458,7 +459,7 @@ variable "kms_key_arn" {
 }
 
 variable "log_level" {
-  description = "Least level of the lines that the function logs: DEBUG, INFO, WARNING or ERROR."
+  description = "Least level of the lines that the function logs: DEBUG, INFO, WARNING or ERROR. Above INFO the line that ends a run is left out, and with it all metrics and the alarm on failed deletions."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -498,7 +499,14 @@ variable "metrics_enabled" {
 }
 
 variable "alarms_enabled" {
-  description = "Whether there are alarms: the function failed, deletions failed (needs metrics_enabled), it has not run for two periods (unless the schedule is off)."
+  description = "Whether there are alarms: the function failed, deletions failed (needs metrics_enabled), it has not run for two periods (needs silence_alarm_enabled)."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "silence_alarm_enabled" {
+  description = "Whether one of the alarms is on silence: it has not run for two periods of its schedule. Set it to false for a schedule with gaps of more than 84 hours, such as a weekly one, for CloudWatch looks back over seven days at most. None while schedule_enabled is false."
   type        = bool
   default     = true
   nullable    = false

@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 # Calls of one service that are under way at once. What AWS allows for each second is not guessed
 # here: the SDK's adaptive mode slows a client down as soon as the service throttles it.
-CALLS_AT_ONCE = 20
+CALLS_AT_ONCE = 32
 
 _CONFIG = Config(
     retries={"mode": "adaptive", "total_max_attempts": 10},
@@ -78,16 +78,18 @@ class Api:
         return answer
 
     def take_raw(self, operation: str) -> None:
-        """Take the answers of a JSON operation as they are sent, times as seconds of the epoch.
+        """Take the JSON answers of an operation as they are sent, times as seconds of the epoch.
 
         The SDK goes through every field of every item by its model, which takes five times as long
-        as reading the JSON; for listings with a million items that counts.
+        as reading the JSON; for listings with a million items that counts. An answer that is not
+        sent as JSON comes as the SDK reads it.
         """
 
         def take(
             response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
         ) -> None:
-            if response_dict["status_code"] == HTTPStatus.OK:
+            is_json = "json" in response_dict["headers"].get("content-type", "")
+            if is_json and response_dict["status_code"] == HTTPStatus.OK:
                 customized_response_dict.update(self._read(operation, response_dict["body"]))
                 response_dict["body"] = b"{}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,11 @@ from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.workers import Workers
 
-THREADS = 32
+THREADS = 48
+
+# Images and verdicts come in tens of thousands and in no cycles. Looking for cycles among them as
+# often as Python does by default (700, 10, 10) takes a tenth of the time of a run.
+_COLLECTION_THRESHOLDS = (20_000, 50, 50)
 
 
 def run(
@@ -32,6 +37,7 @@ def run(
     When little time is left, no new work is begun: what is under way is finished, and the summary
     says that the run is not complete.
     """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     dry_run = environ.get("DRY_RUN") != "false"
     with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
         settings = Settings.from_environ(environ)

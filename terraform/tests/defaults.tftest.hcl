@@ -116,8 +116,8 @@ run "own_repository" {
   }
 
   assert {
-    condition     = aws_ecr_repository.this[0].tags == tomap({ team = "platform" })
-    error_message = "The cleaner's own repository is never opted in to cleaning."
+    condition     = aws_ecr_repository.this[0].tags == tomap({ team = "platform", BoxCleanerEnabled = "false" })
+    error_message = "The cleaner's own repository is never opted in to cleaning, not even by the provider's default tags."
   }
 
   assert {

@@ -47,6 +47,18 @@ run "another_architecture" {
   }
 }
 
+run "images_of_earlier_builds" {
+  command = plan
+
+  assert {
+    condition = [for rule in jsondecode(aws_ecr_lifecycle_policy.this[0].policy).rules : [rule.rulePriority, rule.selection]] == [
+      [1, { tagStatus = "tagged", tagPrefixList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
+      [2, { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }],
+    ]
+    error_message = "ECR expires all but the newest, and never the one that runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
+  }
+}
+
 run "other_build_arguments" {
   command = plan
 
@@ -73,7 +85,7 @@ run "ready_image" {
   }
 
   assert {
-    condition     = length(aws_ecr_repository.this) == 0 && length(terraform_data.image) == 0
+    condition     = length(aws_ecr_repository.this) == 0 && length(aws_ecr_lifecycle_policy.this) == 0 && length(terraform_data.image) == 0
     error_message = "and then there is nothing to build and no repository."
   }
 

@@ -143,14 +143,124 @@ run "silence_over_the_weekend" {
   }
 }
 
+run "silence_of_a_cron_of_every_day" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(30 1,13 ? * * *)"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 86400
+    error_message = "A cron(...) that names no day runs every day, however it is written."
+  }
+}
+
+run "silence_of_a_long_rate" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(84 hours)"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].period * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
+    error_message = "Two periods are as long as CloudWatch looks back."
+  }
+}
+
 run "silence_too_long_for_cloudwatch" {
   command = plan
 
   variables {
-    schedule_expression = "rate(7 days)"
+    schedule_expression = "rate(85 hours)"
   }
 
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_of_a_cron_of_weekdays" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 ? * MON *)"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_of_a_cron_of_days_of_the_month" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 1 * ? *)"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_of_a_cron_of_months" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 * JAN,JUL ? *)"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_of_a_cron_of_years" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 * * ? 2030)"
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_shorter_than_the_gap" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(2 days)"
+    run_interval_hours  = 47
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_longer_than_the_gap" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(2 days)"
+    run_interval_hours  = 48
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 172800
+    error_message = "As long as the gap is long enough."
+  }
+}
+
+run "weekly_without_the_alarm_on_silence" {
+  variables {
+    schedule_expression   = "cron(0 3 ? * MON *)"
+    silence_alarm_enabled = false
+  }
+
+  assert {
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed"] && output.alarm_topic_arn != null
+    error_message = "A rare schedule keeps the other alarms,"
+  }
+
+  assert {
+    condition = toset([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.properties.period if widget.type == "metric"
+    ]) == toset([86400])
+    error_message = "and its dashboard."
+  }
 }
 
 run "silence_of_a_schedule_that_is_off" {

@@ -108,7 +108,7 @@ run "running" {
   variables {
     architecture                   = "x86_64"
     memory_size                    = 1024
-    timeout                        = 60
+    timeout                        = 120
     reserved_concurrent_executions = 1
     schedule_enabled               = false
     schedule_expression            = "rate(12 hours)"
@@ -119,7 +119,7 @@ run "running" {
   }
 
   assert {
-    condition     = aws_lambda_function.this.architectures == tolist(["x86_64"]) && aws_lambda_function.this.memory_size == 1024 && aws_lambda_function.this.timeout == 60
+    condition     = aws_lambda_function.this.architectures == tolist(["x86_64"]) && aws_lambda_function.this.memory_size == 1024 && aws_lambda_function.this.timeout == 120
     error_message = "The function runs on what the variables say,"
   }
 

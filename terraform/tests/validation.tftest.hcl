@@ -14,7 +14,7 @@ run "below_the_range" {
     max_deletions                  = 0
     rescan_after_seconds           = -1
     memory_size                    = 127
-    timeout                        = 0
+    timeout                        = 119
     reserved_concurrent_executions = -1
     log_retention_days             = -1
     task_definition_revisions      = -1
@@ -67,7 +67,7 @@ run "not_whole" {
     max_deletions                  = 1.5
     rescan_after_seconds           = 0.5
     memory_size                    = 128.5
-    timeout                        = 1.5
+    timeout                        = 120.5
     reserved_concurrent_executions = 0.5
     task_definition_revisions      = 0.5
     run_interval_hours             = 1.5
@@ -127,6 +127,16 @@ run "neither_tag_nor_digest_nor_group" {
   }
 
   expect_failures = [var.image_uri, var.vpc_security_group_ids, var.schedule_expression, var.keep_tag_patterns, var.name]
+}
+
+run "schedule_of_seven_fields" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 0 * * ? * *)"
+  }
+
+  expect_failures = [var.schedule_expression]
 }
 
 run "misspelt_rule" {

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from bench.config import FakeConfig
-from bench.measure import Deadline, DeadlineError, Run, fake_aws, run_program, run_sequential
+from bench.measure import (
+    Deadline,
+    DeadlineError,
+    Run,
+    fake_aws,
+    run_import,
+    run_program,
+    run_sequential,
+)
 from bench.rates import PUBLISHED, Rate, least_seconds
 from bench.report import MEBIBYTE, call_table, outcome, plot, run_table
 from bench.world import WorldSpec
 
 LATENCY = 0.03
+LIBRARIES = "boto3, structlog"
+PROGRAM = "ecr_cleaner.handler"
+FIRST_CALL = "until the first call"
 FULL = (("DRY_RUN", "false"), ("MAX_DELETIONS", "1000000"))
 
 STANDARD = WorldSpec(
@@ -65,6 +78,10 @@ UNDER_RATES = [
     ),
 ]
 
+# What a cold start takes is the same in any world.
+TINY = FakeConfig(WorldSpec(repositories=1, images=1, services=1, tasks=1, functions=1))
+STARTS = 5
+
 # Too large for every day: only with --million.
 MILLION = [
     _full(f"{count * 1000:,} images, full clean", replace(NO_CONSUMERS, repositories=count))
@@ -101,6 +118,19 @@ class Bench:
         except DeadlineError:
             self._write("left out, the deadline has come: the sequential client\n")
             return None
+
+    def cold_start(self) -> Mapping[str, float]:
+        """Measure, each time anew, what the imports take, and the way to the first call."""
+        taken: dict[str, list[float]] = defaultdict(list)
+        try:
+            for _ in range(STARTS):
+                for modules in (LIBRARIES, PROGRAM):
+                    taken[modules].append(run_import(modules, self._deadline).wall)
+                with fake_aws(TINY) as fake:
+                    taken[FIRST_CALL].append(run_program(fake, self._deadline, {}).first_call)
+        except DeadlineError:
+            self._write("left out, the deadline has come: the cold start\n")
+        return {name: median(times) for name, times in taken.items()}
 
     def show(self, lines: Iterable[str]) -> None:
         self._write("\n" + "\n".join(lines) + "\n")
@@ -146,6 +176,13 @@ def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
             )
 
 
+def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
+    """Yield what a cold start takes, against what the two libraries alone take."""
+    yield f"Cold start of the process, median of {STARTS}:"
+    for name, taken in seconds.items():
+        yield f"  {name}: {taken:.2f} s, {taken / seconds[LIBRARIES]:.2f} times the libraries"
+
+
 def main() -> int:
     """Run every scenario, print what was measured; return 1 where a reference was broken."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
@@ -163,6 +200,7 @@ def main() -> int:
 
 
 def _measure_all(bench: Bench) -> None:
+    cold_start = bench.cold_start()
     bench.measure([STANDARD_DRY, STANDARD_FULL])
     sample = bench.sequential()
     bench.measure([*UNDER_RATES, *BY_IMAGES, *BY_CONSUMERS])
@@ -171,6 +209,7 @@ def _measure_all(bench: Bench) -> None:
     if sample:
         bench.show(ratio_lines(bench.runs, sample))
     bench.show(rate_lines(bench.runs))
+    bench.show(cold_start_lines(cold_start))
     bench.show_growth("images", BY_IMAGES)
     bench.show_growth("consumers", BY_CONSUMERS)
 

@@ -155,10 +155,12 @@ class Fake:
         self._calls: Counter[str] = Counter()
         self._throttled: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
+        self._first_call_at = 0.0
 
     def stats(self) -> Answer:
         removed = self._account.removed
         return {
+            "first_call_at": self._first_call_at,
             "calls": self._calls,
             "throttled": self._throttled,
             "faults": self._faults,
@@ -180,6 +182,7 @@ class Fake:
         """Return the whole HTTP response; None: the connection is cut instead."""
         if request.path == "/bench/stats":
             return _response(200, "application/json", _json(self.stats()))
+        self._first_call_at = self._first_call_at or time.time()
         call = read_call(request)
         if not self._buckets.take(call.operation, time.monotonic()):
             self._throttled[call.operation] += 1

@@ -52,6 +52,7 @@ class Measured:
     """A process that ended: what it cost, and what it wrote. Times are in seconds."""
 
     status: int
+    began_at: float
     wall: float
     cpu: float
     peak_bytes: int
@@ -71,6 +72,11 @@ class Run:
     def calls(self) -> Mapping[str, int]:
         calls: Mapping[str, int] = self.stats["calls"]
         return calls
+
+    @property
+    def first_call(self) -> float:
+        """The seconds from the start of the process to its first call."""
+        return float(self.stats["first_call_at"]) - self.measured.began_at
 
     @property
     def least(self) -> Mapping[str, int]:
@@ -121,6 +127,11 @@ def run_program(fake: Fake, deadline: Deadline, settings: Mapping[str, str]) -> 
     return Run(measured, _summary(measured.output), fake.stats(), deleting)
 
 
+def run_import(modules: str, deadline: Deadline) -> Measured:
+    """Start Python, import these modules, and be done."""
+    return run_module(["timeit", "-n1", "-r1", f"import {modules}"], {}, deadline)
+
+
 def run_sequential(fake: Fake, deadline: Deadline) -> dict[str, Any]:
     """Run the sequential client over its sample; return its measurements by operation."""
     measured = run_module(["bench.sequential"], _aws(fake), deadline)
@@ -146,12 +157,13 @@ def _aws(fake: Fake) -> dict[str, str]:
 def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Deadline) -> Measured:
     """Run ``python -m`` to its end, or stop it at the deadline and raise DeadlineError."""
     with tempfile.TemporaryFile() as output:
-        began = time.monotonic()
+        began_at, began = time.time(), time.monotonic()
         process = _start(command, environ, subprocess.DEVNULL, output, subprocess.STDOUT)
         usage = _wait(process, deadline)
         wall = time.monotonic() - began
         return Measured(
             status=process.returncode,
+            began_at=began_at,
             wall=wall,
             cpu=usage.ru_utime + usage.ru_stime,
             peak_bytes=usage.ru_maxrss * _RSS_UNIT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 
 import engine_stand_in
+from ecr_cleaner.cleaner import RESERVE
 from ecr_cleaner.model import Action
 from ecr_cleaner.settings import RepositoryRule, Settings
 from terraform_support import (
@@ -21,6 +23,7 @@ from terraform_support import (
     PROJECT,
     FakeAws,
     Terraform,
+    TerraformError,
     copy_project,
     example_in,
     fake_aws,
@@ -31,6 +34,7 @@ REGION = "eu-west-1"
 NAME = "cleaner-under-test"
 
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
+LIFECYCLE = "module.ecr_cleaner.aws_ecr_lifecycle_policy.this[0]"
 IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
 ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function"
 
@@ -52,6 +56,14 @@ def test_configuration_is_formatted(directory: str) -> None:
 @pytest.mark.parametrize("directory", [MODULE, *EXAMPLES])
 def test_configuration_is_valid(directory: str, tmp_path: Path) -> None:
     Terraform(copy_project(tmp_path) / directory).init().validate()
+
+
+def test_shortest_timeout_leaves_time_to_clean() -> None:
+    variables = (PROJECT / MODULE / "variables.tf").read_text()
+    (least,) = re.findall(r"var\.timeout >= (\d+)", variables)
+
+    assert int(least) >= 2 * RESERVE
+    assert set(re.findall(r"begins nothing new in .*? (\d+)", variables)) == {str(RESERVE)}
 
 
 def test_module_passes_its_own_tests(tmp_path: Path) -> None:
@@ -163,7 +175,18 @@ def test_repository_of_the_own_image_is_not_opted_in(aws: FakeAws) -> None:
     tags = client.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
 
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert "BoxCleanerEnabled" not in {tag["Key"] for tag in tags}
+    assert {"Key": "BoxCleanerEnabled", "Value": "false"} in tags
+
+
+@pytest.mark.usefixtures("complete")
+def test_image_that_runs_outlives_newer_ones(aws: FakeAws) -> None:
+    client = aws.client("ecr", REGION)
+    text = client.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"]
+    function = aws.client("lambda", REGION).get_function(FunctionName=NAME)
+
+    protecting, _ = json.loads(text)["rules"]
+    (tag,) = protecting["selection"]["tagPrefixList"]
+    assert function["Code"]["ImageUri"].endswith(f"/{NAME}:{tag}")
 
 
 def test_no_credential_ends_up_in_the_state(complete: Terraform, aws: FakeAws) -> None:
@@ -184,7 +207,45 @@ def test_changed_source_plans_the_rebuild_and_nothing_else(complete: Terraform) 
     finally:
         source.write_text(written)
 
-    assert plan == {IMAGE: "replace", FUNCTION: "update"}
+    assert plan == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "update"}
+
+
+@pytest.fixture(scope="module")
+def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """Return the module without an example around it."""
+    project = copy_project(tmp_path_factory.mktemp("bare"))
+    return Terraform(project / MODULE, environ={**aws.environ, "AWS_REGION": REGION}).init()
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"schedule_expression": "cron(0 3 ? * MON *)"},
+            ("cron(0 3 ? * MON *)", "run_interval_hours", "silence_alarm_enabled"),
+        ),
+        ({"schedule_expression": "rate(7 days)"}, ("rate(7 days)", "84", "silence_alarm_enabled")),
+        (
+            {"schedule_expression": "rate(2 days)", "run_interval_hours": 24},
+            ("rate(2 days)", "run_interval_hours is 24"),
+        ),
+        ({"run_interval_hours": 168}, ("run_interval_hours is 168", "84", "silence_alarm_enabled")),
+        ({"timeout": 60}, ("timeout is 60", "120 to 900", "last 60 seconds")),
+    ],
+)
+def test_refusal_tells_the_way_on(
+    bare: Terraform, variables: dict[str, object], told: tuple[str, ...]
+) -> None:
+    with pytest.raises(TerraformError) as refused:
+        bare.plan(**variables)
+
+    errors = [
+        line["diagnostic"]["detail"]
+        for line in map(json.loads, str(refused.value).splitlines()[1:])
+        if line["type"] == "diagnostic"
+    ]
+    assert len(errors) == 1, errors
+    assert all(words in errors[0] for words in told), errors
 
 
 # -- As operators see it -----------------------------------------------------------------------

@@ -52,11 +52,13 @@ def names_of(api: Api) -> list[str]:
     return [one["ServiceName"].removeprefix("app-") for one in services]
 
 
-def ecr_answering(status: int, body: bytes) -> Api:
+def ecr_answering(
+    status: int, body: bytes, content_type: str = "application/x-amz-json-1.1"
+) -> Api:
     """Return ECR behind a connection that gives this answer to everything."""
     session = boto3.Session("key", "secret", region_name="eu-west-1")
     client = session.client("ecr", config=Config(retries={"total_max_attempts": 1}))
-    headers: Any = {"content-type": "application/x-amz-json-1.1"}
+    headers: Any = {"content-type": content_type}
     answer = AWSResponse("", status, headers, SimpleNamespace(stream=lambda: [body]))
     client.meta.events.register("before-send", lambda **_: answer)
     return Api(client)
@@ -225,6 +227,14 @@ def test_error_keeps_its_code_where_answers_are_taken_raw() -> None:
     with pytest.raises(ApiError) as failure:
         api.call("DescribeImages", repositoryName="app")
     assert failure.value.code == "RepositoryNotFoundException"
+
+
+def test_answer_that_does_not_come_as_json_is_left_to_the_sdk() -> None:
+    api = ecr_answering(200, b'{"imageDetails": [{"imagePushedAt": 1.5}]}', "application/cbor")
+    api.take_raw("DescribeImages")
+
+    (image,) = api.each("DescribeImages", "imageDetails", repositoryName="app")
+    assert image["imagePushedAt"].timestamp() == 1.5
 
 
 def test_other_operations_are_not_taken_raw() -> None:

@@ -78,7 +78,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
     ]
   })
 
-  # Until the function runs the new image, the old one is the one to keep.
+  # The image that ran until now may go only once the function runs the new one.
   depends_on = [aws_lambda_function.this]
 }
 

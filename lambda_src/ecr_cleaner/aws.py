@@ -184,6 +184,7 @@ class Aws:
         self._session = session
         self._apis: dict[str, Api] = {}
         self._making = Lock()
+        self._looking = Lock()
         self.workers = workers
 
     def api(self, service: str) -> Api:
@@ -210,8 +211,9 @@ class Aws:
 
     def _is_listed(self, service: str) -> bool:
         region = self._session.region_name
-        # One thread at a time reads the SDK's files, or the first who asks would be the last.
-        with self._making:
+        # One thread at a time reads the SDK's files: all at once, the first would be the last. Not
+        # the lock of the clients: behind all others, it would wait for its client as well.
+        with self._looking:
             partition = self._session.get_partition_for_region(region)
             return region in self._session.get_available_regions(service, partition)
 

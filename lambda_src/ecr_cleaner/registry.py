@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any
 
 from ecr_cleaner.aws import Api
@@ -209,12 +210,13 @@ class EcrRegistry:
 
 
 def _image(answer: Mapping[str, Any]) -> Image:
+    media_type = answer.get("imageManifestMediaType")
     return Image(
         digest=answer["imageDigest"],
         tags=tuple(answer.get("imageTags", ())),
         pushed_at=_utc(answer.get("imagePushedAt")),
         size_bytes=answer.get("imageSizeInBytes", 0),
-        media_type=answer.get("imageManifestMediaType"),
+        media_type=intern(media_type) if media_type else None,  # one text for all of its kind
         pulled_at=_utc(answer.get("lastRecordedPullTime")),
         subject=answer.get("subjectManifestDigest"),
         status=ImageStatus(answer.get("imageStatus", ImageStatus.ACTIVE)),

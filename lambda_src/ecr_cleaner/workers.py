@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from itertools import chain
 from operator import itemgetter
-from threading import Event, Lock
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,8 +21,29 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield list(items[start : start + size])
 
 
-class _StoppedError(Exception):
-    """Not done, because another item of the same call failed."""
+class _Stopped(BaseException):  # noqa: N818 - no error: nobody who handles errors may take it
+    """Not done, because another item of the same call, or of one around it, failed."""
+
+
+class _Scope:
+    """One call of ``map``; what is called from within ends with it."""
+
+    def __init__(self, around: _Scope | None) -> None:
+        self._around = around
+        self._failed = False
+
+    def fail(self) -> None:
+        self._failed = True
+
+    def check(self) -> None:
+        """Raise where there is no need to begin anything any more."""
+        if self._failed:
+            raise _Stopped
+        if self._around:
+            self._around.check()
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("scope", default=None)
 
 
 class Workers:
@@ -50,18 +72,21 @@ class Workers:
     ) -> list[Result]:
         """Return the results in the order of the items; the first error cancels the rest.
 
+        So do such calls that are made from within: what they have not begun is not begun.
         ``at_once`` bounds how many of them are under way, below what the pool would take.
         """
-        failed = Event()
+        scope = _Scope(_scope.get())
 
         def guarded(item: Item) -> Result:
-            if failed.is_set():
-                raise _StoppedError
+            scope.check()
+            outer = _scope.set(scope)
             try:
                 return function(item)
             except BaseException:
-                failed.set()
+                scope.fail()
                 raise
+            finally:
+                _scope.reset(outer)
 
         if at_once is None:
             return self._map(guarded, list(items))
@@ -96,12 +121,12 @@ def _in_order(
     function: Callable[[Item], Result], waiting: list[tuple[Item, Future[Result]]]
 ) -> list[Result]:
     results: list[Result] = []
-    stopped: _StoppedError | None = None
+    stopped: _Stopped | None = None
     for item, future in waiting:
         try:
             results.append(function(item) if future.cancel() else future.result())
-        except _StoppedError as error:
-            # The failure itself stands at a later item: go on until it is met.
+        except _Stopped as error:
+            # The failure itself stands at a later item or around this call: go on until it is met.
             stopped = error
     if stopped:
         raise stopped

@@ -207,7 +207,7 @@ def test_changed_source_plans_the_rebuild_and_nothing_else(complete: Terraform) 
     finally:
         source.write_text(written)
 
-    assert plan == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "update"}
+    assert plan == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "replace"}
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,40 @@ def test_an_error_comes_out_although_an_earlier_part_was_stopped_by_it() -> None
         two.map(work, ["slow", "failing", *["other"] * 10_000], at_once=2)
 
 
+@pytest.mark.timeout(60)
+def test_an_error_ends_what_goes_on_within_beside_it(workers: Workers) -> None:
+    """A source that may not be read ends the scan, however much another has still to ask."""
+    begun = Event()
+
+    def ask_for_ever() -> None:
+        while True:
+            workers.map(int, ["1"])
+            begun.set()
+
+    def work(item: str) -> None:
+        if item == "denied":
+            assert begun.wait(timeout=30)
+            raise PermissionError
+        try:
+            ask_for_ever()
+        except Exception as error:
+            # A source would tell what it could not read: that it was stopped is no such thing.
+            raise RuntimeError(item) from error
+
+    with Workers(2) as two, pytest.raises(PermissionError):
+        two.map(work, ["endless", "denied"])
+    assert workers.map(int, ["1"]) == [1]
+
+
+def test_an_error_that_was_handled_within_ends_nothing_around_it(workers: Workers) -> None:
+    def work(number: int) -> int:
+        with pytest.raises(ZeroDivisionError):
+            workers.map(lambda one: 1 // one, [0])
+        return sum(workers.map(int, ["1"] * number))
+
+    assert workers.map(work, range(5)) == list(range(5))
+
+
 def test_no_more_are_under_way_at_once_than_was_asked(workers: Workers) -> None:
     under_way = 0
     most = 0

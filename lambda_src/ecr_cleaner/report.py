@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.errors import RunFailedError
 from ecr_cleaner.inuse import Broken, InUse
-from ecr_cleaner.logs import log_error, together
+from ecr_cleaner.logs import log_error
 from ecr_cleaner.model import Action, Guard, Guarded, Plan, Reason, Repository, Verdict
 from ecr_cleaner.policy import ENABLED_TAG
 from ecr_cleaner.settings import Settings
@@ -40,6 +42,9 @@ NOT_RESTORED = "Image could not be restored"
 
 _IN_USE = frozenset({Reason.IN_USE, Reason.FAMILY_IN_USE})
 
+# A line has about 600 bytes; what is written at once is held in memory.
+LINES_A_WRITE = 100
+
 
 class Reporter:
     """Writes about one repository; ages are counted to ``now``."""
@@ -53,17 +58,13 @@ class Reporter:
         for guarded in guards:
             self._log.warning(GUARDED, guard=guarded.guard.value, why=guarded.why)
         guarded_by = {"guarded_by": [one.guard.value for one in guards]} if guards else {}
-        removal = REMOVING if sweeping else WOULD_REMOVE
-        debugging = self._log.is_enabled_for(logging.DEBUG)
-        with together():
-            for verdict in plan.verdicts:
-                if verdict.action is not Action.KEEP:
-                    fields = self._fields(verdict)
-                    self._log.info(removal, action=verdict.action, **guarded_by, **fields)
-                elif verdict.old and verdict.reason in _IN_USE:
-                    self._log.info(OLD_IN_USE, **self._fields(verdict))
-                elif debugging:
-                    self._log.debug(KEEPING, **self._fields(verdict))
+        removals = (one for one in plan.verdicts if one.action is not Action.KEEP)
+        kept = [one for one in plan.verdicts if one.action is Action.KEEP]
+        in_use = (one for one in kept if _is_old_in_use(one))
+        others = (one for one in kept if not _is_old_in_use(one))
+        self._each(logging.INFO, REMOVING if sweeping else WOULD_REMOVE, removals, guarded_by)
+        self._each(logging.INFO, OLD_IN_USE, in_use)
+        self._each(logging.DEBUG, KEEPING, others)
 
     def broken(self, broken: Iterable[Broken]) -> None:
         """Write what consumers hold and cannot pull."""
@@ -88,10 +89,24 @@ class Reporter:
         """Write the numbers of the repository."""
         self._log.info(REPOSITORY_DONE, **tally.fields())
 
+    def _each(
+        self,
+        level: int,
+        event: str,
+        verdicts: Iterable[Verdict],
+        common: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write a line for each verdict, many at a time."""
+        if self._log.is_enabled_for(level):
+            lines = map(self._fields, verdicts)
+            while block := list(islice(lines, LINES_A_WRITE)):
+                self._log.log(level, event, **common, each=block)
+
     def _fields(self, verdict: Verdict) -> dict[str, Any]:
         image = verdict.image
         pushed = image.pushed_at
         return {
+            "action": verdict.action,
             "digest": image.digest,
             "tags": image.tags,
             "pushed_at": pushed.isoformat() if pushed else None,
@@ -100,6 +115,10 @@ class Reporter:
             "reason": verdict.reason,
             "because": verdict.because,
         }
+
+
+def _is_old_in_use(verdict: Verdict) -> bool:
+    return verdict.old and verdict.action is Action.KEEP and verdict.reason in _IN_USE
 
 
 class RunReporter:

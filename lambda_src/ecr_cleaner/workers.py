@@ -21,7 +21,7 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield list(items[start : start + size])
 
 
-class _Stopped(BaseException):  # noqa: N818 - no error: nobody who handles errors may take it
+class _Stopped(BaseException):
     """Not done, because another item of the same call, or of one around it, failed."""
 
 

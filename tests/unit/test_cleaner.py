@@ -9,8 +9,6 @@ from threading import Event
 from typing import Any, cast
 
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
 from ecr_cleaner.aws import Api, Aws
 from ecr_cleaner.cleaner import Cleaner
@@ -27,6 +25,7 @@ from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage.account import Account
 from ecr_cleaner.workers import Workers
 from fakes.ecr import Call, FakeEcr, StoredImage
+from fakes.log import FakeLog
 from unit.worlds import NOW, ago, usage
 
 DELETING = Settings(dry_run=False)
@@ -74,7 +73,7 @@ class World:
     now: datetime = NOW
     ecr: FakeEcr = field(init=False)
     source: StubSource = field(init=False)
-    log: LogCapture = field(default_factory=LogCapture)
+    log: FakeLog = field(default_factory=FakeLog)
 
     def __post_init__(self) -> None:
         self.ecr = FakeEcr(clock=self.clock)
@@ -96,15 +95,11 @@ class World:
 
     def run(self, settings: Settings = DELETING, **more: Any) -> dict[str, Any]:
         aws = cast("Aws", StubAws(self.ecr, self.workers))
-        log = structlog.wrap_logger(
-            structlog.PrintLogger(),
-            processors=[self.log],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-        )
+        log = self.log.logger()
         return Cleaner(aws, settings, log, self.clock, sources=[self.source], **more).run()
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        return [dict(entry) for entry in self.log.entries if entry["event"] == event]
+        return self.log.events(event)
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-from threading import Thread
 
 import pytest
 
 from ecr_cleaner.errors import ApiError
-from ecr_cleaner.logs import log_error, make_logger, together
+from ecr_cleaner.logs import log_error, make_logger
 
 Capsys = pytest.CaptureFixture[str]
-
-
-class Blocks(io.StringIO):
-    """Standard output that knows what each write held."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks: list[str] = []
-
-    def write(self, text: str) -> int:
-        self.blocks.append(text)
-        return len(text)
 
 
 def test_a_line_is_one_json_object_with_what_is_bound(capsys: Capsys) -> None:
@@ -49,43 +35,13 @@ def test_a_line_begins_with_what_a_reader_looks_for(capsys: Capsys) -> None:
     assert list(line) == ["timestamp", "level", "event", "request_id", "repository", "count"]
 
 
-@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
-def test_lines_held_together_are_all_written_in_their_order(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = Blocks()
-    monkeypatch.setattr("sys.stdout", output)
-    log = make_logger("INFO")
-    with together():
-        for number in range(count):
-            log.info("Event", number=number)
-    log.info("Event", number=count)
-    lines = "".join(output.blocks).splitlines()
-    assert [json.loads(line)["number"] for line in lines] == list(range(count + 1))
-    assert len(output.blocks) <= count // 100 + 2
-    assert all(block.endswith("\n") or not block for block in output.blocks)
-
-
-def test_lines_held_together_are_written_where_something_fails(capsys: Capsys) -> None:
-    def fail() -> None:
-        with together():
-            make_logger("INFO").info("Event")
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert json.loads(capsys.readouterr().out)["event"] == "Event"
-
-
-def test_lines_of_another_thread_are_not_held(capsys: Capsys) -> None:
-    log = make_logger("INFO")
-    with together():
-        log.info("held")
-        other = Thread(target=log.info, args=["other"])
-        other.start()
-        other.join(timeout=60)
-        assert json.loads(capsys.readouterr().out)["event"] == "other"
-    assert json.loads(capsys.readouterr().out)["event"] == "held"
+def test_an_event_of_many_is_a_line_for_each_of_them(capsys: Capsys) -> None:
+    log = make_logger("INFO", request_id="r-1")
+    log.info("Event", repository="app", each=[{"digest": "a"}, {"digest": "b", "tags": ("v1",)}])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({line.pop("timestamp") for line in lines}) == 1
+    common = {"level": "info", "event": "Event", "request_id": "r-1", "repository": "app"}
+    assert lines == [common | {"digest": "a"}, common | {"digest": "b", "tags": ["v1"]}]
 
 
 @pytest.mark.parametrize(

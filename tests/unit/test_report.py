@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
 from ecr_cleaner.errors import ApiError
 from ecr_cleaner.inuse import Broken
 from ecr_cleaner.model import Guard, Guarded, Image, Plan, Verdict
-from ecr_cleaner.report import Reporter
+from ecr_cleaner.report import LINES_A_WRITE, Reporter
 from ecr_cleaner.sweeper import Left, Outcome
 from ecr_cleaner.tally import Tally
+from fakes.log import FakeLog
 from unit.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
 
 OLD = image("old", 100, tags="v1 v2", size_bytes=7)
 
 
-@dataclass
-class Log:
+class Log(FakeLog):
     """What a Reporter wrote."""
 
-    capture: LogCapture = field(default_factory=LogCapture)
-
     def reporter(self) -> Reporter:
-        log = structlog.wrap_logger(
-            structlog.PrintLogger(),
-            processors=[self.capture],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-        )
-        return Reporter(log, REPOSITORY.name, NOW)
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [dict(entry) for entry in self.capture.entries]
+        return Reporter(self.logger(), REPOSITORY.name, NOW)
 
 
 @pytest.fixture
@@ -48,6 +34,7 @@ def told(subject: Image, **more: Any) -> dict[str, Any]:
     pushed = subject.pushed_at
     return {
         "repository": "app",
+        "action": "keep",
         "digest": subject.digest,
         "tags": subject.tags,
         "pushed_at": pushed and pushed.isoformat(),
@@ -67,6 +54,13 @@ def test_an_unused_image(log: Log, sweeping: bool, event: str) -> None:
     log.reporter().plan(plan_of(OLD), [], sweeping=sweeping)
     line = told(OLD, age_days=100, reason="unused", action="delete")
     assert log.lines == [line | {"event": event, "log_level": "info"}]
+
+
+@pytest.mark.parametrize("count", [1, LINES_A_WRITE, 2 * LINES_A_WRITE + 1])
+def test_of_many_unused_images_each_has_its_line(log: Log, count: int) -> None:
+    images = [image(f"old-{number}", 100) for number in range(count)]
+    log.reporter().plan(plan_of(*images), [], sweeping=False)
+    assert [line["digest"] for line in log.lines] == [one.digest for one in images]
 
 
 def test_an_unused_image_of_a_guarded_repository(log: Log) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
 import ecr_cleaner
 from ecr_cleaner.aws import Aws
@@ -21,6 +19,7 @@ from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage import SOURCES, Scan, State, UsageSource, scan, sources_for
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import REGION, FakeSession
+from fakes.log import FakeLog
 from fakes.scripted import DENIED, HOST, Scripted
 
 PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
@@ -73,17 +72,12 @@ class EmptyAccount:
         with Workers(4) as workers:
             return scan(Aws(self.session(region), workers), settings, sources)
 
-    def run(self, settings: Settings, region: str = REGION) -> tuple[dict[str, Any], LogCapture]:
-        captured = LogCapture()
-        log = structlog.wrap_logger(
-            structlog.PrintLogger(),
-            processors=[captured],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-        )
+    def run(self, settings: Settings, region: str = REGION) -> tuple[dict[str, Any], FakeLog]:
+        log = FakeLog()
         with Workers(4) as workers:
             aws = Aws(self.session(region), workers)
-            summary = Cleaner(aws, settings, log, lambda: datetime.now(UTC)).run()
-        return summary, captured
+            summary = Cleaner(aws, settings, log.logger(), lambda: datetime.now(UTC)).run()
+        return summary, log
 
 
 def own_operations(source: UsageSource, api: Scripted) -> list[str]:
@@ -118,7 +112,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
 
     summary, log = empty.run(settings, WITHOUT_APP_RUNNER)
 
-    assert log.entries[0] == {
+    assert log.lines[0] == {
         "event": "Coverage",
         "log_level": "info",
         "sources": {
@@ -143,7 +137,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
         },
         "waived_guards": ["eks-clusters"],
     }
-    assert summary["coverage"] == log.entries[0]["sources"]
+    assert summary["coverage"] == log.lines[0]["sources"]
 
 
 def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccount) -> None:
@@ -151,7 +145,7 @@ def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccou
 
     _, log = empty.run(settings)
 
-    sources = log.entries[0]["sources"]
+    sources = log.lines[0]["sources"]
     assert list(sources)[-2:] == ["inspector", "reference-lists"]
     assert sources["inspector"] == {"state": "scanned", "usages": 0}
     assert sources["reference-lists"] == {"state": "scanned", "usages": 0}

@@ -25,6 +25,7 @@ class Guards:
         waived = settings.waived_guards
         self._registry = registry
         self._expect_no_usage = settings.expect_no_usage
+        self._own_function = settings.function_name
         self._clusters: list[str] = []
         self._policies: list[str] = []
         self._replication: dict[str, Any] = {}
@@ -44,7 +45,8 @@ class Guards:
         self, repository: Repository, waived: tuple[str, ...], in_use: InUse
     ) -> Iterator[Guarded | None]:
         if not self._expect_no_usage:
-            yield no_usage(in_use.repositories_in(repository.registry))
+            used = in_use.repositories_in(repository.registry).values()
+            yield no_usage(used, self._own_function)
         if Guard.EKS_CLUSTERS not in waived:
             yield eks_clusters(self._clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Guard, Guarded, Repository
 
 # What it takes to pull (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-pull-iam.html).
@@ -62,18 +63,20 @@ def delete_replication(repository: Repository, configuration: Mapping[str, Any])
     )
 
 
-def no_usage(repositories_in_use: Collection[str]) -> Guarded | None:
-    """Return the guard where nothing of the whole registry is in use.
+def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> Guarded | None:
+    """Return the guard where nothing of the whole registry is in use, but by this program itself.
 
     A whole account without a single usage is more likely a mistake than an empty account.
     """
-    if repositories_in_use:
+    own = re.compile(rf".*:function:{re.escape(own_function)}(:.*)?") if own_function else None
+    consumers = (consumer for use in in_use for consumer in use.consumers())
+    if any(not (own and own.fullmatch(consumer)) for consumer in consumers):
         return None
     return Guarded(
         Guard.NO_USAGE,
-        "no usage source found any image of this registry in use, which is what a wrong region, a "
-        "missing permission or consumers in other accounts look like; set EXPECT_NO_USAGE to true "
-        "if it is right",
+        "no usage source found any image of this registry in use but this function's own, which "
+        "is what a wrong region, a missing permission or consumers in other accounts look like; "
+        "set EXPECT_NO_USAGE to true if it is right",
     )
 
 

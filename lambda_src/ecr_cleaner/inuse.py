@@ -55,6 +55,12 @@ class RepositoryUse:
         named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
         return tuple(dict.fromkeys(named))
 
+    def consumers(self) -> Iterator[str]:
+        """Yield the names of the consumers of anything here, as often as they are named."""
+        # Copies: another thread may add what it scanned while this one looks.
+        for named in [*self.digests.values(), *self.tags.values(), self.any_image]:
+            yield from list(named)
+
     def _is_unused(self, image: Image) -> bool:
         """Nearly every image is: it is worth a shorter way."""
         by_tag = not self.tags.keys().isdisjoint(image.tags)

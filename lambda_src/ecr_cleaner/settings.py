@@ -38,6 +38,7 @@ class Settings:
     """Every setting of a run, understood and within its bounds.
 
     ``keep_pulled_days`` None means the same days as for the age, ``archive_days`` None means never.
+    ``function_name`` is what Lambda, not the operator, calls the function that this runs as.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
 
@@ -58,6 +59,7 @@ class Settings:
     reference_lists: tuple[str, ...] = ()
     inspector_coverage: bool = False
     log_level: str = "INFO"
+    function_name: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -87,6 +89,7 @@ class Settings:
             inspector_coverage=_one_of(environ, "INSPECTOR_COVERAGE", ("true", "false"), "false")
             == "true",
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, default="INFO"),
+            function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
             warnings=tuple(_dry_run_warnings(environ.get("DRY_RUN"))),
         )
 

@@ -22,6 +22,7 @@ from world import World
 
 IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
+LIFECYCLE = "module.ecr_cleaner.aws_ecr_lifecycle_policy.this[0]"
 
 # The first test waits for everything to be fetched, built and deployed.
 pytestmark = pytest.mark.timeout(600)
@@ -162,7 +163,7 @@ def test_image_ships_the_program_and_what_it_needs_and_nothing_else(
 
 
 def test_changed_source_plans_the_rebuild_and_nothing_else(rebuild: dict[str, str]) -> None:
-    assert rebuild == {IMAGE: "replace", FUNCTION: "update"}
+    assert rebuild == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "replace"}
 
 
 # -- The dry run -------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_each_run_of_the_schedule_reports_what_would_go(dry: Step, filled: Accou
 
 def test_it_reports_who_uses_what_is_old(dry: Step, filled: Account) -> None:
     (first, *_) = dry.runs
-    consumers = {line["digest"]: line["consumers"] for line in first.events(report.OLD_IN_USE)}
+    consumers = {line["digest"]: line["because"] for line in first.events(report.OLD_IN_USE)}
 
     assert consumers.keys() == filled.in_use
     assert all(consumers.values())

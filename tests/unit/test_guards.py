@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecr_cleaner.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
 from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Guard
-from unit.worlds import REPOSITORY
+from unit.worlds import REPOSITORY, sha, usage
 
 OWN = "111122223333"
 OTHER = "999988887777"
@@ -253,9 +253,41 @@ def test_clusters_guard_and_the_first_of_them_are_named() -> None:
     assert "cluster-10" not in guarded.why
 
 
-def test_no_usage_at_all_guards() -> None:
-    assert no_usage({"app": RepositoryUse()}) is None
-    guarded = no_usage({})
+FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner"
+
+
+@pytest.mark.parametrize(
+    ("consumers", "own_function", "stands"),
+    [
+        ([], "", True),
+        ([], "ecr-cleaner", True),
+        (["arn:task"], "ecr-cleaner", False),
+        (["arn:task"], "", False),
+        ([FUNCTION, f"{FUNCTION}:$LATEST", f"{FUNCTION}:7"], "ecr-cleaner", True),
+        ([f"{FUNCTION}:$LATEST", "arn:task"], "ecr-cleaner", False),
+        ([f"{FUNCTION}-of-others:1"], "ecr-cleaner", False),
+        ([f"{FUNCTION}:$LATEST"], "", False),
+        ([f"{FUNCTION}:$LATEST"], "ecr.cleaner", False),
+    ],
+)
+def test_no_usage_but_its_own_guards(
+    consumers: list[str], own_function: str, *, stands: bool
+) -> None:
+    use = RepositoryUse()
+    for number, consumer in enumerate(consumers):
+        use.add(usage(digest=sha(str(number)), consumer=consumer))
+    assert bool(no_usage([RepositoryUse(), use], own_function)) is stands
+
+
+@pytest.mark.parametrize("reference", [{"digest": sha("a")}, {"tag": "v1"}, {}])
+def test_usage_of_any_kind_is_usage(reference: dict[str, str]) -> None:
+    use = RepositoryUse()
+    use.add(usage(**reference))
+    assert no_usage([use], "") is None
+
+
+def test_no_usage_says_how_to_go_on() -> None:
+    guarded = no_usage([], "")
     assert guarded
     assert guarded.guard is Guard.NO_USAGE
     assert "set EXPECT_NO_USAGE to true" in guarded.why

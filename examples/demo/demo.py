@@ -105,7 +105,8 @@ def introduce(world: small_world.World, before: proof.Listing) -> None:
     print(paint("ECR cleaner: a demonstration", Colour.BOLD))
     print()
     print(f"An AWS inside this process stands in for account {ACCOUNT} in {REGION}.")
-    print("The program is the one that runs on Lambda, with its default settings.")
+    print("The program is the one that runs on Lambda. But for LOG_LEVEL=DEBUG, which has it tell")
+    print("every verdict, its settings are the default ones.")
     print()
     rows = [(name, str(len(before[name])), story) for name, story in sorted(world.stories.items())]
     print(table(("REPOSITORY", "IMAGES", "WHAT TO LOOK FOR"), rows, right=("IMAGES",)))

@@ -152,70 +152,65 @@ def _dry_run_warnings(value: str | None) -> list[str]:
 
 def _rules(value: str) -> tuple[RepositoryRule, ...]:
     try:
-        return tuple(
-            _rule(entry) for entry in _list(json.loads(value, object_pairs_hook=_without_repeats))
-        )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InvalidSettingError("REPOSITORY_RULES", value, _RULES_ALLOWED) from error
+        entries = json.loads(value, object_pairs_hook=_without_repeats)
+        if not isinstance(entries, list):
+            raise ValueError("it is no array")  # noqa: TRY004 - told like any other mistake
+        return tuple(_rule(number, entry) for number, entry in enumerate(entries, start=1))
+    except (ValueError, RecursionError) as error:
+        raise InvalidSettingError(
+            "REPOSITORY_RULES", value, f"{_RULES_ALLOWED}; {error}"
+        ) from error
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError(pairs)
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"an object has {', '.join(repeated)} more than once")
     return dict(pairs)
 
 
-def _rule(entry: Any) -> RepositoryRule:
+def _rule(number: int, entry: Any) -> RepositoryRule:
     if not isinstance(entry, dict) or not entry.get("repositories"):
-        raise ValueError(entry)
-    return RepositoryRule(**{name: _RULE_FIELDS[name](value) for name, value in entry.items()})
+        raise ValueError(f"entry {number} names no repositories")
+    understood: dict[str, Any] = {}
+    for name, value in entry.items():
+        if name not in _RULE_FIELDS:
+            raise ValueError(f"entry {number} has the unknown field {name!r}")
+        is_right, allowed = _RULE_FIELDS[name]
+        if not is_right(value):
+            raise ValueError(f"{name} of entry {number} is {value!r}, but must be {allowed}")
+        understood[name] = tuple(value) if isinstance(value, list) else value
+    return RepositoryRule(**understood)
 
 
-def _days(value: Any) -> int | None:
-    return _bounded(value, MOST_DAYS)
-
-
-def _count(value: Any) -> int | None:
-    return _bounded(value, MOST_KEPT)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if not all(isinstance(item, str) and item for item in _list(value)):
-        raise ValueError(value)
-    return tuple(value)
-
-
-def _bounded(value: Any, most: int) -> int | None:
+def _is_whole_number(most: int) -> Callable[[Any], bool]:
     # bool is an int to Python, but not to an operator.
-    if value is None or (type(value) is int and 0 <= value <= most):
-        return value
-    raise ValueError(value)
+    return lambda value: value is None or (type(value) is int and 0 <= value <= most)
 
 
-def _known_guards(value: Any) -> tuple[str, ...]:
-    guards = _strings(value)
-    if not set(guards) <= set(GUARDS):
-        raise ValueError(value)
-    return guards
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
 
 
-def _patterns(value: Any) -> tuple[str, ...] | None:
-    return None if value is None else _strings(value)
+def _are_patterns(value: Any) -> bool:
+    return value is None or _are_strings(value)
 
 
-_RULE_FIELDS: Mapping[str, Callable[[Any], Any]] = {
-    "repositories": _strings,
-    "keep_days": _days,
-    "keep_count": _count,
-    "keep_tag_patterns": _patterns,
-    "keep_pulled_days": _days,
-    "waived_guards": _known_guards,
+def _are_guards(value: Any) -> bool:
+    return _are_strings(value) and set(value) <= set(GUARDS)
+
+
+_PATTERNS = "an array of patterns, none of them empty"
+
+# What each field may hold: a test, and the words for it.
+_RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "repositories": (_are_strings, _PATTERNS),
+    "keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "keep_count": (_is_whole_number(MOST_KEPT), f"a whole number from 0 to {MOST_KEPT}"),
+    "keep_tag_patterns": (_are_patterns, _PATTERNS),
+    "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "waived_guards": (_are_guards, f"an array of {', '.join(GUARDS)}"),
 }
 _RULES_ALLOWED = (
     'a JSON array of objects such as {"repositories": ["team-a/*"], "keep_days": 90}; '

@@ -99,6 +99,7 @@ DAYS = "a whole number from 0 to 36500"
 LEVELS = "one of DEBUG, INFO, WARNING, ERROR"
 LIST = "a list with commas between, no entry of it empty"
 GUARDS = "a list, with commas between, of eks-clusters, cross-account-pull, delete-replication"
+GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,33 @@ def test_rules_that_are_not_understood_in_full_are_an_error(value: str) -> None:
     message = str(caught.value)
     assert message.startswith(f"REPOSITORY_RULES is {value!r}, but must be a JSON array of objects")
     assert "repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "mistake"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("{}", "it is no array"),
+        ('[{"repositories": ["a"]}, {"keep_days": 1}]', "entry 2 names no repositories"),
+        ('[{"repositories": ["a"], "keepdays": 1}]', "entry 1 has the unknown field 'keepdays'"),
+        (
+            '[{"repositories": ["a"], "keep_days": "90"}]',
+            "keep_days of entry 1 is '90', but must be a whole number from 0 to 36500",
+        ),
+        (
+            '[{"repositories": ["a"], "keep_days": 1, "keep_days": 2}]',
+            "an object has keep_days more than once",
+        ),
+        (
+            '[{"repositories": ["a"], "waived_guards": "all"}]',
+            f"waived_guards of entry 1 is 'all', but must be {GUARD_ARRAY}",
+        ),
+    ],
+)
+def test_a_mistake_in_the_rules_is_told(value: str, mistake: str) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({"REPOSITORY_RULES": value})
+    assert str(caught.value).endswith(f"; {mistake}")
 
 
 @given(st.text())

@@ -152,9 +152,7 @@ def _dry_run_warnings(value: str | None) -> list[str]:
 
 def _rules(value: str) -> tuple[RepositoryRule, ...]:
     try:
-        entries = json.loads(value, object_pairs_hook=_without_repeats)
-        if not isinstance(entries, list):
-            raise ValueError("it is no array")  # noqa: TRY004 - told like any other mistake
+        entries = _array(json.loads(value, object_pairs_hook=_without_repeats))
         return tuple(_rule(number, entry) for number, entry in enumerate(entries, start=1))
     except (ValueError, RecursionError) as error:
         raise InvalidSettingError(
@@ -168,6 +166,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if repeated:
         raise ValueError(f"an object has {', '.join(repeated)} more than once")
     return dict(pairs)
+
+
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("it is no array")  # noqa: TRY004 - a mistake like any other in the rules
+    return value
 
 
 def _rule(number: int, entry: Any) -> RepositoryRule:

@@ -58,6 +58,25 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   tags = var.tags
 }
 
+# Such a run is no error, for the next one may have more time. Where none has, nothing is ever removed.
+resource "aws_cloudwatch_metric_alarm" "none_visited" {
+  count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
+
+  alarm_name          = "${var.name}-none-visited"
+  alarm_description   = "${var.name} visited no repository, for finding what is in use took all the time that there was. Raise timeout (now ${var.timeout} seconds, at most 900) or memory_size (now ${var.memory_size} MB)."
+  namespace           = local.metric_namespace
+  metric_name         = "RunsWithoutVisit"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching" # it is counted only where it happens
+  alarm_actions       = [local.alarm_topic_arn]
+
+  tags = var.tags
+}
+
 resource "aws_cloudwatch_metric_alarm" "silent" {
   count = local.silence_watched ? 1 : 0
 

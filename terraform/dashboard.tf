@@ -24,6 +24,7 @@ locals {
       for arns in [concat(
         aws_cloudwatch_metric_alarm.function_failed[*].arn,
         aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
+        aws_cloudwatch_metric_alarm.none_visited[*].arn,
         aws_cloudwatch_metric_alarm.silent[*].arn,
       )] : { type = "alarm", width = 24, height = 2, properties = { title = "Alarms", alarms = arns } } if var.alarms_enabled
     ],
@@ -63,7 +64,7 @@ locals {
       problems = {
         title   = "Problems"
         view    = "timeSeries"
-        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "BrokenReferences"] : [local.metric_namespace, name]]
+        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"] : [local.metric_namespace, name]]
       }
       function = {
         title   = "Runs"

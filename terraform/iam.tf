@@ -139,6 +139,15 @@ locals {
       } if destination != null
     ],
     [
+      for key in [var.on_failure_destination_kms_key_arn] : {
+        Sid    = "EncryptFailure"
+        Effect = "Allow"
+        # Both for writing: SQS and SNS ask for a data key, and prove it by decrypting it.
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = key
+      } if key != null
+    ],
+    [
       for subnets in [var.vpc_subnet_ids] : {
         Sid    = "AttachToVpc"
         Effect = "Allow"

@@ -4,15 +4,16 @@ locals {
 
   # Each metric is a number in the line that ends a run.
   metrics = {
-    ImagesKept       = { field = "kept_total", unit = "Count" }
-    ImagesRemovable  = { field = "removable", unit = "Count" }
-    BytesRemovable   = { field = "removable_bytes", unit = "Bytes" }
-    ImagesRemoved    = { field = "removed", unit = "Count" }
-    BytesRemoved     = { field = "removed_bytes", unit = "Bytes" }
-    DeletionsFailed  = { field = "failed", unit = "Count" }
-    ImagesLeft       = { field = "left", unit = "Count" }
-    BrokenReferences = { field = "broken_references", unit = "Count" }
-    RunDuration      = { field = "duration_seconds", unit = "Seconds" }
+    ImagesKept            = { field = "kept_total", unit = "Count" }
+    ImagesRemovable       = { field = "removable", unit = "Count" }
+    BytesRemovable        = { field = "removable_bytes", unit = "Bytes" }
+    ImagesRemoved         = { field = "removed", unit = "Count" }
+    BytesRemoved          = { field = "removed_bytes", unit = "Bytes" }
+    DeletionsFailed       = { field = "failed", unit = "Count" }
+    ImagesLeft            = { field = "left", unit = "Count" }
+    RepositoriesUnvisited = { field = "repositories_unvisited", unit = "Count" }
+    BrokenReferences      = { field = "broken_references", unit = "Count" }
+    RunDuration           = { field = "duration_seconds", unit = "Seconds" }
   }
 }
 
@@ -29,5 +30,21 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
     namespace = local.metric_namespace
     value     = "$.${each.value.field}"
     unit      = each.value.unit
+  }
+}
+
+# By an event of its own: a pattern cannot compare the repositories with the unvisited ones.
+resource "aws_cloudwatch_log_metric_filter" "none_visited" {
+  count = var.metrics_enabled ? 1 : 0
+
+  name           = "RunsWithoutVisit"
+  log_group_name = aws_cloudwatch_log_group.this.name
+  pattern        = "{ $.event = \"No repository was visited\" }"
+
+  metric_transformation {
+    name      = "RunsWithoutVisit"
+    namespace = local.metric_namespace
+    value     = "1"
+    unit      = "Count"
   }
 }

@@ -73,6 +73,7 @@ output "alarm_names" {
   value = concat(
     aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
+    aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
     aws_cloudwatch_metric_alarm.silent[*].alarm_name,
   )
 }

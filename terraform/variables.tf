@@ -316,6 +316,22 @@ variable "on_failure_destination_arn" {
   }
 }
 
+variable "on_failure_destination_kms_key_arn" {
+  description = "ARN of the KMS key of your own that encrypts the SQS queue or SNS topic of on_failure_destination_arn: the function needs it to write there. Null: none, or AWS's own key."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.on_failure_destination_kms_key_arn == null ? true : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^*?]+$", var.on_failure_destination_kms_key_arn))
+    error_message = "on_failure_destination_kms_key_arn is \"${coalesce(var.on_failure_destination_kms_key_arn, "null")}\"; allowed are null and the ARN of a KMS key (not of an alias)."
+  }
+
+  validation {
+    condition     = var.on_failure_destination_kms_key_arn == null ? true : can(regex("^arn:[^:]+:(sqs|sns):", var.on_failure_destination_arn))
+    error_message = "on_failure_destination_kms_key_arn is for an SQS queue or SNS topic, and on_failure_destination_arn is ${coalesce(var.on_failure_destination_arn, "null")}: leave the key null. The key of an EventBridge bus is used by EventBridge itself, which the key's policy has to allow."
+  }
+}
+
 # How it is built
 
 variable "image_uri" {
@@ -398,7 +414,7 @@ variable "timeout" {
   nullable    = false
 
   validation {
-    # With less, runs would end well and visit no repository, and no alarm would tell.
+    # With less, runs would end well and hardly ever visit a repository.
     condition     = floor(var.timeout) == var.timeout && var.timeout >= 120 && var.timeout <= 900
     error_message = "timeout is ${var.timeout}; allowed are whole seconds from 120 to 900: a run begins nothing new in its last 60 seconds, and needs those before to find what is in use and to clean."
   }
@@ -459,7 +475,7 @@ variable "kms_key_arn" {
 }
 
 variable "log_level" {
-  description = "Least level of the lines that the function logs: DEBUG, INFO, WARNING or ERROR. Above INFO the line that ends a run is left out, and with it all metrics and the alarm on failed deletions."
+  description = "Least level of the lines that the function logs: DEBUG, INFO, WARNING or ERROR. Above INFO the line that ends a run is left out, and with it its metrics and the alarm on failed deletions; at ERROR the alarm on runs that visit no repository is lost as well."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -492,14 +508,14 @@ variable "saved_queries_enabled" {
 }
 
 variable "metrics_enabled" {
-  description = "Whether CloudWatch takes metrics from the log: images and bytes removed, removable and kept, failures, broken references, duration."
+  description = "Whether CloudWatch takes metrics from the log: images and bytes removed, removable and kept, failures, what was left, broken references, duration."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "alarms_enabled" {
-  description = "Whether there are alarms: the function failed, deletions failed (needs metrics_enabled), it has not run for two periods (needs silence_alarm_enabled)."
+  description = "Whether there are alarms: the function failed, deletions failed or no repository was visited (both need metrics_enabled), it has not run for two periods (needs silence_alarm_enabled)."
   type        = bool
   default     = true
   nullable    = false

@@ -32,6 +32,7 @@ LEFT = "Images left for the next run"
 TOO_MANY = "More is removable than a run may remove"
 GUARDED = "Repository is guarded"
 BROKEN = "Found broken reference"
+NONE_VISITED = "No repository was visited"
 COVERAGE = "Coverage"
 SETTING_DOUBTFUL = "Setting may not do what was meant"
 NOT_OPTED_IN = "Repository is not opted in: its tag is not exactly true"
@@ -164,6 +165,7 @@ class RunReporter:
         for result in results:
             self._total.add(result.tally)
         self._bound()
+        self._none_visited(results)
         errors = [*_errors(results, self._settings)]
         unvisited = sum(result.unvisited for result in results)
         summary = {
@@ -194,6 +196,16 @@ class RunReporter:
                 max_deletions=most,
                 why="one run removes no more than MAX_DELETIONS and the next goes on; raise it if "
                 "so many are right",
+            )
+
+    def _none_visited(self, results: Sequence[Result]) -> None:
+        """Warn of a run without time: no error, but where every night is like it, none cleans."""
+        if results and all(result.unvisited for result in results):
+            self._log.warning(
+                NONE_VISITED,
+                repositories=len(results),
+                why="finding what is in use took all the time that there was; raise the timeout or "
+                "the memory of the function",
             )
 
 

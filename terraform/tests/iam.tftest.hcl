@@ -107,14 +107,15 @@ run "dry_run" {
 
 run "no_wildcard_action" {
   variables {
-    dry_run                    = false
-    archive_days               = 90
-    kms_key_arn                = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-    on_failure_destination_arn = "arn:aws:sqs:eu-central-1:123456789012:failures"
-    vpc_subnet_ids             = ["subnet-1"]
-    vpc_security_group_ids     = ["sg-1"]
-    inspector_coverage         = true
-    reference_lists            = ["s3://lists/images.json", "ssm:/lists/images"]
+    dry_run                            = false
+    archive_days                       = 90
+    kms_key_arn                        = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+    vpc_subnet_ids                     = ["subnet-1"]
+    vpc_security_group_ids             = ["sg-1"]
+    inspector_coverage                 = true
+    reference_lists                    = ["s3://lists/images.json", "ssm:/lists/images"]
   }
 
   assert {
@@ -304,6 +305,39 @@ run "on_failure_topic" {
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"]).Action) == jsonencode(["sns:Publish"])
     error_message = "The function may publish to that topic."
+  }
+}
+
+run "on_failure_queue_of_a_key" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"])) == jsonencode({
+      Sid      = "EncryptFailure"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = var.on_failure_destination_kms_key_arn
+    })
+    error_message = "The function may use the key of the queue to write to it."
+  }
+}
+
+run "on_failure_topic_of_a_key" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn         = "arn:aws:sns:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+  }
+
+  assert {
+    condition     = one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"]).Resource == var.on_failure_destination_kms_key_arn
+    error_message = "And so for a topic."
   }
 }
 

@@ -70,6 +70,15 @@ run "metrics" {
     condition     = one(aws_cloudwatch_log_metric_filter.this["BytesRemoved"].metric_transformation).value == "$.removed_bytes"
     error_message = "Each is one of its numbers."
   }
+
+  assert {
+    condition = (
+      aws_cloudwatch_log_metric_filter.none_visited[0].pattern == "{ $.event = \"No repository was visited\" }"
+      && one(aws_cloudwatch_log_metric_filter.none_visited[0].metric_transformation).value == "1"
+      && one(aws_cloudwatch_log_metric_filter.none_visited[0].metric_transformation).namespace == output.metric_namespace
+    )
+    error_message = "Runs that visit no repository are counted."
+  }
 }
 
 run "alarm_of_a_failed_function" {
@@ -97,6 +106,21 @@ run "alarm_of_failed_deletions" {
       && aws_cloudwatch_metric_alarm.deletions_failed[0].threshold == 0
     )
     error_message = "One image that could not be removed is enough, by a metric that exists."
+  }
+}
+
+run "alarm_of_a_run_without_a_visit" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.none_visited[0].namespace == output.metric_namespace
+      && aws_cloudwatch_metric_alarm.none_visited[0].metric_name == one(aws_cloudwatch_log_metric_filter.none_visited[0].metric_transformation).name
+      && aws_cloudwatch_metric_alarm.none_visited[0].comparison_operator == "GreaterThanThreshold"
+      && aws_cloudwatch_metric_alarm.none_visited[0].threshold == 0
+      && aws_cloudwatch_metric_alarm.none_visited[0].treat_missing_data == "notBreaching"
+    )
+    error_message = "One run that visits no repository is enough, by a metric that exists."
   }
 }
 
@@ -251,7 +275,7 @@ run "weekly_without_the_alarm_on_silence" {
   }
 
   assert {
-    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed"] && output.alarm_topic_arn != null
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited"] && output.alarm_topic_arn != null
     error_message = "A rare schedule keeps the other alarms,"
   }
 
@@ -271,7 +295,7 @@ run "silence_of_a_schedule_that_is_off" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 2
+    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 3
     error_message = "That silence is meant."
   }
 }
@@ -285,7 +309,7 @@ run "own_topic" {
   assert {
     condition = toset(flatten([
       aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
-      aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+      aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
     ])) == toset([output.alarm_topic_arn])
     error_message = "Every alarm tells the topic."
   }
@@ -359,7 +383,7 @@ run "dashboard" {
   assert {
     condition = [
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
-    ] == [3]
+    ] == [4]
     error_message = "It shows the alarms."
   }
 }
@@ -378,6 +402,7 @@ run "nothing_but_the_log" {
     condition = (
       length(aws_cloudwatch_query_definition.this) == 0
       && length(aws_cloudwatch_log_metric_filter.this) == 0
+      && length(aws_cloudwatch_log_metric_filter.none_visited) == 0
       && length(output.alarm_names) == 0
       && length(aws_sns_topic.alarms) == 0
       && length(aws_cloudwatch_dashboard.this) == 0
@@ -420,6 +445,6 @@ run "alarms_without_metrics" {
 
   assert {
     condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-silent"]
-    error_message = "The alarm that needs a metric of the log is left out."
+    error_message = "The alarms that need a metric of the log are left out."
   }
 }

@@ -310,3 +310,46 @@ run "address_that_is_none" {
 
   expect_failures = [var.alarm_emails]
 }
+
+run "alias_of_the_key_of_a_queue" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:alias/failures"
+  }
+
+  expect_failures = [var.on_failure_destination_kms_key_arn]
+}
+
+run "any_key_for_a_queue" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/*"
+  }
+
+  expect_failures = [var.on_failure_destination_kms_key_arn]
+}
+
+run "key_of_no_destination" {
+  command = plan
+
+  variables {
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+  }
+
+  expect_failures = [var.on_failure_destination_kms_key_arn]
+}
+
+run "key_of_a_bus" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn         = "arn:aws:events:eu-central-1:123456789012:event-bus/failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+  }
+
+  expect_failures = [var.on_failure_destination_kms_key_arn]
+}

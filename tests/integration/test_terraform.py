@@ -16,6 +16,7 @@ from moto.core.authorization import enable_iam_authentication
 import engine_stand_in
 from ecr_cleaner.cleaner import RESERVE
 from ecr_cleaner.model import Action
+from ecr_cleaner.report import NONE_VISITED
 from ecr_cleaner.settings import RepositoryRule, Settings
 from terraform_support import (
     EXAMPLES,
@@ -231,6 +232,10 @@ def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
         ),
         ({"run_interval_hours": 168}, ("run_interval_hours is 168", "84", "silence_alarm_enabled")),
         ({"timeout": 60}, ("timeout is 60", "120 to 900", "last 60 seconds")),
+        (
+            {"on_failure_destination_kms_key_arn": f"arn:aws:kms:{REGION}:123456789012:key/1"},
+            ("on_failure_destination_kms_key_arn", "on_failure_destination_arn is null"),
+        ),
     ],
 )
 def test_refusal_tells_the_way_on(
@@ -264,14 +269,27 @@ def test_saved_queries_are_those_of_the_files(aws: FakeAws) -> None:
 @pytest.mark.usefixtures("complete")
 def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
     filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
+    of_summary = [one for one in filters if one["filterName"] != "RunsWithoutVisit"]
 
-    for one in filters:
+    for one in of_summary:
         (metric,) = one["metricTransformations"]
         field = metric["metricValue"].removeprefix("$.")
         assert one["filterPattern"] == f'{{ ($.event = "Run finished") && ($.{field} >= 0) }}'
         assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
         assert metric["unit"] == ("Bytes" if "bytes" in field else metric["unit"])
-    assert "DeletionsFailed" in {one["filterName"] for one in filters}
+    assert "DeletionsFailed" in {one["filterName"] for one in of_summary}
+
+
+@pytest.mark.usefixtures("complete")
+def test_runs_without_a_visit_are_counted_by_their_event(aws: FakeAws) -> None:
+    (one,) = aws.client("logs", REGION).describe_metric_filters(
+        logGroupName=f"/aws/lambda/{NAME}", filterNamePrefix="RunsWithoutVisit"
+    )["metricFilters"]
+
+    (metric,) = one["metricTransformations"]
+    assert one["filterPattern"] == f'{{ $.event = "{NONE_VISITED}" }}'
+    assert (metric["metricName"], metric["metricValue"]) == ("RunsWithoutVisit", "1")
+    assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
 
 
 def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
@@ -281,6 +299,7 @@ def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
     assert {alarm["AlarmName"]: alarm["TreatMissingData"] for alarm in alarms} == {
         f"{NAME}-function-failed": "notBreaching",
         f"{NAME}-deletions-failed": "notBreaching",
+        f"{NAME}-none-visited": "notBreaching",
         f"{NAME}-silent": "breaching",
     }
     assert all(alarm["AlarmActions"] == [topic] for alarm in alarms)
@@ -398,8 +417,8 @@ def test_instances_in_two_regions_come_and_go_without_a_trace(aws: FakeAws, tmp_
             "repositories": 1,
             "log groups": 1,
             "saved queries": len(list((PROJECT / MODULE / "queries").iterdir())),
-            "metric filters": 9,
-            "alarms": 3,
+            "metric filters": 11,
+            "alarms": 4,
             "dashboards": 1,
             "topics": 1,
             "schedules": 1,

@@ -647,4 +647,5 @@ def test_a_run_without_time_leaves_its_repositories_for_the_next_one(world: Worl
     world.push("app", "old")
     summary = world.run(seconds_left=lambda: 0)
     assert (summary["repositories_unvisited"], summary["complete"]) == (1, False)
+    assert [line["repositories"] for line in world.events("No repository was visited")] == [1]
     assert world.ecr.calls_of("DescribeImages") == []

@@ -90,6 +90,7 @@ def write_everything() -> None:
     repository.done(tally)
     with pytest.raises(RunFailedError) as failed:
         run.finish([Result(tally, [GUARD], DENIED)])
+    RunReporter(log, Settings(), lambda: NOW).finish([Result(unvisited=True)])
     setting = InvalidSettingError("ACTION", "drop", "delete or archive")
     for error in (failed.value, setting, ScanError("ecs", DENIED)):
         log_error(log, RUN_FAILED, error)
@@ -202,20 +203,35 @@ def metrics() -> dict[str, tuple[str, str]]:
     return {name: (field, unit) for name, field, unit in METRIC.findall(text)}
 
 
+COUNTER = re.compile(r'name += "(\w+)"\n[^}]*\{ \$\.event = \\"([^"\\]+)\\" \}')
+
+
+def counters() -> dict[str, str]:
+    """Return the event of each metric that counts one by the metric's name."""
+    return dict(COUNTER.findall((MODULE / "metrics.tf").read_text()))
+
+
 def test_what_a_night_is_judged_by_is_measured() -> None:
     assert {field for field, _ in metrics().values()} >= {
         *("removed", "removed_bytes", "removable", "removable_bytes", "kept_total"),
-        *("failed", "broken_references", "duration_seconds"),
+        *("failed", "broken_references", "repositories_unvisited", "duration_seconds"),
     }
 
 
 def test_metrics_are_numbers_of_the_line_that_ends_a_run(lines: list[Line]) -> None:
-    event = re.search(r'\$\.event = \\"([^"\\]+)\\"', (MODULE / "metrics.tf").read_text())
+    event = re.search(r'\(\$\.event = \\"([^"\\]+)\\"\)', (MODULE / "metrics.tf").read_text())
     assert event is not None
-    (summary,) = (line for line in lines if line["event"] == event[1])
+    summaries = [line for line in lines if line["event"] == event[1]]
 
+    assert summaries
     for name, (field, _) in metrics().items():
-        assert type(summary[field]) in {int, float}, f"{name} is taken from {field}"
+        types = {type(summary[field]) for summary in summaries}
+        assert types <= {int, float}, f"{name} is taken from {field}"
+
+
+def test_metrics_that_count_an_event_count_one_that_is_written(lines: list[Line]) -> None:
+    assert counters()
+    assert set(counters().values()) <= {line["event"] for line in lines}
 
 
 def test_units_are_those_of_the_fields() -> None:
@@ -229,5 +245,5 @@ def test_alarms_watch_metrics_that_exist() -> None:
     text = (MODULE / "alarms.tf").read_text()
     watched = set(re.findall(r'metric_name +=\s+"(\w+)"', text))
 
-    assert watched == {"Errors", "Invocations", "DeletionsFailed"}
-    assert watched - {"Errors", "Invocations"} <= set(metrics())
+    assert watched == {"Errors", "Invocations", "DeletionsFailed", "RunsWithoutVisit"}
+    assert watched - {"Errors", "Invocations"} <= {*metrics(), *counters()}

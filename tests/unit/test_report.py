@@ -9,9 +9,10 @@ import pytest
 from ecr_cleaner.errors import ApiError
 from ecr_cleaner.inuse import Broken
 from ecr_cleaner.model import Guard, Guarded, Image, Plan, Verdict
-from ecr_cleaner.report import LINES_A_WRITE, Reporter
+from ecr_cleaner.report import LINES_A_WRITE, Reporter, RunReporter
+from ecr_cleaner.settings import Settings
 from ecr_cleaner.sweeper import Left, Outcome
-from ecr_cleaner.tally import Tally
+from ecr_cleaner.tally import Result, Tally
 from fakes.log import FakeLog
 from unit.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
 
@@ -23,6 +24,9 @@ class Log(FakeLog):
 
     def reporter(self) -> Reporter:
         return Reporter(self.logger(), REPOSITORY.name, NOW)
+
+    def run_reporter(self) -> RunReporter:
+        return RunReporter(self.logger(), Settings(), lambda: NOW)
 
 
 @pytest.fixture
@@ -210,3 +214,29 @@ def test_the_numbers_of_a_repository_and_of_several(log: Log) -> None:
 def test_the_age_is_told_in_whole_days(log: Log) -> None:
     log.reporter().plan(plan_of(image("a", pushed_at=ago(99, 86_399))), [], sweeping=True)
     assert [line["age_days"] for line in log.lines] == [99]
+
+
+def test_a_run_that_had_no_time_for_any_repository_is_no_error_and_a_warning(log: Log) -> None:
+    summary = log.run_reporter().finish([Result(unvisited=True), Result(unvisited=True)])
+    assert (summary["repositories_unvisited"], summary["errors"]) == (2, [])
+    assert log.events("No repository was visited") == [
+        {
+            "event": "No repository was visited",
+            "log_level": "warning",
+            "repositories": 2,
+            "why": "finding what is in use took all the time that there was; raise the timeout or "
+            "the memory of the function",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [[], [Result()], [Result(unvisited=True), Result()]],
+    ids=["none there", "visited", "one of two visited"],
+)
+def test_a_run_that_had_time_for_a_repository_or_found_none_is_not_warned_of(
+    log: Log, results: list[Result]
+) -> None:
+    log.run_reporter().finish(results)
+    assert [line["event"] for line in log.lines] == ["Run finished"]

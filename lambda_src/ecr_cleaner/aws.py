@@ -19,6 +19,7 @@ import boto3
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.model import OperationModel
 from botocore.session import get_session
 from botocore.utils import parse_timestamp
 
@@ -77,20 +78,24 @@ class Api:
         )
         return answer
 
-    def take_raw(self, operation: str) -> None:
+    def take_raw(self, operation: str, key: str) -> None:
         """Take the JSON answers of an operation as they are sent, times as seconds of the epoch.
 
         The SDK goes through every field of every item by its model, which takes five times as long
-        as reading the JSON; for listings with a million items that counts. An answer that is not
-        sent as JSON comes as the SDK reads it.
+        as reading the JSON; for listings with a million items that counts. An answer without a
+        list under ``key`` is an ApiError. Should the SDK come to speak another protocol with the
+        service, answers come as it reads them.
         """
 
         def take(
-            response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+            operation_model: OperationModel,
+            response_dict: dict[str, Any],
+            customized_response_dict: dict[str, Any],
+            **_: Any,
         ) -> None:
-            is_json = "json" in response_dict["headers"].get("content-type", "")
+            is_json = operation_model.service_model.resolved_protocol == "json"
             if is_json and response_dict["status_code"] == HTTPStatus.OK:
-                customized_response_dict.update(self._read(operation, response_dict["body"]))
+                customized_response_dict.update(self._read(operation, key, response_dict["body"]))
                 response_dict["body"] = b"{}"
 
         service = self._client.meta.service_model.service_id.hyphenize()
@@ -143,15 +148,15 @@ class Api:
                 raise ApiError(self.service, operation, code="RepeatedToken", message=problem)
             token = following
 
-    def _read(self, operation: str, body: bytes) -> dict[str, Any]:
+    def _read(self, operation: str, key: str, body: bytes) -> dict[str, Any]:
         try:
             answer = json.loads(body)
         except ValueError:
             answer = None
-        if isinstance(answer, dict):
+        if isinstance(answer, dict) and isinstance(answer.get(key), list):
             return answer
-        message = "the answer is not a JSON object"
-        raise ApiError(self.service, operation, code="NotJson", message=message)
+        message = f"the answer is no JSON object with a list of {key}"
+        raise ApiError(self.service, operation, code="IncompleteAnswer", message=message)
 
     def _ask(self, operation: str, question: Callable[[], Answer]) -> Answer:
         try:
@@ -211,8 +216,9 @@ class Aws:
 
     def _is_listed(self, service: str) -> bool:
         region = self._session.region_name
-        # One thread at a time reads the SDK's files: all at once, the first would be the last. Not
-        # the lock of the clients: behind all others, it would wait for its client as well.
+        # One thread at a time: reading the SDK's files is work for the processor, and side by side
+        # the source that has to begin first would have its list last. Not the lock of the clients,
+        # or that source would queue for its client behind all the others' lists.
         with self._looking:
             partition = self._session.get_partition_for_region(region)
             return region in self._session.get_available_regions(service, partition)

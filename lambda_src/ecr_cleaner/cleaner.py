@@ -60,11 +60,11 @@ class Cleaner:
         """
         check_waived(self._settings, self._sources)
         report = RunReporter(self._log, self._settings, self._clock)
-        usage, (repositories, guards) = self._aws.workers.both(self._scan, self._survey)
+        usage, (repositories, chosen, guards) = self._aws.workers.both(self._scan, self._survey)
         report.coverage(usage.coverage)
         report.not_opted_in(filter(opt_in_looks_meant, repositories))
         report.missing_repositories(repositories, usage.in_use)
-        return report.finish(self._clean(repositories, usage, guards) if guards else [])
+        return report.finish(self._clean(chosen, usage, guards) if guards else [])
 
     def _scan(self) -> UsageWatch:
         max_age = timedelta(seconds=self._settings.rescan_after_seconds)
@@ -75,18 +75,18 @@ class Cleaner:
             lambda took: self._seconds_left() > took.total_seconds() + RESERVE,
         )
 
-    def _survey(self) -> tuple[list[Repository], Guards | None]:
-        """Return all repositories, and the guards where any of them is opted in."""
+    def _survey(self) -> tuple[list[Repository], list[Repository], Guards | None]:
+        """Return all repositories, those that are opted in and, where there are any, the guards."""
         repositories = self._registry.repositories()
-        if not any(map(is_opted_in, repositories)):
-            return repositories, None
-        return repositories, Guards(self._aws, self._registry, self._settings)
+        chosen = [repository for repository in repositories if is_opted_in(repository)]
+        guards = Guards(self._aws, self._registry, self._settings) if chosen else None
+        return repositories, chosen, guards
 
     def _out_of_time(self) -> bool:
         return self._seconds_left() < RESERVE
 
     def _clean(
-        self, repositories: Sequence[Repository], usage: UsageWatch, guards: Guards
+        self, chosen: Sequence[Repository], usage: UsageWatch, guards: Guards
     ) -> list[Result]:
         workers = self._aws.workers
         budget = Budget(self._settings.max_deletions)
@@ -100,6 +100,5 @@ class Cleaner:
             clock=self._clock,
             out_of_time=self._out_of_time,
         )
-        chosen = [repository for repository in repositories if is_opted_in(repository)]
         turns = in_turn(chosen, self._clock())
         return workers.map(cleaner.clean, turns, at_once=REPOSITORIES_AT_ONCE)

@@ -72,11 +72,12 @@ def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> Guarded | No
     consumers = (consumer for use in in_use for consumer in use.consumers())
     if any(not (own and own.fullmatch(consumer)) for consumer in consumers):
         return None
+    but_own = " but that of this function" if own else ""
     return Guarded(
         Guard.NO_USAGE,
-        "no usage source found any image of this registry in use but this function's own, which "
-        "is what a wrong region, a missing permission or consumers in other accounts look like; "
-        "set EXPECT_NO_USAGE to true if it is right",
+        f"no usage source found any image of this registry in use{but_own}, which is what a wrong "
+        "region, a missing permission or consumers in other accounts look like; set "
+        "EXPECT_NO_USAGE to true if it is right",
     )
 
 

@@ -23,7 +23,7 @@ from ecr_cleaner.workers import Workers
 THREADS = 48
 
 # Images and verdicts come in tens of thousands and in no cycles. Looking for cycles among them as
-# often as Python does by default (700, 10, 10) takes a tenth of the time of a run.
+# often as Python does by default takes up to a tenth of the time of a run.
 _COLLECTION_THRESHOLDS = (20_000, 50, 50)
 
 

@@ -36,7 +36,7 @@ class EcrRegistry:
     def __init__(self, ecr: Api, workers: Workers) -> None:
         self._ecr = ecr
         self._workers = workers
-        ecr.take_raw("DescribeImages")
+        ecr.take_raw("DescribeImages", "imageDetails")
 
     def repositories(self) -> list[Repository]:
         """Return every repository with its resource tags, in the order of their names."""

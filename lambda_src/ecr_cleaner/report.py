@@ -119,7 +119,7 @@ class Reporter:
 
 
 def _is_old_in_use(verdict: Verdict) -> bool:
-    return verdict.old and verdict.action is Action.KEEP and verdict.reason in _IN_USE
+    return verdict.old and verdict.reason in _IN_USE
 
 
 class RunReporter:

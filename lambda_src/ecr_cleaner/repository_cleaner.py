@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.guarding import Guards
+from ecr_cleaner.inuse import RepositoryUse
 from ecr_cleaner.model import Image, Plan, Repository
 from ecr_cleaner.policy import Policy, policy_for
 from ecr_cleaner.registry import EcrRegistry
@@ -120,14 +121,15 @@ class RepositoryCleaner:
         """
         graph = Graph.build(images, {})
         unread = [one for one in images if may_have_children(one) and can_be_read(one)]
-        use = self.usage.in_use.of(repository)
-        if unread and would_remove(graph, policy, use, self._moment()):
+        use, moment = self._by_now(repository)
+        if unread and would_remove(graph, policy, use, moment):
             graph = Graph.build(images, self.registry.children(repository, unread))
-        return graph, self._verdicts(repository, graph, policy)
+        # By the same moment: what grew old since then was foreseen to stay, and no manifest read.
+        return graph, judge(repository, graph, policy, use, moment)
 
     def _verdicts(self, repository: Repository, graph: Graph, policy: Policy) -> Plan:
-        use = self.usage.in_use.of(repository)
-        return judge(repository, graph, policy, use, self._moment())
+        use, moment = self._by_now(repository)
+        return judge(repository, graph, policy, use, moment)
 
-    def _moment(self) -> Moment:
-        return Moment(self.usage.began, self.clock())
+    def _by_now(self, repository: Repository) -> tuple[RepositoryUse, Moment]:
+        return self.usage.in_use.of(repository), Moment(self.usage.began, self.clock())

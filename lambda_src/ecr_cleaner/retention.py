@@ -64,7 +64,8 @@ def judge(
 def would_remove(graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> bool:
     """Tell, sooner than ``judge``, whether a plan may hold anything to remove.
 
-    Never False where ``judge`` would remove an image by this graph.
+    Never False where ``judge`` removes an image at the same moment, be it by this graph or by one
+    that knows more children.
     """
     court = _Court(graph, policy, use, moment)
     return any(

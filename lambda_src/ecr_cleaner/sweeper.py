@@ -18,6 +18,9 @@ from ecr_cleaner.workers import Workers, batches
 # A listing older than this is not trusted: a batch is described once more before it goes.
 LISTING_IS_FRESH = timedelta(minutes=1)
 
+# Batches may have to wait for a new scan of what is in use, and that needs threads to be free.
+BATCHES_AT_ONCE = 4
+
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageFailure.html
 REFERENCED = "ImageReferencedByManifestList"
 NOT_FOUND = frozenset({"ImageNotFound", "ImageNotFoundException"})
@@ -160,7 +163,8 @@ class Sweeper:
                 ready.append(verdict)
         for done in self._workers.map(
             lambda batch: self._batch(plan.repository, batch, listed_at, lookout),
-            list(batches(ready, IMAGES_A_CALL)),
+            batches(ready, IMAGES_A_CALL),
+            at_once=BATCHES_AT_ONCE,
         ):
             outcome.add(done)
 

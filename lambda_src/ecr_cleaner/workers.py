@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
 from operator import itemgetter
@@ -22,7 +23,10 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 
 class _Stopped(BaseException):
-    """Not done, because another item of the same call, or of one around it, failed."""
+    """Not done, because another item of the same call, or of one around it, failed.
+
+    As with KeyboardInterrupt, no ``except Exception`` may take it for a failure of its own.
+    """
 
 
 class _Scope:
@@ -32,8 +36,17 @@ class _Scope:
         self._around = around
         self._failed = False
 
-    def fail(self) -> None:
-        self._failed = True
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What this thread does is part of the call: where it fails, so does the whole call."""
+        outer = _scope.set(self)
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            _scope.reset(outer)
 
     def check(self) -> None:
         """Raise where there is no need to begin anything any more."""
@@ -76,23 +89,20 @@ class Workers:
         ``at_once`` bounds how many of them are under way, below what the pool would take.
         """
         scope = _Scope(_scope.get())
+        scope.check()
 
         def guarded(item: Item) -> Result:
             scope.check()
-            outer = _scope.set(scope)
-            try:
+            with scope.entered():
                 return function(item)
-            except BaseException:
-                scope.fail()
-                raise
-            finally:
-                _scope.reset(outer)
 
-        if at_once is None:
-            return self._map(guarded, list(items))
-        numbered = _Shared(enumerate(items))
-        lanes = self._map(lambda _: [(n, guarded(one)) for n, one in numbered], range(at_once))
-        return [result for _, result in sorted(chain(*lanes), key=itemgetter(0))]
+        # The caller enters it as well: an interrupt that meets it while it waits ends the rest.
+        with scope.entered():
+            if at_once is None:
+                return self._map(guarded, list(items))
+            numbered = _Shared(enumerate(items))
+            lanes = self._map(lambda _: [(n, guarded(one)) for n, one in numbered], range(at_once))
+            return [result for _, result in sorted(chain(*lanes), key=itemgetter(0))]
 
     def both(self, first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
         """Return what two calls return that are made at the same time."""

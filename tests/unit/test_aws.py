@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from threading import Barrier, Lock
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +18,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from ecr_cleaner.aws import CALLS_AT_ONCE, Api, Aws, host_exists
 from ecr_cleaner.errors import ApiError
+from ecr_cleaner.registry import EcrRegistry
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import FakeApi, FakeSession, Parameters, error
 from fakes.scripted import Scripted
+from unit.worlds import REPOSITORY
 
 GONE = error("ResourceNotFoundException")
 # Bound before the fixture that stands in for it in every test.
@@ -53,12 +57,16 @@ def names_of(api: Api) -> list[str]:
 
 
 def ecr_answering(
-    status: int, body: bytes, content_type: str = "application/x-amz-json-1.1"
+    status: int,
+    body: bytes,
+    content_type: str = "application/x-amz-json-1.1",
+    protocol: str = "json",
 ) -> Api:
     """Return ECR behind a connection that gives this answer to everything."""
     session = boto3.Session("key", "secret", region_name="eu-west-1")
     client = session.client("ecr", config=Config(retries={"total_max_attempts": 1}))
-    headers: Any = {"content-type": content_type}
+    client.meta.service_model.resolved_protocol = protocol
+    headers: Any = {"content-type": content_type, "smithy-protocol": "rpc-v2-cbor"}
     answer = AWSResponse("", status, headers, SimpleNamespace(stream=lambda: [body]))
     client.meta.events.register("before-send", lambda **_: answer)
     return Api(client)
@@ -201,7 +209,7 @@ def test_error_of_the_program_itself_is_not_taken_for_one_of_aws() -> None:
 def test_raw_answer_comes_as_it_was_sent() -> None:
     body = b'{"imageDetails": [{"imagePushedAt": 1.5, "fieldOfTomorrow": 1}]}'
     raw, parsed = ecr_answering(200, body), ecr_answering(200, body)
-    raw.take_raw("DescribeImages")
+    raw.take_raw("DescribeImages", "imageDetails")
 
     assert list(raw.each("DescribeImages", "imageDetails", repositoryName="app")) == [
         {"imagePushedAt": 1.5, "fieldOfTomorrow": 1}
@@ -211,35 +219,68 @@ def test_raw_answer_comes_as_it_was_sent() -> None:
     assert by_the_model["imagePushedAt"].timestamp() == 1.5
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b'{"imageDetails": ['])
-def test_raw_answer_that_is_no_json_object_is_an_error_and_not_an_empty_one(body: bytes) -> None:
-    api = ecr_answering(200, body)
-    api.take_raw("DescribeImages")
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"<html>", b"[]", b"3", b'{"imageDetails": ['),
+        *(b"{}", b'{"imageDetails": null}', b'{"imageDetails": {}}'),
+        b'{"__type": "InternalFailure"}',
+        b'{"Output": {"__type": "InternalFailure"}}',
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/x-amz-json-1.1", "text/html"])
+def test_raw_answer_without_its_list_is_an_error_and_not_an_empty_one(
+    body: bytes, content_type: str
+) -> None:
+    api = ecr_answering(200, body, content_type)
+    api.take_raw("DescribeImages", "imageDetails")
 
-    with pytest.raises(ApiError, match="ecr DescribeImages failed with NotJson"):
+    with pytest.raises(ApiError, match="no JSON object with a list of imageDetails") as failure:
         list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
+    assert failure.value.code == "IncompleteAnswer"
 
 
 def test_error_keeps_its_code_where_answers_are_taken_raw() -> None:
     api = ecr_answering(400, b'{"__type": "RepositoryNotFoundException", "message": "gone"}')
-    api.take_raw("DescribeImages")
+    api.take_raw("DescribeImages", "imageDetails")
 
     with pytest.raises(ApiError) as failure:
         api.call("DescribeImages", repositoryName="app")
     assert failure.value.code == "RepositoryNotFoundException"
 
 
-def test_answer_that_does_not_come_as_json_is_left_to_the_sdk() -> None:
-    api = ecr_answering(200, b'{"imageDetails": [{"imagePushedAt": 1.5}]}', "application/cbor")
-    api.take_raw("DescribeImages")
+def test_service_of_another_protocol_is_left_to_the_sdk() -> None:
+    # One image with the digest "a", in CBOR.
+    body = b"\xa1\x6cimageDetails\x81\xa1\x6bimageDigest\x61a"
+    api = ecr_answering(200, body, "application/cbor", protocol="smithy-rpc-v2-cbor")
+    api.take_raw("DescribeImages", "imageDetails")
 
-    (image,) = api.each("DescribeImages", "imageDetails", repositoryName="app")
-    assert image["imagePushedAt"].timestamp() == 1.5
+    found = list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
+    assert found == [{"imageDigest": "a"}]
+
+
+def test_registry_reads_its_images_from_raw_pages() -> None:
+    digest = "sha256:" + "a" * 64
+    detail = {"imageDigest": digest, "imagePushedAt": 1.5, "lastRecordedPullTime": 86_400}
+    api = ecr_answering(200, json.dumps({"imageDetails": [detail]}).encode())
+    with Workers(1) as workers:
+        registry = EcrRegistry(api, workers)
+        (image,) = registry.images(REPOSITORY)
+
+    assert image.digest == digest
+    assert image.pushed_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
+    assert image.pulled_at == datetime(1970, 1, 2, tzinfo=UTC)
+    assert [image.archived_at, image.activated_at] == [None, None]
+
+
+def test_registry_takes_no_page_without_images_for_an_empty_one() -> None:
+    with Workers(1) as workers, pytest.raises(ApiError, match="list of imageDetails"):
+        EcrRegistry(ecr_answering(200, b"{}"), workers).images(REPOSITORY)
 
 
 def test_other_operations_are_not_taken_raw() -> None:
     api = ecr_answering(200, b'{"repositories": [{"createdAt": 1.5}]}')
-    api.take_raw("DescribeImages")
+    api.take_raw("DescribeImages", "imageDetails")
 
     (repository,) = api.each("DescribeRepositories", "repositories")
     assert repository["createdAt"].timestamp() == 1.5

@@ -146,6 +146,16 @@ def test_only_what_is_opted_in_is_looked_at_and_a_near_miss_is_warned_about(worl
     ]
 
 
+def test_guards_are_not_read_where_nothing_is_opted_in(workers: Workers) -> None:
+    world = World(workers)
+    world.ecr.create("off", {})
+    assert world.run()["repositories"] == 0
+    assert {call.operation for call in world.ecr.calls} == {
+        "DescribeRepositories",
+        "ListTagsForResource",
+    }
+
+
 @pytest.mark.parametrize("action", [Action.DELETE, Action.ARCHIVE])
 def test_a_dry_run_judges_the_same_and_changes_nothing(world: World, action: Action) -> None:
     child = world.push("app", "child")

@@ -148,6 +148,16 @@ def test_no_usage_is_expected_where_the_operator_says_so() -> None:
     assert standing(ecr(), eks([]), settings=settings, used=()) == []
 
 
+def test_usage_by_this_function_itself_is_none() -> None:
+    own = usage(consumer="arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner:1")
+    waived = tuple(NAMES)
+
+    ours = Settings(function_name="ecr-cleaner", waived_guards=waived)
+    assert standing(ecr(), eks([]), settings=ours, used=[own]) == ["no-usage"]
+    another = Settings(function_name="another", waived_guards=waived)
+    assert standing(ecr(), eks([]), settings=another, used=[own]) == []
+
+
 def test_usage_in_another_registry_is_none_here() -> None:
     waived = Settings(waived_guards=tuple(NAMES))
     elsewhere = ImageReference(Registry("111122223333", "us-east-1"), "app")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from ecr_cleaner.errors import RunFailedError
+from ecr_cleaner.model import Action
 from ecr_cleaner.repository_cleaner import StandingPlan
 from ecr_cleaner.settings import Settings
 from ecr_cleaner.usage import Scan
@@ -16,7 +17,7 @@ from ecr_cleaner.watch import UsageWatch
 from ecr_cleaner.workers import Workers
 from fakes.ecr import SILENT, Call, FakeEcr
 from unit.test_cleaner import SOMETHING_IN_USE, StubSource, World
-from unit.worlds import ago, plan_of, usage
+from unit.worlds import NOW, ago, plan_of, usage
 
 
 @pytest.fixture
@@ -41,6 +42,33 @@ def failed(world: World) -> dict[str, Any]:
         world.run()
     (summary,) = world.events("Run finished")
     return summary
+
+
+class Ticking(World):
+    """A world whose clock goes on by a millisecond whenever it is read."""
+
+    def clock(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+@pytest.mark.parametrize("action", [Action.DELETE, Action.ARCHIVE])
+@pytest.mark.parametrize("milliseconds", range(25))
+def test_child_that_grows_old_while_it_is_judged_stays_with_its_index(
+    action: Action, milliseconds: int
+) -> None:
+    """Foreseen to be too young, and then judged old without its index having been read."""
+    old_soon = NOW - timedelta(days=30) + timedelta(milliseconds=milliseconds)
+    with Workers(1) as workers:
+        world = Ticking(workers)
+        world.create("app")
+        child = world.push("app", "child", pushed_at=old_soon)
+        pushed_at = old_soon + timedelta(minutes=5)
+        world.push("app", "index", [child.digest], tags=["v1"], pushed_at=pushed_at)
+        world.uses(usage("app", tag="v1"))
+        world.run(Settings(dry_run=False, action=action))
+
+    assert world.ecr.mutations() == []
 
 
 def test_what_comes_into_use_during_a_long_sweep_is_left(world: World) -> None:

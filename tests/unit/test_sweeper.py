@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from ecr_cleaner.errors import ApiError
 from ecr_cleaner.model import Action, Image, ImageStatus, Plan
 from ecr_cleaner.policy import Policy
 from ecr_cleaner.registry import EcrRegistry
-from ecr_cleaner.sweeper import Budget, Left, Outcome, Sweeper
+from ecr_cleaner.sweeper import BATCHES_AT_ONCE, Budget, Left, Outcome, Sweeper
 from ecr_cleaner.workers import Workers
 from fakes.ecr import SILENT, Call, FakeEcr, StoredImage, manifest_of
 from unit.worlds import NOW, REPOSITORY, ago, image, index, plan_of, removals, sha
@@ -131,6 +132,27 @@ def test_250_deletions_are_calls_of_100_100_and_50(world: World) -> None:
     assert sorted(map(len, world.deletions)) == [50, 100, 100]
     assert len(outcome.removed) == 250
     assert sum(one.image.size_bytes for one in outcome.removed.values()) == 2500
+
+
+def test_some_batches_are_under_way_at_once_and_leave_threads_for_a_new_scan() -> None:
+    together = Barrier(BATCHES_AT_ONCE)
+    under_way: list[str] = []
+    most = 0
+
+    def before(call: Call) -> None:
+        nonlocal most
+        under_way.append(call.operation)
+        most = max(most, len(under_way))
+        together.wait(timeout=60)
+        under_way.pop()
+
+    images = [image(str(number)) for number in range(2 * BATCHES_AT_ONCE * 100)]
+    with Workers(4 * BATCHES_AT_ONCE) as many:
+        crowded = World(many)
+        plan = crowded.planned(images)
+        crowded.ecr.before = before
+        assert len(crowded.sweep(plan).removed) == len(images)
+    assert most == BATCHES_AT_ONCE
 
 
 def test_a_referenced_child_is_tried_again_after_its_parents(world: World) -> None:

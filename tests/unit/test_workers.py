@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event, Lock, current_thread
+from signal import SIGINT, pthread_kill
+from threading import Event, Lock, Timer, current_thread, main_thread
 
 import pytest
 from hypothesis import given
@@ -125,13 +126,14 @@ def test_an_error_comes_out_although_an_earlier_part_was_stopped_by_it() -> None
 
 
 @pytest.mark.timeout(60)
-def test_an_error_ends_what_goes_on_within_beside_it(workers: Workers) -> None:
+def test_an_error_ends_what_goes_on_within_beside_it() -> None:
     """A source that may not be read ends the scan, however much another has still to ask."""
     begun = Event()
+    over = Event()
 
-    def ask_for_ever() -> None:
-        while True:
-            workers.map(int, ["1"])
+    def ask_on_and_on() -> None:
+        while not over.is_set():
+            two.map(int, ["1"])
             begun.set()
 
     def work(item: str) -> None:
@@ -139,14 +141,49 @@ def test_an_error_ends_what_goes_on_within_beside_it(workers: Workers) -> None:
             assert begun.wait(timeout=30)
             raise PermissionError
         try:
-            ask_for_ever()
+            ask_on_and_on()
         except Exception as error:
             # A source would tell what it could not read: that it was stopped is no such thing.
             raise RuntimeError(item) from error
+        raise AssertionError("it was never stopped")
 
-    with Workers(2) as two, pytest.raises(PermissionError):
-        two.map(work, ["endless", "denied"])
-    assert workers.map(int, ["1"]) == [1]
+    watchdog = Timer(30, over.set)
+    watchdog.start()
+    with Workers(2) as two:
+        with pytest.raises(PermissionError):
+            two.map(work, ["endless", "denied"])
+        assert two.map(int, ["1"]) == [1]
+    watchdog.cancel()
+    assert not over.is_set()
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_begins_nothing_more() -> None:
+    """As after Ctrl+C in a sweep, which meets the main thread while it waits for the others."""
+    begun: list[int] = []
+    sweeping, waiting, interrupted = Event(), Event(), Event()
+
+    class Interrupted(Workers):
+        def __exit__(self, *_: object) -> None:
+            interrupted.set()
+            super().__exit__(None, None, None)
+
+    def batch(number: int) -> None:
+        begun.append(number)
+        sweeping.set()
+        assert waiting.wait(timeout=30)
+        pthread_kill(main_thread().ident or 0, SIGINT)
+        assert interrupted.wait(timeout=30)
+
+    def repository(name: str) -> None:
+        if name == "swept":
+            two.map(batch, range(100), at_once=1)
+        assert sweeping.wait(timeout=30)
+        waiting.set()
+
+    with pytest.raises(KeyboardInterrupt), Interrupted(2) as two:
+        two.map(repository, ["left to the main thread", "swept"])
+    assert begun == [0]
 
 
 def test_an_error_that_was_handled_within_ends_nothing_around_it(workers: Workers) -> None:

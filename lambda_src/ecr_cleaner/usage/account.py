@@ -82,3 +82,13 @@ class Account:
         self.settings = settings
         self.clock = clock
         self.task_definitions = TaskDefinitions(aws)
+        self._clusters: list[str] | None = None
+        self._listing = Lock()
+
+    def ecs_clusters(self) -> list[str]:
+        """Return the ARN of every ECS cluster."""
+        with self._listing:
+            if self._clusters is None:
+                ecs = self.aws.api("ecs")
+                self._clusters = list(ecs.each("ListClusters", "clusterArns", maxResults=100))
+            return self._clusters

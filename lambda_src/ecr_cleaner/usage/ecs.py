@@ -84,8 +84,7 @@ class Ecs:
 
 def _running(account: Account) -> tuple[list[Service], list[Answer]]:
     """Return all services and tasks; the deployments of a service are asked for at once."""
-    ecs, workers = account.aws.api("ecs"), account.aws.workers
-    clusters = list(ecs.each("ListClusters", "clusterArns", maxResults=100))
+    workers, clusters = account.aws.workers, account.ecs_clusters()
 
     def services(answers: list[Answer]) -> list[Service]:
         return workers.map(lambda one: Service(one, revisions_of(account, one)), answers)

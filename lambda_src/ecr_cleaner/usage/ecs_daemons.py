@@ -31,8 +31,7 @@ class EcsDaemons:
 
     def usages(self, account: Account) -> Iterable[Usage]:
         """Yield the images of each revision, by the daemon that it belongs to."""
-        clusters = list(account.aws.api("ecs").each("ListClusters", "clusterArns", maxResults=100))
-        listed = account.aws.workers.map(lambda one: _list(account, one), clusters)
+        listed = account.aws.workers.map(lambda one: _list(account, one), account.ecs_clusters())
         arns = dict.fromkeys(chain.from_iterable(listed))
         daemons = account.aws.workers.map(lambda arn: _describe(account, arn), list(arns))
         revisions = _revisions(account, [daemon for daemon in daemons if daemon])

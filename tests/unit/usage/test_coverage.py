@@ -153,9 +153,13 @@ def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccou
 
 @pytest.mark.parametrize("name", [source.name for source in SOURCES])
 def test_waiving_a_source_drops_its_calls_and_nothing_else(empty: EmptyAccount, name: str) -> None:
+    # Sources share the list of clusters: what is theirs alone they ask in a cluster.
+    clusters = {"clusterArns": ["arn:aws:ecs:eu-north-1:123456789012:cluster/main"]}
+    empty.apis["ecs"].line("ListClusters", clusters)
     empty.scan(Settings())
     every = empty.calls
     empty.reset()
+    empty.apis["ecs"].line("ListClusters", clusters)
 
     result = empty.scan(Settings(waived_sources=(name,)))
 

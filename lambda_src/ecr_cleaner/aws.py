@@ -28,8 +28,9 @@ from ecr_cleaner.workers import Workers
 
 Answer = TypeVar("Answer")
 
-# Calls of one service that are under way at once. What AWS allows for each second is not guessed
-# here: the SDK's adaptive mode slows a client down as soon as the service throttles it.
+# Calls of one service that are under way at once: fewer than the burst of 50 that ECS allows. How
+# many go in a second is not guessed here: the SDK's adaptive mode slows a client down as soon as
+# the service throttles it.
 CALLS_AT_ONCE = 32
 
 _CONFIG = Config(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from signal import SIGINT, pthread_kill
+from concurrent.futures import Future
 from threading import Event, Lock, Timer, current_thread, main_thread
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,10 +159,10 @@ def test_an_error_ends_what_goes_on_within_beside_it() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_an_interrupt_begins_nothing_more() -> None:
+def test_an_interrupt_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after Ctrl+C in a sweep, which meets the main thread while it waits for the others."""
     begun: list[int] = []
-    sweeping, waiting, interrupted = Event(), Event(), Event()
+    sweeping, interrupted = Event(), Event()
 
     class Interrupted(Workers):
         def __exit__(self, *_: object) -> None:
@@ -171,16 +172,21 @@ def test_an_interrupt_begins_nothing_more() -> None:
     def batch(number: int) -> None:
         begun.append(number)
         sweeping.set()
-        assert waiting.wait(timeout=30)
-        pthread_kill(main_thread().ident or 0, SIGINT)
         assert interrupted.wait(timeout=30)
 
     def repository(name: str) -> None:
         if name == "swept":
             two.map(batch, range(100), at_once=1)
         assert sweeping.wait(timeout=30)
-        waiting.set()
 
+    def result(future: Future[Any]) -> Any:
+        if current_thread() is main_thread():
+            assert sweeping.wait(timeout=30)
+            raise KeyboardInterrupt
+        return wait_for(future)
+
+    wait_for = Future.result
+    monkeypatch.setattr(Future, "result", result)
     with pytest.raises(KeyboardInterrupt), Interrupted(2) as two:
         two.map(repository, ["left to the main thread", "swept"])
     assert begun == [0]

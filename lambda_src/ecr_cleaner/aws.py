@@ -194,12 +194,21 @@ class Aws:
         self.workers = workers
 
     def api(self, service: str) -> Api:
-        """Return the one Api of a service; boto3 makes clients safely in one thread at a time."""
+        """Return the one Api of a service; boto3 makes clients safely in one thread at a time.
+
+        Raise CleanerError where there can be none, such as with half of the credentials.
+        """
         with self._making:
             if service not in self._apis:
-                make: Any = self._session.client  # typed for literal names of services only
-                self._apis[service] = Api(make(service, config=_CONFIG))
+                self._apis[service] = Api(self._client(service))
             return self._apis[service]
+
+    def _client(self, service: str) -> Any:
+        make: Any = self._session.client  # typed for literal names of services only
+        try:
+            return make(service, config=_CONFIG)
+        except BotoCoreError as error:
+            raise CleanerError(str(error)) from error
 
     def offers(self, service: str) -> bool:
         """Tell whether the region has this service.

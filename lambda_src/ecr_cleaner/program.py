@@ -71,6 +71,10 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
     except Exception as error:
         log_error(log, RUN_FAILED, error)
         raise
+    except KeyboardInterrupt:
+        why = "interrupted: what was under way is done, and nothing more"
+        log.error(RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would tell nothing
+        raise
 
 
 def _restore(

@@ -182,7 +182,7 @@ class RunReporter:
         self._log.info(RUN_DONE, **summary)
         if errors or self._total.failed:
             raise RunFailedError(
-                f"{self._total.failed} images could not be removed, {len(errors)} errors: "
+                f"images that could not be removed: {self._total.failed}, errors: {len(errors)}; "
                 + ("; ".join(errors) or "see the log")
             )
         return summary

@@ -84,7 +84,8 @@ class RepositoryCleaner:
         except Exception as error:  # noqa: BLE001 - reported, and the run ends as failed
             reporter.failure(error)
             result.error = error
-        reporter.done(result.tally)
+        else:
+            reporter.done(result.tally)
         return result
 
     def _clean(self, repository: Repository, reporter: Reporter, result: Result) -> None:

@@ -24,6 +24,10 @@ from bench.rates import PUBLISHED, Rate, least_seconds
 from bench.report import MEBIBYTE, call_table, outcome, plot, run_table
 from bench.world import WorldSpec
 
+LEGEND = (
+    "consumers: references to images that something holds; minimum: the fewest calls that the APIs",
+    "allow, and ratio what was made of it; broken: references whose image was removed.",
+)
 LATENCY = 0.03
 LIBRARIES = "boto3, structlog"
 PROGRAM = "ecr_cleaner.handler"
@@ -130,7 +134,7 @@ class Bench:
                     taken[FIRST_CALL].append(run_program(fake, self._deadline, {}).first_call)
         except DeadlineError:
             self._write("left out, the deadline has come: the cold start\n")
-        return {name: median(times) for name, times in taken.items()}
+        return {name: median(times) for name, times in taken.items() if times}
 
     def show(self, lines: Iterable[str]) -> None:
         self._write("\n" + "\n".join(lines) + "\n")
@@ -140,7 +144,10 @@ class Bench:
         runs = {one.name: self.runs[one.name] for one in scenarios if one.name in self.runs}
         wall = [(name, run.measured.wall) for name, run in runs.items()]
         peak = [(name, run.measured.peak_bytes / MEBIBYTE) for name, run in runs.items()]
-        self.show([*plot(f"Time by {title}", "s", wall), *plot(f"Peak by {title}", "MiB", peak)])
+        if runs:
+            self.show(
+                [*plot(f"Time by {title}", "s", wall), *plot(f"Peak by {title}", "MiB", peak)]
+            )
 
 
 def ratio_lines(runs: Mapping[str, Run], sample: Mapping[str, Any]) -> Iterable[str]:
@@ -165,20 +172,22 @@ def _mean(sample: Mapping[str, Any], operation: str) -> float:
 
 def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
     """Yield how the throttled runs compare to the time that the rates alone enforce."""
-    yield "Time that the rates alone enforce for the calls that the run made:"
-    for scenario in UNDER_RATES:
-        run = runs.get(scenario.name)
-        if run is not None:
-            least = least_seconds(run.calls, scenario.config.rates)
-            yield (
-                f"  {scenario.name}: {least:.1f} s; the program {run.measured.wall:.1f} s, "
-                f"{run.measured.wall / max(least, 0.001):.2f} times that"
-            )
+    measured = [scenario for scenario in UNDER_RATES if scenario.name in runs]
+    if measured:
+        yield "Time that the rates alone enforce for the calls that the run made:"
+    for scenario in measured:
+        run = runs[scenario.name]
+        least = least_seconds(run.calls, scenario.config.rates)
+        yield (
+            f"  {scenario.name}: {least:.1f} s; the program {run.measured.wall:.1f} s, "
+            f"{run.measured.wall / max(least, 0.001):.2f} times that"
+        )
 
 
 def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
     """Yield what a cold start takes, against what the two libraries alone take."""
-    yield f"Cold start of the process, median of {STARTS}:"
+    if LIBRARIES in seconds:
+        yield f"Cold start of the process, median of {STARTS}:"
     for name, taken in seconds.items():
         yield f"  {name}: {taken:.2f} s, {taken / seconds[LIBRARIES]:.2f} times the libraries"
 
@@ -195,7 +204,7 @@ def main() -> int:
         bench.show_growth("images", MILLION)
     else:
         _measure_all(bench)
-    bench.show(run_table(bench.runs))
+    bench.show([*run_table(bench.runs), "", *LEGEND])
     return int(any(run.stats["broken"] for run in bench.runs.values()))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 from unittest import mock
 
 from botocore.client import BaseClient
@@ -149,10 +149,18 @@ def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]
 
 def run_shell(**environ: str) -> subprocess.CompletedProcess[str]:
     """Run the program from a shell, with this added to its environment."""
+    return run_shell_into(subprocess.PIPE, environ)
+
+
+def run_shell_into(
+    output: int | IO[str], environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run the program from a shell, its standard output led elsewhere."""
     return subprocess.run(
         [sys.executable, "-m", "ecr_cleaner"],
-        env=os.environ | {"PYTHONPATH": str(PACKAGE)} | environ,
-        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE)} | dict(environ),
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=SECONDS_FOR_A_RUN,
         check=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from integration import full_world
 from integration.aws_as_it_is import aws_as_it_is
 from integration.full_world import FullWorld
-from integration.program import as_role, json_lines, run_shell
+from integration.program import as_role, json_lines, run_shell, run_shell_into
 from integration.told_services import forget, told_services
 from world import World, role_for
 
@@ -97,3 +98,16 @@ def test_bad_setting_exits_with_1_without_an_answer_of_aws(
     (line,) = json_lines(done.stdout)
     assert named in line["error"]
     assert json.loads(done.stdout) == line
+
+
+def test_log_that_nobody_takes_is_told_on_standard_error_and_nothing_is_removed(
+    world: World, endpoint: str, full: FullWorld
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        run = run_shell_into(closed, {"AWS_ENDPOINT_URL": endpoint, "DRY_RUN": "false"})
+
+    assert run.returncode == 1
+    assert run.stderr == "ecr_cleaner: the log could not be written: [Errno 32] Broken pipe\n"
+    assert full_world.everything(world) == full.all

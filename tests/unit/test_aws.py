@@ -16,8 +16,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from ecr_cleaner.aws import CALLS_AT_ONCE, Api, Aws, host_exists
-from ecr_cleaner.errors import ApiError
+from ecr_cleaner.aws import CALLS_AT_ONCE, Api, Aws, host_exists, open_session
+from ecr_cleaner.errors import ApiError, CleanerError
 from ecr_cleaner.registry import EcrRegistry
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import FakeApi, FakeSession, Parameters, error
@@ -302,6 +302,15 @@ def test_service_has_one_api_however_many_ask_for_it(workers: Workers) -> None:
 
     assert len(set(map(id, apis))) == 2
     assert {api.service for api in apis} == {"pipes", "ecs"}
+
+
+def test_half_of_the_credentials_is_an_error_of_ours(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
+    with pytest.raises(CleanerError, match="missing: AWS_SECRET_ACCESS_KEY"):
+        Aws(open_session("eu-west-1"), workers).api("ecs")
 
 
 def test_client_is_made_for_the_region(workers: Workers) -> None:

@@ -49,6 +49,27 @@ def status(ecr: FakeEcr) -> dict[str, str]:
     return {digest: one.status for digest, one in ecr.repositories["app"].images.items()}
 
 
+@pytest.mark.parametrize(
+    ("raised", "expected", "told"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (RunFailedError("no"), 1, "no")],
+)
+def test_run_that_ends_early_is_told_and_has_a_status(
+    raised: BaseException,
+    expected: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "Cleaner", mock.Mock(side_effect=raised))
+
+    assert shell.main([]) == expected
+    output = capsys.readouterr()
+    assert output.err == ""
+    (line,) = [json.loads(line) for line in output.out.splitlines()]
+    assert (line["event"], line["level"]) == ("Run failed", "error")
+    assert line["error"].startswith(told)
+
+
 def test_restore_brings_images_back(
     ecr: FakeEcr, archived: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -247,9 +247,11 @@ def open_session(region: str | None) -> boto3.Session:
         session = boto3.Session(botocore_session=core, region_name=region)
     except BotoCoreError as error:
         raise CleanerError(str(error)) from error
-    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", session.region_name or ""):
-        name = "AWS_REGION"
-        raise InvalidSettingError(name, session.region_name or "", "the name of an AWS region")
+    name, allowed = "AWS_REGION", "the name of an AWS region"
+    if not session.region_name:
+        raise CleanerError(f"{name} is not set, but must be {allowed}", setting=name)
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", session.region_name):
+        raise InvalidSettingError(name, session.region_name, allowed)
     return session
 
 

@@ -304,6 +304,22 @@ def test_service_has_one_api_however_many_ask_for_it(workers: Workers) -> None:
     assert {api.service for api in apis} == {"pipes", "ecs"}
 
 
+@pytest.mark.parametrize(
+    ("region", "problem"),
+    [
+        (None, "AWS_REGION is not set, but must be the name of an AWS region"),
+        ("Ireland", "AWS_REGION is 'Ireland', but must be the name of an AWS region"),
+    ],
+)
+def test_region_that_is_none_is_an_error(
+    region: str | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(CleanerError) as failure:
+        open_session(region)
+    assert failure.value.fields == {"setting": "AWS_REGION", "error": problem}
+
+
 def test_half_of_the_credentials_is_an_error_of_ours(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

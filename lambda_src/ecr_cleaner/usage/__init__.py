@@ -119,9 +119,10 @@ class Scan:
 def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
     """Raise InvalidSettingError where a waived source is none of these."""
     names = [source.name for source in sources]
-    if not set(settings.waived_sources) <= set(names):
+    unknown = [name for name in settings.waived_sources if name not in names]
+    if unknown:
         value = ",".join(settings.waived_sources)
-        allowed = "a list, with commas between, of " + ", ".join(names)
+        allowed = f"a list, with commas between, of {', '.join(names)}; not {', '.join(unknown)}"
         raise InvalidSettingError("WAIVED_SOURCES", value, allowed)
 
 

@@ -199,7 +199,7 @@ def test_unknown_waived_source_is_an_error_before_any_call(
 
     assert str(failure.value) == (
         f"WAIVED_SOURCES is {','.join(waived)!r}, but must be a list, with commas between, of "
-        + ", ".join(source.name for source in SOURCES)
+        f"{', '.join(source.name for source in SOURCES)}; not {waived[-1]}"
     )
     assert empty.calls == Counter()
 

@@ -1,6 +1,7 @@
 locals {
-  create_alarm_topic = var.alarms_enabled && var.alarm_topic_arn == null
-  alarm_topic_arn    = local.create_alarm_topic ? aws_sns_topic.alarms[0].arn : var.alarm_topic_arn
+  # By the length, which is known at plan time even of a topic that the same apply makes.
+  create_alarm_topic = var.alarms_enabled && length(var.alarm_topic_arns) == 0
+  alarm_topic_arns   = local.create_alarm_topic ? [aws_sns_topic.alarms[0].arn] : var.alarm_topic_arns
 
   # Not for a schedule that is switched off: that silence is meant.
   silence_watched = var.alarms_enabled && var.silence_alarm_enabled && var.schedule_enabled
@@ -15,12 +16,17 @@ locals {
   )
   run_period = var.run_interval_hours == null ? local.scheduled_period : var.run_interval_hours * 3600
 
+  # Seconds between runs where the schedule leaves no doubt: a cron(...) of every day may name several
+  # hours, and its gaps are shorter then.
+  least_period = local.rate != null || can(regex("^cron\\(\\d+ \\d+ ", var.schedule_expression)) ? local.scheduled_period : null
+
   # CloudWatch looks back over seven days at most.
   longest_run_period = 7 * 86400 / 2
 }
 
-# Errors of the function: a run that failed in any way, time-outs and lack of memory included. A
-# short period, so that each failed run tells, and no message that all is well five minutes later.
+# Errors of the function: a run that failed in any way, time-outs and lack of memory included. Lambda
+# stamps an error with the time at which the run began, and a run may take 15 minutes: a period as
+# short as that would be over, and judged to be well, before the error is known.
 resource "aws_cloudwatch_metric_alarm" "function_failed" {
   count = var.alarms_enabled ? 1 : 0
 
@@ -30,12 +36,12 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   metric_name         = "Errors"
   dimensions          = { FunctionName = aws_lambda_function.this.function_name }
   statistic           = "Sum"
-  period              = 300
+  period              = 3600
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # between runs there are no data
-  alarm_actions       = [local.alarm_topic_arn]
+  alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
@@ -53,7 +59,7 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # between runs there are no data
-  alarm_actions       = [local.alarm_topic_arn]
+  alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
@@ -72,27 +78,45 @@ resource "aws_cloudwatch_metric_alarm" "none_visited" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # it is counted only where it happens
-  alarm_actions       = [local.alarm_topic_arn]
+  alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
 
+# A function that is not invoked reports nothing, not zero, and CloudWatch would look for older points
+# before it takes a missing one for what treat_missing_data says: two periods of silence would become
+# about four. Filled with zeros, none is missing.
 resource "aws_cloudwatch_metric_alarm" "silent" {
   count = local.silence_watched ? 1 : 0
 
   alarm_name          = "${var.name}-silent"
   alarm_description   = "${var.name} has not run for two periods of its schedule."
-  namespace           = "AWS/Lambda"
-  metric_name         = "Invocations"
-  dimensions          = { FunctionName = aws_lambda_function.this.function_name }
-  statistic           = "Sum"
-  period              = local.run_period
   evaluation_periods  = 2
   comparison_operator = "LessThanThreshold"
   threshold           = 1
-  treat_missing_data  = "breaching" # a function that is not invoked reports nothing, not zero
-  alarm_actions       = [local.alarm_topic_arn]
-  ok_actions          = [local.alarm_topic_arn]
+  treat_missing_data  = "breaching" # where there is no point at all, there is nothing to fill
+  alarm_actions       = local.alarm_topic_arns
+  ok_actions          = local.alarm_topic_arns
+
+  metric_query {
+    id          = "runs"
+    expression  = "FILL(invocations, 0)"
+    label       = "Runs"
+    return_data = true
+  }
+
+  metric_query {
+    id = "invocations"
+
+    metric {
+      namespace   = "AWS/Lambda"
+      metric_name = "Invocations"
+      dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+      stat        = "Sum"
+      # An hour at least: a run counts where it began, and is reported when it has ended.
+      period = max(local.run_period, 3600)
+    }
+  }
 
   tags = var.tags
 
@@ -103,12 +127,13 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
     }
 
     precondition {
-      condition     = try(local.run_period <= local.longest_run_period, true)
-      error_message = "schedule_expression is \"${var.schedule_expression}\", and the alarm on silence allows gaps of at most ${local.longest_run_period / 3600} hours, because CloudWatch looks back over two of them and seven days at most: run more often, or set silence_alarm_enabled to false."
+      condition     = try(max(local.run_period, coalesce(local.least_period, 0)) <= local.longest_run_period, true)
+      error_message = "schedule_expression is \"${var.schedule_expression}\", and the alarm on silence allows gaps of at most ${local.longest_run_period / 3600} hours, because CloudWatch looks back over two of them and seven days at most: set silence_alarm_enabled to false."
     }
 
     precondition {
-      condition     = local.rate == null ? true : try(local.run_period >= local.scheduled_period, true)
+      # Of a gap that is too long for the alarm anyway, the condition above tells.
+      condition     = local.least_period == null ? true : local.least_period > local.longest_run_period || local.run_period >= local.least_period
       error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}, which is less than the gap of schedule_expression, \"${var.schedule_expression}\": the alarm on silence would go off between runs. Allowed are null, which takes that gap, and longer ones."
     }
   }

@@ -21,6 +21,10 @@ locals {
 
   images_kept = 10
 
+  # What the module would destroy: the repository that it has made where image_uri was null before.
+  own_repository = [local.account_id, local.region, var.name]
+  image_is_own   = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([^.]+)\\.[^/]+/([^:@]+)", var.image_uri), null) == local.own_repository
+
   image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
 }
 
@@ -58,10 +62,10 @@ resource "aws_ecr_lifecycle_policy" "this" {
         rulePriority = 1
         description  = "Keep the image that the function runs"
         selection = {
-          tagStatus     = "tagged"
-          tagPrefixList = [local.image_tag]
-          countType     = "imageCountMoreThan"
-          countNumber   = 1
+          tagStatus      = "tagged"
+          tagPatternList = [local.image_tag] # no wildcard: this very tag
+          countType      = "imageCountMoreThan"
+          countNumber    = 1
         }
         action = { type = "expire" }
       },

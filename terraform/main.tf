@@ -97,6 +97,11 @@ resource "aws_lambda_function" "this" {
       condition     = length(jsonencode(local.environment)) <= 4096
       error_message = "The settings take ${length(jsonencode(local.environment))} bytes, and Lambda allows 4096 for the whole environment: write fewer or broader repository_rules."
     }
+
+    precondition {
+      condition     = !local.image_is_own
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", which is in \"${var.name}\", the repository that the module makes for its own image and, once image_uri is given, destroys with every image in it: push the image to a repository of your own, of another name, first and give that."
+    }
   }
 }
 

@@ -44,7 +44,7 @@ output "log_group_arn" {
 }
 
 output "image_uri" {
-  description = "Image that the function runs."
+  description = "Image that the function runs. In the module's own repository, only this function may run it: older images expire."
   value       = local.image_uri
 }
 
@@ -59,7 +59,7 @@ output "repository_name" {
 }
 
 output "repository_url" {
-  description = "URL of the ECR repository of the module's own image, null if image_uri was given."
+  description = "URL of the ECR repository of the module's own image, null if image_uri was given. Only this module's function may run from it: older images expire."
   value       = one(aws_ecr_repository.this[*].repository_url)
 }
 
@@ -78,9 +78,9 @@ output "alarm_names" {
   )
 }
 
-output "alarm_topic_arn" {
-  description = "ARN of the SNS topic that the alarms tell, null if they are switched off."
-  value       = var.alarms_enabled ? local.alarm_topic_arn : null
+output "alarm_topic_arns" {
+  description = "ARNs of the SNS topics that the alarms tell, empty if they are switched off."
+  value       = var.alarms_enabled ? local.alarm_topic_arns : []
 }
 
 output "saved_query_names" {

@@ -311,8 +311,8 @@ variable "on_failure_destination_arn" {
   default     = null
 
   validation {
-    condition     = var.on_failure_destination_arn == null ? true : can(regex("^arn:[^:]+:(sqs|sns|lambda|events):[^:]+:[0-9]{12}:.+$", var.on_failure_destination_arn))
-    error_message = "on_failure_destination_arn is \"${coalesce(var.on_failure_destination_arn, "null")}\"; allowed are null and the ARN of an SQS queue, SNS topic, Lambda function or EventBridge bus."
+    condition     = var.on_failure_destination_arn == null ? true : can(regex("^arn:[^:]+:(sqs|sns|lambda|events):[^:*?]+:[0-9]{12}:[^*?]+$", var.on_failure_destination_arn))
+    error_message = "on_failure_destination_arn is \"${var.on_failure_destination_arn == null ? "null" : var.on_failure_destination_arn}\"; allowed are null and the ARN of an SQS queue, SNS topic, Lambda function or EventBridge bus."
   }
 }
 
@@ -323,25 +323,25 @@ variable "on_failure_destination_kms_key_arn" {
 
   validation {
     condition     = var.on_failure_destination_kms_key_arn == null ? true : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^*?]+$", var.on_failure_destination_kms_key_arn))
-    error_message = "on_failure_destination_kms_key_arn is \"${coalesce(var.on_failure_destination_kms_key_arn, "null")}\"; allowed are null and the ARN of a KMS key (not of an alias)."
+    error_message = "on_failure_destination_kms_key_arn is \"${var.on_failure_destination_kms_key_arn == null ? "null" : var.on_failure_destination_kms_key_arn}\"; allowed are null and the ARN of a KMS key (not of an alias)."
   }
 
   validation {
     condition     = var.on_failure_destination_kms_key_arn == null ? true : can(regex("^arn:[^:]+:(sqs|sns):", var.on_failure_destination_arn))
-    error_message = "on_failure_destination_kms_key_arn is for an SQS queue or SNS topic, and on_failure_destination_arn is ${coalesce(var.on_failure_destination_arn, "null")}: leave the key null. The key of an EventBridge bus is used by EventBridge itself, which the key's policy has to allow."
+    error_message = "on_failure_destination_kms_key_arn is for an SQS queue or SNS topic, and on_failure_destination_arn is ${var.on_failure_destination_arn == null ? "null" : var.on_failure_destination_arn}: leave the key null. The key of an EventBridge bus is used by EventBridge itself, which the key's policy has to allow."
   }
 }
 
 # How it is built
 
 variable "image_uri" {
-  description = "Image in a private ECR repository of this region to run, with tag or digest. Null: the module builds the image and pushes it to a repository of its own."
+  description = "Image in a private ECR repository of this region to run, with tag or digest. Null: the module builds the image and pushes it to a repository of its own. Not an image in that repository, which the module destroys once image_uri is given."
   type        = string
   default     = null
 
   validation {
     condition     = var.image_uri == null ? true : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.[a-z0-9.-]+/[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", var.image_uri))
-    error_message = "image_uri is \"${coalesce(var.image_uri, "null")}\"; allowed are null and an image in a private ECR repository with tag or digest, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0."
+    error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\"; allowed are null and an image in a private ECR repository with tag or digest, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0."
   }
 }
 
@@ -459,7 +459,7 @@ variable "permissions_boundary" {
 
   validation {
     condition     = var.permissions_boundary == null ? true : can(regex("^arn:[^:]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary))
-    error_message = "permissions_boundary is \"${coalesce(var.permissions_boundary, "null")}\"; allowed are null and the ARN of an IAM policy."
+    error_message = "permissions_boundary is \"${var.permissions_boundary == null ? "null" : var.permissions_boundary}\"; allowed are null and the ARN of an IAM policy."
   }
 }
 
@@ -469,8 +469,8 @@ variable "kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+$", var.kms_key_arn))
-    error_message = "kms_key_arn is \"${coalesce(var.kms_key_arn, "null")}\"; allowed are null and the ARN of a KMS key (not of an alias)."
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^*?]+$", var.kms_key_arn))
+    error_message = "kms_key_arn is \"${var.kms_key_arn == null ? "null" : var.kms_key_arn}\"; allowed are null and the ARN of a KMS key (not of an alias)."
   }
 }
 
@@ -528,14 +528,20 @@ variable "silence_alarm_enabled" {
   nullable    = false
 }
 
-variable "alarm_topic_arn" {
-  description = "ARN of the SNS topic that the alarms tell. Null: the module makes one."
-  type        = string
-  default     = null
+variable "alarm_topic_arns" {
+  description = "ARNs of the SNS topics that the alarms tell, five at most. Empty: the module makes one."
+  type        = list(string)
+  default     = []
+  nullable    = false
 
   validation {
-    condition     = var.alarm_topic_arn == null ? true : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:.+$", var.alarm_topic_arn))
-    error_message = "alarm_topic_arn is \"${coalesce(var.alarm_topic_arn, "null")}\"; allowed are null and the ARN of an SNS topic."
+    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:[^:]+$", arn))])
+    error_message = "alarm_topic_arns is ${jsonencode(var.alarm_topic_arns)}; allowed are ARNs of SNS topics."
+  }
+
+  validation {
+    condition     = length(var.alarm_topic_arns) <= 5
+    error_message = "alarm_topic_arns has ${length(var.alarm_topic_arns)} ARNs; CloudWatch allows 5."
   }
 }
 
@@ -551,8 +557,8 @@ variable "alarm_emails" {
   }
 
   validation {
-    condition     = length(var.alarm_emails) == 0 || (var.alarm_topic_arn == null && var.alarms_enabled)
-    error_message = "alarm_emails are subscribed to the module's own topic: leave alarm_topic_arn null and alarms_enabled true, or subscribe them to the topic yourself."
+    condition     = length(var.alarm_emails) == 0 || (length(var.alarm_topic_arns) == 0 && var.alarms_enabled)
+    error_message = "alarm_emails are subscribed to the module's own topic: leave alarm_topic_arns empty and alarms_enabled true, or subscribe them to the topic yourself."
   }
 }
 

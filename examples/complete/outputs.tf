@@ -28,9 +28,9 @@ output "failed_runs_topic_arn" {
   value       = aws_sns_topic.failed_runs.arn
 }
 
-output "alarm_topic_arn" {
-  description = "Topic that the alarms tell."
-  value       = module.ecr_cleaner.alarm_topic_arn
+output "alarm_topic_arns" {
+  description = "Topics that the alarms tell."
+  value       = module.ecr_cleaner.alarm_topic_arns
 }
 
 output "dashboard_name" {

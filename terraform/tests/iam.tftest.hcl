@@ -27,7 +27,7 @@ mock_provider "aws" {
 }
 
 variables {
-  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0"
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
 
   # What operators see takes no part in this.
   saved_queries_enabled = false

@@ -1,6 +1,10 @@
 # Where the image comes from, and when it is built again.
 
 mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
   mock_data "aws_service" {
     defaults = { region = "eu-central-1" }
   }
@@ -52,7 +56,7 @@ run "images_of_earlier_builds" {
 
   assert {
     condition = [for rule in jsondecode(aws_ecr_lifecycle_policy.this[0].policy).rules : [rule.rulePriority, rule.selection]] == [
-      [1, { tagStatus = "tagged", tagPrefixList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
+      [1, { tagStatus = "tagged", tagPatternList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
       [2, { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }],
     ]
     error_message = "ECR expires all but the newest, and never the one that runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
@@ -92,5 +96,30 @@ run "ready_image" {
   assert {
     condition     = output.repository_name == null && output.repository_url == null
     error_message = "The outputs say so."
+  }
+}
+
+run "image_in_the_repository_that_the_module_makes" {
+  command = plan
+
+  variables {
+    name      = "cleaner"
+    image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/cleaner:1.0.0"
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "image_in_a_repository_of_that_name_in_another_account" {
+  command = plan
+
+  variables {
+    name      = "cleaner"
+    image_uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/cleaner:1.0.0"
+  }
+
+  assert {
+    condition     = output.image_uri == var.image_uri
+    error_message = "That is another repository."
   }
 }

@@ -28,7 +28,7 @@ mock_provider "aws" {
 }
 
 variables {
-  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ecr-cleaner:1.0.0"
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
 }
 
 run "saved_queries" {
@@ -94,6 +94,11 @@ run "alarm_of_a_failed_function" {
     )
     error_message = "One error is enough."
   }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.function_failed[0].period >= 2 * 900
+    error_message = "An error is stamped with the time of the run's start: the period outlasts the longest run."
+  }
 }
 
 run "alarm_of_failed_deletions" {
@@ -129,14 +134,32 @@ run "alarm_of_silence" {
 
   assert {
     condition = (
-      aws_cloudwatch_metric_alarm.silent[0].metric_name == "Invocations"
-      && aws_cloudwatch_metric_alarm.silent[0].comparison_operator == "LessThanThreshold"
+      aws_cloudwatch_metric_alarm.silent[0].comparison_operator == "LessThanThreshold"
       && aws_cloudwatch_metric_alarm.silent[0].threshold == 1
-      && aws_cloudwatch_metric_alarm.silent[0].period == 86400
       && aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 2
       && aws_cloudwatch_metric_alarm.silent[0].treat_missing_data == "breaching"
     )
     error_message = "Two days without a run are a fault, and so is having heard nothing at all."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : query.id => jsonencode([query.expression, query.return_data]) } == {
+      runs        = "[\"FILL(invocations, 0)\",true]"
+      invocations = "[null,null]"
+    }
+    error_message = "A day without a run counts as zero runs, not as unknown: ${jsonencode(aws_cloudwatch_metric_alarm.silent[0].metric_query)}"
+  }
+
+  assert {
+    condition = [for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : jsonencode(one(query.metric)) if query.id == "invocations"] == [jsonencode({
+      namespace   = "AWS/Lambda"
+      metric_name = "Invocations"
+      dimensions  = { FunctionName = "ecr-cleaner" }
+      stat        = "Sum"
+      period      = 86400
+      unit        = null
+    })]
+    error_message = "What is counted are the runs of the function."
   }
 }
 
@@ -144,12 +167,25 @@ run "silence_of_a_rate" {
   command = plan
 
   variables {
-    schedule_expression = "rate(30 minutes)"
+    schedule_expression = "rate(2 hours)"
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 1800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
     error_message = "The period is that of the schedule,"
+  }
+}
+
+run "silence_of_a_fast_rate" {
+  command = plan
+
+  variables {
+    schedule_expression = "rate(5 minutes)"
+  }
+
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
+    error_message = "an hour at least, for a run is reported when it has ended,"
   }
 }
 
@@ -162,7 +198,7 @@ run "silence_over_the_weekend" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 259200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
     error_message = "or what the operator says."
   }
 }
@@ -175,7 +211,7 @@ run "silence_of_a_cron_of_every_day" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 86400
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
     error_message = "A cron(...) that names no day runs every day, however it is written."
   }
 }
@@ -188,7 +224,7 @@ run "silence_of_a_long_rate" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].period * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
     error_message = "Two periods are as long as CloudWatch looks back."
   }
 }
@@ -254,6 +290,31 @@ run "silence_shorter_than_the_gap" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
+run "silence_shorter_than_a_day_of_a_cron_of_one_hour" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3 * * ? *)"
+    run_interval_hours  = 23
+  }
+
+  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+}
+
+run "silence_shorter_than_a_day_of_a_cron_of_two_hours" {
+  command = plan
+
+  variables {
+    schedule_expression = "cron(0 3,15 * * ? *)"
+    run_interval_hours  = 12
+  }
+
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
+    error_message = "A cron(...) of every day may run more often than once."
+  }
+}
+
 run "silence_longer_than_the_gap" {
   command = plan
 
@@ -263,7 +324,7 @@ run "silence_longer_than_the_gap" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].period == 172800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
     error_message = "As long as the gap is long enough."
   }
 }
@@ -275,7 +336,7 @@ run "weekly_without_the_alarm_on_silence" {
   }
 
   assert {
-    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited"] && output.alarm_topic_arn != null
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited"] && length(output.alarm_topic_arns) == 1
     error_message = "A rare schedule keeps the other alarms,"
   }
 
@@ -310,7 +371,7 @@ run "own_topic" {
     condition = toset(flatten([
       aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
       aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
-    ])) == toset([output.alarm_topic_arn])
+    ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
     error_message = "Every alarm tells the topic."
   }
 
@@ -337,21 +398,34 @@ run "own_topic" {
   }
 }
 
-run "given_topic" {
+run "given_topics" {
   command = plan
 
   variables {
-    alarm_topic_arn = "arn:aws:sns:eu-central-1:123456789012:operations"
+    alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:operations", "arn:aws:sns:eu-central-1:123456789012:team"]
   }
 
   assert {
     condition     = length(aws_sns_topic.alarms) == 0 && length(aws_sns_topic_policy.alarms) == 0
-    error_message = "Where there is a topic, none is made,"
+    error_message = "Where there are topics, none is made,"
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset([var.alarm_topic_arn]) && output.alarm_topic_arn == var.alarm_topic_arn
-    error_message = "and that one is told."
+    condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
+    error_message = "and those are told."
+  }
+}
+
+run "topic_of_the_same_apply" {
+  command = plan
+
+  module {
+    source = "./tests/topic_of_the_same_apply"
+  }
+
+  assert {
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-silent"]
+    error_message = "A topic whose ARN is not known yet is a topic."
   }
 }
 
@@ -411,7 +485,7 @@ run "nothing_but_the_log" {
   }
 
   assert {
-    condition     = output.metric_namespace == null && output.alarm_topic_arn == null && output.dashboard_name == null && length(output.saved_query_names) == 0
+    condition     = output.metric_namespace == null && length(output.alarm_topic_arns) == 0 && output.dashboard_name == null && length(output.saved_query_names) == 0
     error_message = "and the outputs say so."
   }
 }

@@ -92,7 +92,7 @@ run "not_one_of_the_words" {
     waived_sources             = ["ecs", "eks"]
     waived_guards              = ["no-usage"]
     reference_lists            = ["https://example.com/images.json"]
-    alarm_topic_arn            = "arn:aws:sqs:eu-central-1:123456789012:alarms"
+    alarm_topic_arns           = ["arn:aws:sqs:eu-central-1:123456789012:alarms"]
     name                       = "Ecr-Cleaner"
     schedule_timezone          = "Europe Warsaw"
     schedule_expression        = "0 0 * * *"
@@ -111,7 +111,7 @@ run "not_one_of_the_words" {
     var.action, var.architecture, var.container_engine, var.log_level, var.waived_sources, var.name, var.schedule_timezone,
     var.schedule_expression, var.image_uri, var.kms_key_arn, var.permissions_boundary, var.on_failure_destination_arn,
     var.keep_tag_patterns, var.extra_build_args, var.build_environment, var.vpc_security_group_ids, var.repository_rules,
-    var.waived_guards, var.reference_lists, var.alarm_topic_arn,
+    var.waived_guards, var.reference_lists, var.alarm_topic_arns,
   ]
 }
 
@@ -283,11 +283,21 @@ run "addresses_for_a_topic_of_somebody_else" {
   command = plan
 
   variables {
-    alarm_topic_arn = "arn:aws:sns:eu-central-1:123456789012:alarms"
-    alarm_emails    = ["team@example.com"]
+    alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
+    alarm_emails     = ["team@example.com"]
   }
 
   expect_failures = [var.alarm_emails]
+}
+
+run "more_topics_than_an_alarm_can_tell" {
+  command = plan
+
+  variables {
+    alarm_topic_arns = [for number in range(6) : "arn:aws:sns:eu-central-1:123456789012:alarms-${number}"]
+  }
+
+  expect_failures = [var.alarm_topic_arns]
 }
 
 run "addresses_without_alarms" {
@@ -331,6 +341,17 @@ run "any_key_for_a_queue" {
   }
 
   expect_failures = [var.on_failure_destination_kms_key_arn]
+}
+
+run "any_destination_and_any_key" {
+  command = plan
+
+  variables {
+    on_failure_destination_arn = "arn:aws:sqs:eu-central-1:123456789012:*"
+    kms_key_arn                = "arn:aws:kms:eu-central-1:123456789012:key/?"
+  }
+
+  expect_failures = [var.on_failure_destination_arn, var.kms_key_arn]
 }
 
 run "key_of_no_destination" {

@@ -186,7 +186,7 @@ def test_image_that_runs_outlives_newer_ones(aws: FakeAws) -> None:
     function = aws.client("lambda", REGION).get_function(FunctionName=NAME)
 
     protecting, _ = json.loads(text)["rules"]
-    (tag,) = protecting["selection"]["tagPrefixList"]
+    (tag,) = protecting["selection"]["tagPatternList"]
     assert function["Code"]["ImageUri"].endswith(f"/{NAME}:{tag}")
 
 
@@ -227,6 +227,15 @@ def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
         ),
         ({"schedule_expression": "rate(7 days)"}, ("rate(7 days)", "84", "silence_alarm_enabled")),
         (
+            {"schedule_expression": "rate(7 days)", "run_interval_hours": 84},
+            ("rate(7 days)", "set silence_alarm_enabled to false"),
+        ),
+        (
+            {"run_interval_hours": 23},
+            ("cron(0 0 * * ? *)", "run_interval_hours is 23", "go off between runs"),
+        ),
+        ({"kms_key_arn": ""}, ('kms_key_arn is ""', "allowed are null and the ARN")),
+        (
             {"schedule_expression": "rate(2 days)", "run_interval_hours": 24},
             ("rate(2 days)", "run_interval_hours is 24"),
         ),
@@ -235,6 +244,10 @@ def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
         (
             {"on_failure_destination_kms_key_arn": f"arn:aws:kms:{REGION}:123456789012:key/1"},
             ("on_failure_destination_kms_key_arn", "on_failure_destination_arn is null"),
+        ),
+        (
+            {"image_uri": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/ecr-cleaner:1"},
+            ("image_uri is", "amazonaws.com/ecr-cleaner:1", "a repository of your own"),
         ),
     ],
 )
@@ -294,7 +307,7 @@ def test_runs_without_a_visit_are_counted_by_their_event(aws: FakeAws) -> None:
 
 def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
     alarms = aws.client("cloudwatch", REGION).describe_alarms()["MetricAlarms"]
-    topic = complete.outputs()["alarm_topic_arn"]
+    topics = complete.outputs()["alarm_topic_arns"]
 
     assert {alarm["AlarmName"]: alarm["TreatMissingData"] for alarm in alarms} == {
         f"{NAME}-function-failed": "notBreaching",
@@ -302,9 +315,12 @@ def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
         f"{NAME}-none-visited": "notBreaching",
         f"{NAME}-silent": "breaching",
     }
-    assert all(alarm["AlarmActions"] == [topic] for alarm in alarms)
+    assert all(alarm["AlarmActions"] == topics for alarm in alarms)
     (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-silent"))
-    assert (silent["Period"], silent["EvaluationPeriods"]) == (72 * 3600, 2)
+    assert silent["EvaluationPeriods"] == 2
+    queries = {query["Id"]: query for query in silent["Metrics"]}
+    assert queries["runs"]["Expression"] == "FILL(invocations, 0)"
+    assert queries["invocations"]["MetricStat"]["Period"] == 72 * 3600
 
 
 def test_dashboard_shows_only_metrics_that_are_written(complete: Terraform, aws: FakeAws) -> None:

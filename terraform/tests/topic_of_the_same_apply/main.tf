@@ -1,0 +1,34 @@
+# The module with a topic whose ARN is known only once it is applied.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7.0"
+    }
+  }
+}
+
+variable "image_uri" {
+  description = "Ready image, so that nothing is built."
+  type        = string
+}
+
+resource "aws_sns_topic" "operations" {
+  name              = "operations"
+  kms_master_key_id = "alias/aws/sns"
+}
+
+module "ecr_cleaner" {
+  source = "../.."
+
+  image_uri        = var.image_uri
+  alarm_topic_arns = [aws_sns_topic.operations.arn]
+}
+
+output "alarm_names" {
+  description = "Names of the alarms."
+  value       = module.ecr_cleaner.alarm_names
+}

@@ -181,10 +181,10 @@ class RunReporter:
         }
         self._log.info(RUN_DONE, **summary)
         if errors or self._total.failed:
-            raise RunFailedError(
-                f"images that could not be removed: {self._total.failed}, errors: {len(errors)}; "
-                + ("; ".join(errors) or "see the log")
+            failed = [f"{self._total.failed} images could not be removed"] * bool(
+                self._total.failed
             )
+            raise RunFailedError("; ".join([*failed, *errors]))
         return summary
 
     def _bound(self) -> None:

@@ -275,7 +275,7 @@ def test_a_failed_image_is_counted_and_the_run_ends_as_failed(world: World) -> N
     one = world.push("app", "one")
     world.push("app", "two")
     world.ecr.refuse("BatchDeleteImage", one.digest, "KmsError")
-    with pytest.raises(RunFailedError, match="images that could not be removed: 1, errors: 0"):
+    with pytest.raises(RunFailedError, match=r"^1 images could not be removed$"):
         world.run()
     (failed,) = world.events("Image could not be removed")
     assert (failed["digest"], failed["code"]) == (one.digest, "KmsError")
@@ -509,7 +509,7 @@ def test_after_a_scan_that_failed_nothing_more_is_removed_anywhere(world: World)
 
     world.source = StubSource(found)
     world.ecr.before = slow_listing(world, timedelta(minutes=5))
-    with pytest.raises(RunFailedError, match="images that could not be removed: 0, errors: 3"):
+    with pytest.raises(RunFailedError, match=r"^[^;]+(; [^;]+){2}$"):
         world.run()
     assert world.ecr.mutations() == []
     assert world.source.scans == 2

@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 
+from ecr_cleaner.errors import LogError
 from ecr_cleaner.program import restore, run
 
 # What a shell reports of a program that Ctrl+C ended.
@@ -29,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run(os.environ, request_id)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        sys.stderr.write(f"ecr_cleaner: the log could not be written: {error}\n")
+    except LogError as error:
+        sys.stderr.write(f"ecr_cleaner: {error}\n")
         # What is left in the buffer would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

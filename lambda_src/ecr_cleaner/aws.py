@@ -256,7 +256,7 @@ def open_session(region: str | None) -> boto3.Session:
 
 
 def _time(value: Any) -> datetime:
-    """Read a time of an answer. The SDK looks up the local zone for each, one for every image."""
+    """Read a time of an answer. The SDK looks up the local zone for each of them."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     return parse_timestamp(value)

@@ -67,5 +67,9 @@ class ManifestError(CleanerError):
         super().__init__(f"manifest of {digest} {problem}", digest=digest)
 
 
+class LogError(CleanerError):
+    """The log cannot be written, so that nobody would read what went wrong."""
+
+
 class RunFailedError(CleanerError):
     """The run did what it could, and something failed. Raised after the work, for an alarm."""

@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws import Aws, open_session
 from ecr_cleaner.cleaner import Cleaner
-from ecr_cleaner.errors import ApiError, RunFailedError
+from ecr_cleaner.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.logs import log_error, make_logger
 from ecr_cleaner.registry import EcrRegistry
 from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
@@ -69,7 +69,10 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        log_error(log, RUN_FAILED, error)
+        try:
+            log_error(log, RUN_FAILED, error)
+        except OSError as unwritten:
+            raise LogError(f"the log could not be written: {unwritten}") from unwritten
         raise
     except KeyboardInterrupt:
         why = "interrupted: what was under way is done, and nothing more"

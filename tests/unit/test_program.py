@@ -51,7 +51,12 @@ def status(ecr: FakeEcr) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("raised", "expected", "told"),
-    [(KeyboardInterrupt(), 130, "interrupted"), (RunFailedError("no"), 1, "no")],
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RunFailedError("no"), 1, "no"),
+        # Not an error of the log: it is told there, and nowhere else.
+        (FileNotFoundError("a bundle"), 1, "FileNotFoundError('a bundle')"),
+    ],
 )
 def test_run_that_ends_early_is_told_and_has_a_status(
     raised: BaseException,

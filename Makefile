@@ -21,7 +21,7 @@ UV_VERSION := 0.13.9
 CHECKOV_VENV := .venv-checkov
 LOCK_VENV := .venv-lock
 LOCK := $(LOCK_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
-	--no-config --no-python-downloads --quiet $(if $(UPGRADE),--upgrade)
+	--no-config --no-python-downloads --no-strip-extras --quiet $(if $(UPGRADE),--upgrade)
 
 E2E := tests/e2e/requirements
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import proof
 import small_world
-from ecr_cleaner import report
-from ecr_cleaner.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.handler import lambda_handler
+from ecr_cleaner.report import events
 from fake_aws import ACCOUNT, REGION, embedded_aws
 from table import (
     Colour,
@@ -40,10 +40,10 @@ Line = Mapping[str, Any]
 
 # The verdict in a word, by the event of the line.
 VERDICTS = {
-    report.WOULD_REMOVE: "remove",
-    report.REMOVING: "removed",
-    report.OLD_IN_USE: "keep",
-    report.KEEPING: "keep",
+    events.WOULD_REMOVE: "remove",
+    events.REMOVING: "removed",
+    events.OLD_IN_USE: "keep",
+    events.KEEPING: "keep",
 }
 COLOURS = {"remove": Colour.RED, "removed": Colour.RED, "keep": Colour.GREEN}
 
@@ -68,7 +68,7 @@ class Run:
     @property
     def summary(self) -> Line:
         """The line at the end; none where the run was stopped before."""
-        return next((line for line in self.lines if line["event"] == report.RUN_DONE), {})
+        return next((line for line in self.lines if line["event"] == events.RUN_DONE), {})
 
 
 def main() -> int:

@@ -9,17 +9,17 @@ import sys
 import uuid
 from collections.abc import Sequence
 
-from ecr_cleaner.errors import LogError
+from ecr_cleaner.core.errors import LogError
 from ecr_cleaner.program import restore, run
 
-# What a shell reports of a program that Ctrl+C ended.
+# The exit status that shells report for a program ended by Ctrl+C.
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do as the arguments say; return 0, 1 where it failed, or 130 where it was interrupted.
+    """Run the command; return 0, 1 if it failed, or 130 if it was interrupted.
 
-    Why it failed is in the log by then, or on standard error where the log could not be written.
+    The reason of a failure is in the log, or on standard error if the log could not be written.
     """
     chosen = _parser().parse_args(arguments)
     request_id = str(uuid.uuid4())
@@ -32,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except LogError as error:
         sys.stderr.write(f"ecr_cleaner: {error}\n")
-        # What is left in the buffer would fail once more when Python ends.
+        # Python flushes the buffer when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception:  # noqa: BLE001 - it has been logged; a traceback is no JSON line
+    except Exception:  # noqa: BLE001 - it has been logged; a traceback is not a JSON line
         return 1
     return 0
 
@@ -44,21 +44,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ecr_cleaner",
         description="Clean the registry of this account and region once. Settings come from the "
-        "environment: without DRY_RUN=false this is a dry run. Exits with 1 where the run failed, "
-        "with 2 where the arguments are wrong.",
+        "environment; without DRY_RUN=false this is a dry run. Exits with 1 if the run failed, "
+        "with 2 if the arguments are wrong.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    command = commands.add_parser("restore", help="bring images back from the archive")
-    command.add_argument("repository", metavar="REPOSITORY", help="its name, without the host")
+    command = commands.add_parser("restore", help="restore archived images")
     command.add_argument(
-        "digest", metavar="DIGEST", nargs="+", type=_digest, help="sha256:... as the log tells it"
+        "repository", metavar="REPOSITORY", help="repository name, without the registry host"
+    )
+    command.add_argument(
+        "digest", metavar="DIGEST", nargs="+", type=_digest, help="image digest, sha256:..."
     )
     return parser
 
 
 def _digest(text: str) -> str:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no digest: sha256: and 64 hex digits")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a digest (sha256: and 64 hex digits)")
     return text
 
 

@@ -6,17 +6,18 @@ import math
 import os
 from typing import Any
 
+from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.program import run
 
 
 def lambda_handler(event: object, context: Any) -> dict[str, Any]:
-    """Clean the function's own account and region; return the summary of the run.
+    """Clean the registry of the function's account and region; return the summary of the run.
 
-    The event is of no interest. Raises CleanerError where the run failed, so that Lambda's error
-    metric, and an alarm on it, can see it.
+    The event is not used. Raises CleanerError if the run failed, so that Lambda's error metric, and
+    an alarm on it, can see it.
     """
     del event
-    # A context without these is no Lambda's: somebody calls the handler by hand.
+    # A context without these is not Lambda's: somebody calls the handler by hand.
     request_id = getattr(context, "aws_request_id", "none")
     millis_left = getattr(context, "get_remaining_time_in_millis", lambda: math.inf)
-    return run(os.environ, request_id, seconds_left=lambda: millis_left() / 1000)
+    return run(os.environ, request_id, Deadline(seconds_left=lambda: millis_left() / 1000))

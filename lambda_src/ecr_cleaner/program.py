@@ -1,23 +1,23 @@
-"""The program behind both entry points: from an environment to the summary of a run."""
+"""Wire the program: from an environment to the summary of a run."""
 
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from ecr_cleaner.aws import Aws, open_session
-from ecr_cleaner.cleaner import Cleaner
-from ecr_cleaner.errors import ApiError, LogError, RunFailedError
-from ecr_cleaner.logs import log_error, make_logger
-from ecr_cleaner.registry import EcrRegistry
-from ecr_cleaner.report import NOT_RESTORED, RESTORING, RUN_FAILED
-from ecr_cleaner.settings import Settings
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.aws.session import Aws, open_session
+from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
+from ecr_cleaner.core.settings import Settings, is_dry_run
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import log_error, make_logger
+from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.usage.sources import sources_for
 from ecr_cleaner.workers import Workers
 
 THREADS = 48
@@ -28,35 +28,30 @@ _COLLECTION_THRESHOLDS = (20_000, 50, 50)
 
 
 def run(
-    environ: Mapping[str, str],
-    request_id: str,
-    seconds_left: Callable[[], float] = lambda: math.inf,
+    environ: Mapping[str, str], request_id: str, deadline: Deadline | None = None
 ) -> dict[str, Any]:
-    """Run once and return the summary; every error is logged before it is raised.
+    """Run once and return the summary. Every error is logged before it is raised.
 
-    When little time is left, no new work is begun: what is under way is finished, and the summary
-    says that the run is not complete.
+    When the deadline is near, nothing new begins: the work in progress is finished, and the
+    summary says that the run is not complete.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = environ.get("DRY_RUN") != "false"
+    dry_run = is_dry_run(environ)
     with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
         settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=settings.dry_run)
+        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
         with Workers(THREADS) as workers:
-            aws = Aws(open_session(environ.get("AWS_REGION")), workers)
-            clean = Cleaner(
-                aws, settings, log, lambda: datetime.now(UTC), seconds_left=seconds_left
-            )
-            return clean.run()
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
+            return Cleaner(aws, settings, log, sources_for(settings)).run()
 
 
 def restore(
     environ: Mapping[str, str], request_id: str, repository: str, digests: Sequence[str]
 ) -> dict[str, Any]:
-    """Bring archived images back; return the digests that are on their way (up to 20 minutes).
+    """Restore archived images; return the digests for which ECR accepted it.
 
-    Of the settings only the region is read. Raise RunFailedError at the end where one or more of
-    the images could not be restored.
+    Of the settings, only the region is read. ECR takes up to 20 minutes to restore an image. Raise
+    RunFailedError at the end if one or more images could not be restored.
     """
     log = make_logger("INFO", request_id=request_id, dry_run=False)
     with _failures_logged(log), Workers(THREADS) as workers:
@@ -70,13 +65,13 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
         yield
     except Exception as error:
         try:
-            log_error(log, RUN_FAILED, error)
+            log_error(log, events.RUN_FAILED, error)
         except OSError as unwritten:
             raise LogError(f"the log could not be written: {unwritten}") from unwritten
         raise
     except KeyboardInterrupt:
-        why = "interrupted: what was under way is done, and nothing more"
-        log.error(RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would tell nothing
+        why = "interrupted: finished the work in progress, started nothing new"
+        log.error(events.RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would not help
         raise
 
 
@@ -88,9 +83,9 @@ def _restore(
         try:
             registry.restore(repository, digest)
         except ApiError as error:
-            log_error(log, NOT_RESTORED, error, repository=repository, digest=digest)
+            log_error(log, events.NOT_RESTORED, error, repository=repository, digest=digest)
         else:
-            log.info(RESTORING, repository=repository, digest=digest)
+            log.info(events.RESTORING, repository=repository, digest=digest)
             restored.append(digest)
     if len(restored) < len(digests):
         failed = len(digests) - len(restored)

@@ -16,7 +16,7 @@ from e2e.account import Account
 from e2e.invocation import Invocation
 from e2e.stack import REGION, Machine
 from e2e.summary import Measurements
-from ecr_cleaner import report
+from ecr_cleaner.report import events
 from terraform_support import Terraform
 from world import World
 
@@ -175,16 +175,16 @@ def test_nothing_is_left_to_apply_after_the_first_deployment(dry: Step) -> None:
 
 def test_each_run_of_the_schedule_reports_what_would_go(dry: Step, filled: Account) -> None:
     for run in dry.runs:
-        assert judged(run, report.WOULD_REMOVE) == {
+        assert judged(run, events.WOULD_REMOVE) == {
             "archive": filled.archived,
             "delete": filled.deleted,
         }
-        assert judged(run, report.REMOVING) == {}
+        assert judged(run, events.REMOVING) == {}
 
 
 def test_it_reports_who_uses_what_is_old(dry: Step, filled: Account) -> None:
     (first, *_) = dry.runs
-    consumers = {line["digest"]: line["because"] for line in first.events(report.OLD_IN_USE)}
+    consumers = {line["digest"]: line["because"] for line in first.events(events.OLD_IN_USE)}
 
     assert consumers.keys() == filled.in_use
     assert all(consumers.values())
@@ -192,7 +192,7 @@ def test_it_reports_who_uses_what_is_old(dry: Step, filled: Account) -> None:
 
 def test_its_answer_is_the_summary_that_it_logs(dry: Step, filled: Account) -> None:
     for run in dry.runs:
-        (line,) = run.events(report.RUN_DONE)
+        (line,) = run.events(events.RUN_DONE)
         assert run.summary == {name: line[name] for name in run.summary}
         assert run.summary["dry_run"] is True
         assert run.summary["complete"] is True
@@ -231,7 +231,7 @@ def test_it_archives_and_deletes_what_the_dry_run_named(
 ) -> None:
     (run,) = real.runs
 
-    assert judged(run, report.REMOVING) == {"archive": filled.archived, "delete": filled.deleted}
+    assert judged(run, events.REMOVING) == {"archive": filled.archived, "delete": filled.deleted}
     assert real.archived == filled.archived
     assert real.images == {
         repository: digests - filled.deleted for repository, digests in untouched.items()

@@ -15,11 +15,12 @@ import boto3
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from ecr_cleaner.aws import Aws
-from ecr_cleaner.model import Usage
-from ecr_cleaner.settings import Settings
-from ecr_cleaner.usage import UsageSource
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import Workers
 
 REGION = "eu-west-1"
@@ -111,11 +112,14 @@ class FakeSession(boto3.Session):
 
 @contextmanager
 def account(
-    *apis: FakeApi, region: str = REGION, settings: Settings = DEFAULTS
-) -> Iterator[Account]:
+    *apis: FakeApi,
+    region: str = REGION,
+    settings: Settings = DEFAULTS,
+    deadline: Deadline | None = None,
+) -> Iterator[Target]:
     """Hand out an account of which these services are all there is."""
     with Workers(4) as workers:
-        yield Account(Aws(FakeSession(apis, region), workers), settings)
+        yield Target(Aws(FakeSession(apis, region), workers, deadline), settings)
 
 
 def found(source: UsageSource, *apis: FakeApi, settings: Settings = DEFAULTS) -> list[Usage]:

@@ -23,7 +23,7 @@ def empty_world() -> Iterator[World]:
     loader = create_loader()
     cached = mock.patch("botocore.session.create_loader", return_value=loader)
     # Only a name server could tell, and the tests ask none; moto stands in for every region.
-    everywhere = mock.patch("ecr_cleaner.aws.host_exists", return_value=True)
+    everywhere = mock.patch("ecr_cleaner.aws.session.host_exists", return_value=True)
     with cached, everywhere, told_services(), aws_as_it_is(), mock_aws():
         yield World()
 
@@ -38,7 +38,7 @@ def world(empty_world: World) -> World:
 @pytest.fixture
 def many_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where there are too many for one listing: then each family is asked for."""
-    monkeypatch.setattr("ecr_cleaner.usage._ecs_families.REVISIONS_LISTED", 0)
+    monkeypatch.setattr("ecr_cleaner.usage.shared.ecs_families.REVISIONS_LISTED", 0)
 
 
 @pytest.fixture

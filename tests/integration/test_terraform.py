@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 
 import engine_stand_in
-from ecr_cleaner.cleaner import RESERVE
-from ecr_cleaner.model import Action
-from ecr_cleaner.report import NONE_VISITED
-from ecr_cleaner.settings import RepositoryRule, Settings
+from ecr_cleaner.core.model import Action
+from ecr_cleaner.core.settings import RepositoryRule, Settings
+from ecr_cleaner.deadline import RESERVE
+from ecr_cleaner.report.events import NONE_VISITED
 from terraform_support import (
     EXAMPLES,
     MODULE,
@@ -63,8 +63,8 @@ def test_shortest_timeout_leaves_time_to_clean() -> None:
     variables = (PROJECT / MODULE / "variables.tf").read_text()
     (least,) = re.findall(r"var\.timeout >= (\d+)", variables)
 
-    assert int(least) >= 2 * RESERVE
-    assert set(re.findall(r"begins nothing new in .*? (\d+)", variables)) == {str(RESERVE)}
+    assert int(least) >= 2 * RESERVE.seconds
+    assert set(re.findall(r"begins nothing new in .*? (\d+)", variables)) == {str(RESERVE.seconds)}
 
 
 def test_module_passes_its_own_tests(tmp_path: Path) -> None:

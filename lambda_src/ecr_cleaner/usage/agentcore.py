@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 
 
 class AgentCore:
@@ -21,9 +21,9 @@ class AgentCore:
     name = "agentcore"
     service = "bedrock-agentcore-control"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the image of each version, one call a version."""
-        api, workers = account.aws.api(self.service), account.aws.workers
+        api, workers = target.api(self.service), target.workers
         runtimes = list(api.each("ListAgentRuntimes", "agentRuntimes", maxResults=100))
         versions = workers.map(lambda runtime: _versions(api, runtime), runtimes)
         usages = workers.map(lambda version: _usages(api, version), chain.from_iterable(versions))

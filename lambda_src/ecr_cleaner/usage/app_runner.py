@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 
 
 class AppRunner:
@@ -19,17 +19,15 @@ class AppRunner:
     name = "app-runner"
     service = "apprunner"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the image of each service."""
-        listed = account.aws.api("apprunner").each(
-            "ListServices", "ServiceSummaryList", MaxResults=20
-        )
+        listed = target.api("apprunner").each("ListServices", "ServiceSummaryList", MaxResults=20)
         arns = [service["ServiceArn"] for service in listed]
-        return chain.from_iterable(account.aws.workers.map(lambda arn: _usages(account, arn), arns))
+        return chain.from_iterable(target.workers.map(lambda arn: _usages(target, arn), arns))
 
 
-def _usages(account: Account, arn: str) -> list[Usage]:
-    answer = account.aws.api("apprunner").find(
+def _usages(target: Target, arn: str) -> list[Usage]:
+    answer = target.api("apprunner").find(
         "DescribeService", "ResourceNotFoundException", ServiceArn=arn
     )
     if answer is None:

@@ -6,18 +6,15 @@ Source: https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDefinition.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.errors import IncompleteAnswerError
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Answer, Api
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import batches
-
-Answer = Mapping[str, Any]
 
 # In the order of a job's life: what moves on while it is asked for is met again further down.
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
@@ -34,9 +31,9 @@ class Batch:
     name = "batch"
     service = "batch"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of job definitions, of jobs, and of training jobs still in a queue."""
-        batch = account.aws.api("batch")
+        batch = target.api("batch")
         definitions = batch.each(
             "DescribeJobDefinitions", "jobDefinitions", status="ACTIVE", maxResults=100
         )
@@ -47,9 +44,9 @@ class Batch:
             for queue in batch.each("DescribeJobQueues", "jobQueues", maxResults=100)
             if queue.get("status") != "DELETED"
         ]
-        for job in _jobs(account, queues):
+        for job in _jobs(target, queues):
             yield from usages_of(self.name, job["jobArn"], images(job))
-        for job in _service_jobs(account, queues):
+        for job in _service_jobs(target, queues):
             yield from usages_of(self.name, job["jobArn"], [_training_image(job)])
 
 
@@ -67,17 +64,17 @@ def images(shape: Answer) -> Iterator[str | None]:
         yield from images(nodes)
 
 
-def _jobs(account: Account, queues: list[Answer]) -> Iterator[Answer]:
-    batch, workers = account.aws.api("batch"), account.aws.workers
+def _jobs(target: Target, queues: list[Answer]) -> Iterator[Answer]:
+    batch, workers = target.api("batch"), target.workers
     arns = [one["jobQueueArn"] for one in queues if one.get("jobQueueType") != FOR_SAGEMAKER]
     listed = workers.map(lambda arn: _listed(batch, "ListJobs", arn, UNFINISHED, 1000), arns)
     asked = list(batches(list(dict.fromkeys(chain.from_iterable(listed))), 100))
     return chain.from_iterable(workers.map(lambda ids: _described(batch, ids), asked))
 
 
-def _service_jobs(account: Account, queues: list[Answer]) -> list[Answer]:
+def _service_jobs(target: Target, queues: list[Answer]) -> list[Answer]:
     """What waits in these queues is not known to SageMaker yet."""
-    batch, workers = account.aws.api("batch"), account.aws.workers
+    batch, workers = target.api("batch"), target.workers
     arns = [one["jobQueueArn"] for one in queues if one.get("jobQueueType") == FOR_SAGEMAKER]
     listed = workers.map(
         lambda arn: _listed(batch, "ListServiceJobs", arn, UNFINISHED_IN_SERVICE, 100), arns

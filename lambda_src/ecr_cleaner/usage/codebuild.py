@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.errors import IncompleteAnswerError
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import batches
 
 
@@ -25,12 +25,12 @@ class CodeBuild:
     name = "codebuild"
     service = "codebuild"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the build environment of each project."""
-        codebuild = account.aws.api("codebuild")
+        codebuild = target.api("codebuild")
         # A page of ListProjects has 100 names; it takes no size.
         names = list(codebuild.each("ListProjects", "projects"))
-        described = account.aws.workers.map(
+        described = target.workers.map(
             lambda batch: _described(codebuild, batch), batches(names, 100)
         )
         for project in chain.from_iterable(described):

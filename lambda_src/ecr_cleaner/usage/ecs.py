@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._ecs_answers import Answer, described, images_of, names_every_image
-from ecr_cleaner.usage._ecs_families import newest_revisions
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage._service_revisions import described_revisions, revisions_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Answer, Api
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.ecs_answers import described, images_of, names_every_image
+from ecr_cleaner.usage.shared.ecs_families import newest_revisions
+from ecr_cleaner.usage.shared.ecs_service_revisions import described_revisions, revisions_of
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import batches
 
 Read = TypeVar("Read")
@@ -61,37 +61,37 @@ class Ecs:
     name = "ecs"
     service = "ecs"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what each service and each task runs, and the newest revision of each family."""
-        (services, tasks), newest = account.aws.workers.both(
-            lambda: _running(account), lambda: newest_revisions(account)
+        (services, tasks), newest = target.workers.both(
+            lambda: _running(target), lambda: newest_revisions(target)
         )
         arns = chain.from_iterable(service.revisions for service in services)
-        revisions = described_revisions(account, arns)
+        revisions = described_revisions(target, arns)
         runners = [*(_service(one, revisions) for one in services), *map(_task, tasks)]
         # What a revision tells in full needs no call of its own.
         told = {one["taskDefinition"] for one in revisions.values() if names_every_image(one)}
-        definitions = account.task_definitions.images(
+        definitions = target.task_definitions.images(
             arn for runner in runners for arn in runner.task_definitions if arn not in told
         )
         for runner in runners:
             behind = (definitions.get(arn, ()) for arn in runner.task_definitions)
             yield from usages_of(self.name, runner.arn, [*runner.images, *chain(*behind)])
         untold = (arn for arn in newest if arn not in told)
-        for arn, images in account.task_definitions.images_if_any(untold).items():
+        for arn, images in target.task_definitions.images_if_any(untold).items():
             yield from usages_of(self.name, arn, images)
 
 
-def _running(account: Account) -> tuple[list[Service], list[Answer]]:
+def _running(target: Target) -> tuple[list[Service], list[Answer]]:
     """Return all services and tasks; the deployments of a service are asked for at once."""
-    workers, clusters = account.aws.workers, account.ecs_clusters()
+    workers, clusters = target.workers, target.ecs_clusters()
 
     def services(answers: list[Answer]) -> list[Service]:
-        return workers.map(lambda one: Service(one, revisions_of(account, one)), answers)
+        return workers.map(lambda one: Service(one, revisions_of(target, one)), answers)
 
     return workers.both(
-        lambda: _described(account, clusters, SERVICES, services),
-        lambda: _described(account, clusters, TASKS, lambda answers: answers),
+        lambda: _described(target, clusters, SERVICES, services),
+        lambda: _described(target, clusters, TASKS, lambda answers: answers),
     )
 
 
@@ -115,10 +115,10 @@ def _task(task: Answer) -> Runner:
 
 
 def _described(
-    account: Account, clusters: list[str], kind: Kind, read: Callable[[list[Answer]], list[Read]]
+    target: Target, clusters: list[str], kind: Kind, read: Callable[[list[Answer]], list[Read]]
 ) -> list[Read]:
     """Return what ``read`` makes of each batch of descriptions."""
-    ecs, workers = account.aws.api("ecs"), account.aws.workers
+    ecs, workers = target.api("ecs"), target.workers
     listed = workers.map(lambda cluster: _list(ecs, cluster, kind), clusters)
     asked = [
         (cluster, batch)

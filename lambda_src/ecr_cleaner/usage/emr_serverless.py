@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import as_written_and_run, usages_of
-from ecr_cleaner.usage.account import Account
-
-Answer = Mapping[str, Any]
+from ecr_cleaner.aws.api import Answer, Api
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import as_written_and_run, usages_of
+from ecr_cleaner.usage.shared.target import Target
 
 ALIVE = ("CREATING", "CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED")
 AT_WORK = frozenset({"STARTING", "STARTED", "STOPPING"})
@@ -29,9 +26,9 @@ class EmrServerless:
     name = "emr-serverless"
     service = "emr-serverless"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of each application and of each unfinished job run."""
-        emr, workers = account.aws.api("emr-serverless"), account.aws.workers
+        emr, workers = target.api("emr-serverless"), target.workers
         applications = list(
             emr.each("ListApplications", "applications", states=list(ALIVE), maxResults=50)
         )

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from ecr_cleaner.errors import IncompleteAnswerError
-from ecr_cleaner.model import ImageReference, Registry, Usage
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import ImageReference, Registry, Usage
+from ecr_cleaner.usage.shared.target import Target
 
 _IMAGE_ARN = re.compile(
     r"arn:[^:]+:ecr:(?P<region>[^:]+):(?P<account>[0-9]{12}):"
@@ -26,22 +26,22 @@ class Inspector:
     name = "inspector"
     service = "inspector2"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what Inspector's coverage says to be in use; two listings, filtered by AWS."""
-        since = account.clock() - timedelta(days=account.settings.keep_days)
+        since = target.deadline.now() - timedelta(days=target.settings.keep_days)
         in_use: tuple[dict[str, Any], ...] = (
             {"ecrImageInUseCount": [{"lowerInclusive": 1}]},
             {"ecrImageLastInUseAt": [{"startInclusive": since}]},
         )
-        answers = account.aws.workers.map(lambda wanted: _covered(account, wanted), in_use)
+        answers = target.workers.map(lambda wanted: _covered(target, wanted), in_use)
         digests = {one["resourceId"]: one for answer in answers for one in answer}
         for arn in digests:
             yield Usage(_reference(arn), f"inspector coverage of {arn}", self.name)
 
 
-def _covered(account: Account, wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _covered(target: Target, wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     images = [{"comparison": "EQUALS", "value": "AWS_ECR_CONTAINER_IMAGE"}]
-    listing = account.aws.api("inspector2").each(
+    listing = target.api("inspector2").each(
         "ListCoverage",
         "coveredResources",
         filterCriteria={"resourceType": images, **wanted},

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from ecr_cleaner.errors import CleanerError
-from ecr_cleaner.model import Usage
-from ecr_cleaner.reference import parse
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.reference import parse
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 
 MOST_BYTES = 10_000_000
 
@@ -24,21 +24,21 @@ class ReferenceLists:
     name = "reference-lists"
     service = "s3"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the entries of every list; the list itself is the consumer."""
-        lists = account.settings.reference_lists
-        texts = account.aws.workers.map(lambda where: _read(account, where), lists)
+        lists = target.settings.reference_lists
+        texts = target.workers.map(lambda where: _read(target, where), lists)
         for where, text in zip(lists, texts, strict=True):
             yield from usages_of(self.name, where, _entries(where, text))
 
 
-def _read(account: Account, where: str) -> str | bytes:
+def _read(target: Target, where: str) -> str | bytes:
     if not where.startswith("s3://"):
         name = where.removeprefix("ssm:")
-        answer = account.aws.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
+        answer = target.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
         return str(answer["Parameter"]["Value"])
     bucket, _, key = where.removeprefix("s3://").partition("/")
-    answer = account.aws.api("s3").call("GetObject", Bucket=bucket, Key=key)
+    answer = target.api("s3").call("GetObject", Bucket=bucket, Key=key)
     if answer["ContentLength"] > MOST_BYTES:
         raise CleanerError(f"{where} has more than {MOST_BYTES} bytes")
     return bytes(answer["Body"].read())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._sagemaker import Kind, usages
-from ecr_cleaner.usage.account import Account
-
-Answer = Mapping[str, Any]
+from ecr_cleaner.aws.api import Answer
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.sagemaker import Kind, usages
+from ecr_cleaner.usage.shared.target import Target
 
 
 def _of_model(model: Answer) -> Iterator[str | None]:
@@ -78,6 +76,6 @@ class SageMaker:
     name = "sagemaker"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of all models, endpoints and inference components."""
-        return usages(account, self.name, (MODELS, ENDPOINTS, INFERENCE_COMPONENTS))
+        return usages(target, self.name, (MODELS, ENDPOINTS, INFERENCE_COMPONENTS))

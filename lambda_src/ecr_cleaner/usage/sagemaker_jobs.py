@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._sagemaker import Kind, usages
-from ecr_cleaner.usage.account import Account
-
-Answer = Mapping[str, Any]
+from ecr_cleaner.aws.api import Answer
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.sagemaker import Kind, usages
+from ecr_cleaner.usage.shared.target import Target
 
 # A job that is stopping pulls nothing any more; one that is stopped is never started again.
 UNDER_WAY = {"StatusEquals": "InProgress"}
@@ -75,6 +73,6 @@ class SageMakerJobs:
     name = "sagemaker-jobs"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of all jobs in progress."""
-        return usages(account, self.name, (TRAINING, TUNING, PROCESSING))
+        return usages(target, self.name, (TRAINING, TUNING, PROCESSING))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.errors import IncompleteAnswerError
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage._sagemaker import find
-from ecr_cleaner.usage.account import Account
-
-Answer = Mapping[str, Any]
+from ecr_cleaner.aws.api import Answer, Api
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.sagemaker import find
+from ecr_cleaner.usage.shared.target import Target
 
 # For each type of monitoring: the operation that describes a job definition, and where in the
 # answer its image stands.
@@ -36,9 +33,9 @@ class SageMakerMonitoring:
     name = "sagemaker-monitoring"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the image that each schedule runs."""
-        api, workers = account.aws.api("sagemaker"), account.aws.workers
+        api, workers = target.api("sagemaker"), target.workers
         schedules = list(
             api.each("ListMonitoringSchedules", "MonitoringScheduleSummaries", MaxResults=100)
         )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import as_written_and_run
-from ecr_cleaner.usage._sagemaker import Kind, usages
-from ecr_cleaner.usage.account import Account
-
-Answer = Mapping[str, Any]
+from ecr_cleaner.aws.api import Answer
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import as_written_and_run
+from ecr_cleaner.usage.shared.sagemaker import Kind, usages
+from ecr_cleaner.usage.shared.target import Target
 
 
 def _of_package(package: Answer) -> Iterator[str | None]:
@@ -69,6 +67,6 @@ class SageMakerPackages:
     name = "sagemaker-packages"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of all model packages and algorithms."""
-        return usages(account, self.name, (PACKAGES, ALGORITHMS))
+        return usages(target, self.name, (PACKAGES, ALGORITHMS))

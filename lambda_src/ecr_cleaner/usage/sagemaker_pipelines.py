@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._definitions import references, texts
-from ecr_cleaner.usage._sagemaker import find
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.definitions import references, texts
+from ecr_cleaner.usage.shared.sagemaker import find
+from ecr_cleaner.usage.shared.target import Target
 
 
 class SageMakerPipelines:
@@ -23,11 +23,11 @@ class SageMakerPipelines:
     name = "sagemaker-pipelines"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the references in each definition, one call a pipeline."""
-        api = account.aws.api("sagemaker")
+        api = target.api("sagemaker")
         pipelines = list(api.each("ListPipelines", "PipelineSummaries", MaxResults=100))
-        usages = account.aws.workers.map(lambda pipeline: _usages(api, pipeline), pipelines)
+        usages = target.workers.map(lambda pipeline: _usages(api, pipeline), pipelines)
         return chain.from_iterable(usages)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import Usage
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage._sagemaker import find
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.sagemaker import find
+from ecr_cleaner.usage.shared.target import Target
 
 
 class SageMakerStudio:
@@ -22,9 +22,9 @@ class SageMakerStudio:
     name = "sagemaker-studio"
     service = "sagemaker"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of each version, one call a version."""
-        api, workers = account.aws.api("sagemaker"), account.aws.workers
+        api, workers = target.api("sagemaker"), target.workers
         names = [image["ImageName"] for image in api.each("ListImages", "Images", MaxResults=100)]
         versions = workers.map(lambda name: _versions(api, name), names)
         usages = workers.map(lambda version: _usages(api, *version), chain.from_iterable(versions))

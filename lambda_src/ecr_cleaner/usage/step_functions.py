@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from ecr_cleaner.aws import Api
-from ecr_cleaner.model import ImageReference, Usage
-from ecr_cleaner.usage._definitions import references, texts
-from ecr_cleaner.usage._references import usages_of
-from ecr_cleaner.usage.account import Account
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.model import ImageReference, Usage
+from ecr_cleaner.usage.shared.definitions import references, texts
+from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.usage.shared.target import Target
 
 GONE = "StateMachineDoesNotExist"
 
@@ -40,9 +40,9 @@ class StepFunctions:
     name = "step-functions"
     service = "stepfunctions"
 
-    def usages(self, account: Account) -> Iterable[Usage]:
+    def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the references in each definition, and the images of the tasks that it runs."""
-        api, workers = account.aws.api("stepfunctions"), account.aws.workers
+        api, workers = target.api("stepfunctions"), target.workers
         machines = [
             machine["stateMachineArn"]
             for machine in api.each("ListStateMachines", "stateMachines", maxResults=1000)
@@ -50,7 +50,7 @@ class StepFunctions:
         versions = chain.from_iterable(workers.map(lambda arn: _versions(api, arn), machines))
         answers = workers.map(lambda arn: _definition(api, arn), [*machines, *versions])
         definitions = [answer for answer in answers if answer]
-        images = account.task_definitions.images_if_any(
+        images = target.task_definitions.images_if_any(
             name for one in definitions for name in one.task_definitions
         )
         for one in definitions:

@@ -1,0 +1,1 @@
+"""Talks to AWS: whole answers or an error."""

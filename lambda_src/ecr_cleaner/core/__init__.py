@@ -1,0 +1,1 @@
+"""Decides. Pure: no AWS call, clock, environment, log or thread."""

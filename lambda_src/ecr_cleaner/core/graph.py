@@ -1,0 +1,190 @@
+"""Which image needs which: index to children, subject to referrers. Pure.
+
+An edge leads from the image that decides to the one that follows it: from an index to the images
+it lists, and from a subject to the artifacts about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ecr_cleaner.core.errors import ManifestError
+from ecr_cleaner.core.model import Image, ImageStatus
+
+INDEX_MEDIA_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
+)
+# Media types that are known to list no children. Any other is read, an unknown one as well: an
+# index that is not recognised would leave its children without protection.
+LEAF_MEDIA_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    }
+)
+
+# What the manifest of anything but an index has at least one of.
+_CONTENT = frozenset({"config", "layers", "fsLayers", "blobs"})
+
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema,
+# with the suffixes that signing tools append (.sig, .att, .sbom).
+_REFERRER_TAG = re.compile(r"(?P<algorithm>sha256|sha512)-(?P<hex>[a-f0-9]{64,128})(?:\..+)?")
+
+
+def may_have_children(image: Image) -> bool:
+    """Tell whether the image's manifest must be read to know its children."""
+    return image.media_type not in LEAF_MEDIA_TYPES
+
+
+def can_be_read(image: Image) -> bool:
+    """Tell whether ECR gives the manifest out: of what is archived it does not.
+
+    Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
+    """
+    return image.status is ImageStatus.ACTIVE
+
+
+def children_in(image: Image, manifest: str) -> tuple[str, ...] | None:
+    """Return the digests that the image's manifest lists, or None where it is no index.
+
+    Raise ManifestError where that cannot be told: it never counts as "no children".
+    """
+    try:
+        document = json.loads(manifest)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(image.digest, "is not JSON") from error
+    if not isinstance(document, dict):
+        raise ManifestError(image.digest, "is not a JSON object")
+    if "manifests" in document:
+        return _listed(image.digest, document["manifests"])
+    if image.media_type in INDEX_MEDIA_TYPES or not _CONTENT.intersection(document):
+        raise ManifestError(image.digest, "is neither an index nor an image")
+    return None
+
+
+def _listed(digest: str, entries: object) -> tuple[str, ...]:
+    if not isinstance(entries, list):
+        raise ManifestError(digest, "has no list of manifests")
+    return tuple(_child(digest, entry) for entry in entries)
+
+
+def _child(digest: str, entry: object) -> str:
+    child = entry.get("digest") if isinstance(entry, dict) else None
+    if not isinstance(child, str) or ":" not in child:
+        raise ManifestError(digest, "lists a child without a digest")
+    return child
+
+
+def subjects_of(image: Image) -> tuple[str, ...]:
+    """Return the digests that the image is an artifact about, by its manifest or by its tags.
+
+    By tags only where every tag says so: an image that also carries an ordinary tag is one.
+    """
+    declared = (image.subject,) if image.subject else ()
+    named = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
+    if not all(named):
+        return declared
+    by_tag = (f"{match['algorithm']}:{match['hex']}" for match in named if match)
+    return tuple(dict.fromkeys((*declared, *by_tag)))
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The images of one repository with their edges; digests that do not exist have none.
+
+    ``unread`` are the images that may have children, whose manifest nobody has read yet.
+    """
+
+    images: Mapping[str, Image]
+    parents: Mapping[str, tuple[str, ...]]
+    subjects: Mapping[str, tuple[str, ...]]
+    children: Mapping[str, tuple[str, ...]]
+    followers: Mapping[str, tuple[str, ...]]
+    unread: frozenset[str]
+
+    @classmethod
+    def build(cls, images: Iterable[Image], listed: Mapping[str, tuple[str, ...] | None]) -> Graph:
+        """Build from a full listing and from what each manifest lists (None: it is no index)."""
+        by_digest = {image.digest: image for image in images}
+        children = {
+            index: tuple(child for child in dict.fromkeys(digests) if child in by_digest)
+            for index, digests in listed.items()
+            if digests is not None
+        }
+        parents: dict[str, list[str]] = defaultdict(list)
+        for index, digests in children.items():
+            for child in digests:
+                parents[child].append(index)
+        subjects = {
+            digest: tuple(s for s in named if s in by_digest and s != digest)
+            for digest, image in by_digest.items()
+            if (named := subjects_of(image))
+        }
+        followers: dict[str, list[str]] = defaultdict(
+            list, {index: list(digests) for index, digests in children.items()}
+        )
+        for referrer, about in subjects.items():
+            for subject in about:
+                followers[subject].append(referrer)
+        unread = {d for d, image in by_digest.items() if may_have_children(image)} - listed.keys()
+        return cls(
+            by_digest, _frozen(parents), subjects, children, _frozen(followers), frozenset(unread)
+        )
+
+    def leaders(self, digest: str) -> tuple[str, ...]:
+        """Return the parents and subjects that this image follows; none: it is a root."""
+        return self.parents.get(digest, ()) + self.subjects.get(digest, ())
+
+    def led_by(self, digest: str) -> tuple[str, ...]:
+        """Return the children and referrers that follow this image."""
+        return self.followers.get(digest, ())
+
+    def upwards(self, digests: Iterable[str]) -> dict[str, str]:
+        """Return all that these follow, directly or not, each with the one of these it led from."""
+        origin: dict[str, str] = {}
+        waiting = [(digest, digest) for digest in digests]
+        while waiting:
+            digest, start = waiting.pop()
+            if digest not in origin:
+                origin[digest] = start
+                waiting += [(leader, start) for leader in self.leaders(digest)]
+        return origin
+
+    def family(self, digest: str) -> Iterator[Image]:
+        """Yield the image and, where it is an index, all that it lists, nested ones too."""
+        if digest not in self.children:
+            yield self.images[digest]
+            return
+        seen: set[str] = set()
+        waiting = [digest]
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                waiting += self.children.get(current, ())
+                yield self.images[current]
+
+    def leaders_first(self) -> tuple[str, ...]:
+        """Return every digest after all that it follows; one in or behind a cycle is left out."""
+        following = self.parents.keys() | self.subjects.keys()
+        waiting = {digest: len(self.leaders(digest)) for digest in following}
+        order = [digest for digest in self.images if not waiting.get(digest)]
+        for digest in order:  # grows while it is read
+            for follower in self.led_by(digest):
+                waiting[follower] -= 1
+                if not waiting[follower]:
+                    order.append(follower)
+        return tuple(order)
+
+
+def _frozen(lists: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(values) for key, values in lists.items()}

@@ -1,0 +1,115 @@
+"""What is in use, ready to be asked image by image. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from ecr_cleaner.core.model import Image, ImageStatus, Registry, Repository, Usage
+
+# A service of a thousand tasks is one reason, not a thousand: enough names to find the consumer.
+CONSUMERS_NAMED = 10
+
+
+def _holders() -> dict[str, list[str]]:
+    return defaultdict(list)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A tag or digest that consumers hold and cannot pull; ``problem``: missing or archived."""
+
+    name: str
+    problem: str
+    consumers: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class RepositoryUse:
+    """What is in use in one repository: digests, tags, or (``any_image``) who knows what.
+
+    Each leads to the names of its consumers, at most ``CONSUMERS_NAMED`` of them.
+    """
+
+    digests: dict[str, list[str]] = field(default_factory=_holders)
+    tags: dict[str, list[str]] = field(default_factory=_holders)
+    any_image: list[str] = field(default_factory=list)
+
+    def add(self, usage: Usage) -> None:
+        reference = usage.reference
+        named = self.any_image
+        if reference.digest is not None:
+            named = self.digests[reference.digest]
+        elif reference.tag is not None:
+            named = self.tags[reference.tag]
+        if len(named) < CONSUMERS_NAMED and usage.consumer not in named:
+            named.append(usage.consumer)
+
+    def consumers_of(self, image: Image) -> tuple[str, ...]:
+        """Return the consumers of this image by name; none means that it is unused."""
+        if self._is_unused(image):
+            return ()
+        by_tag = (self.tags.get(tag, ()) for tag in image.tags)
+        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
+        return tuple(dict.fromkeys(named))
+
+    def consumers(self) -> Iterator[str]:
+        """Yield the names of the consumers of anything here, as often as they are named."""
+        # Copies: another thread may add what it scanned while this one looks.
+        for named in [*self.digests.values(), *self.tags.values(), self.any_image]:
+            yield from list(named)
+
+    def _is_unused(self, image: Image) -> bool:
+        """Nearly every image is: it is worth a shorter way."""
+        by_tag = not self.tags.keys().isdisjoint(image.tags)
+        return not (by_tag or image.digest in self.digests or self.any_image)
+
+    def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
+        """Yield each tag or digest in use that is not there, or that is archived."""
+        status = {name: one.status for one in images for name in (one.digest, *one.tags)}
+        # A copy: another thread may add what it scanned while this one looks.
+        for name, consumers in [*self.digests.items(), *self.tags.items()]:
+            if name not in status:
+                yield Broken(name, "missing", tuple(consumers))
+            elif status[name] is ImageStatus.ARCHIVED:
+                yield Broken(name, "archived", tuple(consumers))
+
+
+class InUse:
+    """Every usage of an account, by registry and repository."""
+
+    def __init__(self, usages: Iterable[Usage] = ()) -> None:
+        self._repositories: dict[tuple[Registry, str], RepositoryUse] = defaultdict(RepositoryUse)
+        self.add(usages)
+
+    def add(self, usages: Iterable[Usage]) -> None:
+        """Add what a scan found. Nothing is ever taken away: doubt keeps."""
+        for usage in usages:
+            reference = usage.reference
+            self._repositories[reference.registry, reference.repository].add(usage)
+
+    def of(self, repository: Repository) -> RepositoryUse:
+        """Return what is in use in this repository of this registry."""
+        key = (repository.registry, repository.name)
+        return self._repositories.get(key) or RepositoryUse()
+
+    def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
+        """Return what is in use in each repository of this registry, whether it exists or not."""
+        # A copy: another thread may add what it scanned while this one looks.
+        found = list(self._repositories.items())
+        return {name: use for (held, name), use in found if held == registry}
+
+
+def missing_repositories(
+    repositories: Sequence[Repository], in_use: InUse
+) -> dict[str, tuple[Broken, ...]]:
+    """Return the references to each repository that does not exist in the registries of these."""
+    existing = {(repository.registry, repository.name) for repository in repositories}
+    return {
+        name: tuple(use.broken(()))
+        for registry in {repository.registry for repository in repositories}
+        for name, use in in_use.repositories_in(registry).items()
+        if (registry, name) not in existing
+    }

@@ -1,0 +1,71 @@
+"""Image references as consumers write them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from ecr_cleaner.core.model import ImageReference, Registry
+
+# The spellings of a private registry's host, and the DNS suffixes of AWS's partitions
+# (https://docs.aws.amazon.com/AmazonECR/latest/userguide/registries-dual-stack.html,
+# https://docs.aws.amazon.com/general/latest/gr/ecr.html; a test compares the list with botocore's).
+DNS_SUFFIXES = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+)
+DUAL_STACK_SUFFIXES = (
+    "on.aws",
+    "on.amazonwebservices.com.cn",
+    "on.amazonwebservices.eu",
+)
+
+_REGION = r"(?P<region%d>[a-z0-9-]+)"
+_HOST = re.compile(
+    r"(?P<account>[0-9]{12})\.(?:"
+    rf"dkr\.ecr(?:-fips)?\.{_REGION % 1}\.(?:{'|'.join(map(re.escape, DNS_SUFFIXES))})"
+    rf"|dkr-ecr(?:-fips)?\.{_REGION % 2}\.(?:{'|'.join(map(re.escape, DUAL_STACK_SUFFIXES))})"
+    r")\.?(?::[0-9]+)?",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"[a-z]+://", re.IGNORECASE)
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+# https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
+_DIGEST = re.compile(
+    r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}"
+    r"|(?!sha(?:256|512):)[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
+)
+
+
+def parse(text: str) -> ImageReference | None:
+    """Return what ``text`` refers to in private ECR, or None where it is no such reference.
+
+    No tag means ``latest``. A tag or digest that breaks the grammar gives a reference to the
+    repository as a whole: whatever was meant there, nothing of it may be taken for unused.
+    """
+    scheme = _SCHEME.match(text.strip())
+    host, slash, path = text.strip()[scheme.end() if scheme else 0 :].partition("/")
+    match = _HOST.fullmatch(host)
+    if not match or not slash:
+        return None
+    region = (match["region1"] or match["region2"]).lower()
+    return _parse_path(Registry(match["account"], region), path)
+
+
+def _parse_path(registry: Registry, path: str) -> ImageReference | None:
+    name, at, digest = path.partition("@")
+    slash = name.rfind("/") + 1
+    last, colon, tag = name[slash:].partition(":")
+    repository = name[:slash] + last
+    if not repository:
+        return None
+    if (colon and not _TAG.fullmatch(tag)) or (at and not _DIGEST.fullmatch(digest)):
+        return ImageReference(registry, repository)
+    if at:
+        return ImageReference(registry, repository, digest=digest)
+    return ImageReference(registry, repository, tag=tag or "latest")

@@ -1,0 +1,239 @@
+"""What the operator may set, read from a mapping such as the environment. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecr_cleaner.core.errors import InvalidSettingError
+from ecr_cleaner.core.model import WAIVABLE_GUARDS, Action
+
+MOST_DAYS = 36_500
+MOST_KEPT = 100_000
+MOST_DELETIONS = 1_000_000
+MOST_REVISIONS = 100
+MOST_SECONDS = 900
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_REMOVING = (Action.DELETE, Action.ARCHIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRule:
+    """What one entry of ``REPOSITORY_RULES`` sets for the repositories it names; None: nothing."""
+
+    repositories: tuple[str, ...]
+    keep_days: int | None = None
+    keep_count: int | None = None
+    keep_tag_patterns: tuple[str, ...] | None = None
+    keep_pulled_days: int | None = None
+    waived_guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of a run, understood and within its bounds.
+
+    ``keep_pulled_days`` None means the same days as for the age, ``archive_days`` None means never.
+    ``function_name`` is what Lambda, not the operator, calls the function that this runs as.
+    ``warnings`` are sentences about values that are valid but may not do what was meant.
+    """
+
+    dry_run: bool = True
+    keep_days: int = 30
+    keep_count: int = 0
+    keep_tag_patterns: tuple[str, ...] = ()
+    keep_pulled_days: int | None = None
+    rules: tuple[RepositoryRule, ...] = ()
+    action: Action = Action.DELETE
+    archive_days: int | None = None
+    max_deletions: int = 10_000
+    expect_no_usage: bool = False
+    rescan_after_seconds: int = 180
+    waived_sources: tuple[str, ...] = ()
+    waived_guards: tuple[str, ...] = ()
+    task_definition_revisions: int = 1
+    reference_lists: tuple[str, ...] = ()
+    inspector_coverage: bool = False
+    log_level: str = "INFO"
+    function_name: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting; raise InvalidSettingError for the first that is not understood."""
+        read = _Reader(environ)
+        default = cls()
+        return cls(
+            dry_run=is_dry_run(environ),
+            keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
+            keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
+            keep_tag_patterns=read.names("KEEP_TAG_PATTERNS"),
+            keep_pulled_days=read.optional_number("KEEP_PULLED_DAYS", MOST_DAYS),
+            rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
+            action=Action(read.one_of("ACTION", _REMOVING, default.action)),
+            archive_days=read.optional_number("ARCHIVE_DAYS", MOST_DAYS),
+            max_deletions=read.number(
+                "MAX_DELETIONS", MOST_DELETIONS, default.max_deletions, least=1
+            ),
+            expect_no_usage=read.switch("EXPECT_NO_USAGE", default=default.expect_no_usage),
+            rescan_after_seconds=read.number(
+                "RESCAN_AFTER_SECONDS", MOST_SECONDS, default.rescan_after_seconds
+            ),
+            waived_sources=read.names("WAIVED_SOURCES"),
+            waived_guards=read.some_of("WAIVED_GUARDS", WAIVABLE_GUARDS),
+            task_definition_revisions=read.number(
+                "TASK_DEFINITION_REVISIONS", MOST_REVISIONS, default.task_definition_revisions
+            ),
+            reference_lists=_reference_lists(read.names("REFERENCE_LISTS")),
+            inspector_coverage=read.switch(
+                "INSPECTOR_COVERAGE", default=default.inspector_coverage
+            ),
+            log_level=read.one_of("LOG_LEVEL", LOG_LEVELS, default.log_level),
+            function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
+            warnings=_dry_run_warnings(environ.get("DRY_RUN")),
+        )
+
+
+def is_dry_run(environ: Mapping[str, str]) -> bool:
+    """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``."""
+    return environ.get("DRY_RUN") != "false"
+
+
+def whole_number(name: str, value: str, most: int, least: int = 0) -> int:
+    """Read a whole number in plain digits; raise InvalidSettingError for anything else."""
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+        raise InvalidSettingError(name, value, f"a whole number from {least} to {most}")
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one setting at a time; raises InvalidSettingError if it is not understood."""
+
+    environ: Mapping[str, str]
+
+    def number(self, name: str, most: int, default: int, least: int = 0) -> int:
+        value = self.environ.get(name)
+        return default if value is None else whole_number(name, value, most, least)
+
+    def optional_number(self, name: str, most: int) -> int | None:
+        value = self.environ.get(name)
+        return None if value is None else whole_number(name, value, most)
+
+    def one_of(self, name: str, allowed: Sequence[str], default: str) -> str:
+        value = self.environ.get(name, default)
+        if value not in allowed:
+            raise InvalidSettingError(name, value, "one of " + ", ".join(allowed))
+        return value
+
+    def switch(self, name: str, *, default: bool) -> bool:
+        return self.one_of(name, ("true", "false"), str(default).lower()) == "true"
+
+    def names(self, name: str) -> tuple[str, ...]:
+        value = self.environ.get(name, "")
+        names = tuple(part.strip() for part in value.split(",")) if value else ()
+        if not all(names):
+            raise InvalidSettingError(name, value, "a comma-separated list without empty entries")
+        return names
+
+    def some_of(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
+        chosen = self.names(name)
+        if not set(chosen) <= set(allowed):
+            value = self.environ[name]
+            raise InvalidSettingError(
+                name, value, f"a comma-separated list of {', '.join(allowed)}"
+            )
+        return chosen
+
+
+def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:
+    for one in lists:
+        if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+|arn:[^:]+:ssm:.+", one):
+            allowed = "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
+            raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
+    return lists
+
+
+def _dry_run_warnings(value: str | None) -> tuple[str, ...]:
+    looks_like_false = value is not None and value.strip().lower() in {
+        *("false", "f", "no", "n", "off", "0", "disabled"),
+        *('"false"', "'false'"),
+    }
+    if value == "false" or not looks_like_false:
+        return ()
+    return (f"DRY_RUN is {value!r}: this is a dry run, only the exact value 'false' deletes",)
+
+
+def _rules(value: str) -> tuple[RepositoryRule, ...]:
+    try:
+        entries = _array(json.loads(value, object_pairs_hook=_without_repeats))
+        return tuple(_rule(number, entry) for number, entry in enumerate(entries, start=1))
+    except (ValueError, RecursionError) as error:
+        raise InvalidSettingError(
+            "REPOSITORY_RULES", value, f"{_RULES_ALLOWED}; {error}"
+        ) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"an object has {', '.join(repeated)} more than once")
+    return dict(pairs)
+
+
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("it is no array")  # noqa: TRY004 - a mistake like any other in the rules
+    return value
+
+
+def _rule(number: int, entry: Any) -> RepositoryRule:
+    if not isinstance(entry, dict) or not entry.get("repositories"):
+        raise ValueError(f"entry {number} names no repositories")
+    understood: dict[str, Any] = {}
+    for name, value in entry.items():
+        if name not in _RULE_FIELDS:
+            raise ValueError(f"entry {number} has the unknown field {name!r}")
+        is_right, allowed = _RULE_FIELDS[name]
+        if not is_right(value):
+            raise ValueError(f"{name} of entry {number} is {value!r}, but must be {allowed}")
+        understood[name] = tuple(value) if isinstance(value, list) else value
+    return RepositoryRule(**understood)
+
+
+def _is_whole_number(most: int) -> Callable[[Any], bool]:
+    # bool is an int to Python, but not to an operator.
+    return lambda value: value is None or (type(value) is int and 0 <= value <= most)
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+
+
+def _are_patterns(value: Any) -> bool:
+    return value is None or _are_strings(value)
+
+
+def _are_guards(value: Any) -> bool:
+    return _are_strings(value) and set(value) <= set(WAIVABLE_GUARDS)
+
+
+_PATTERNS = "an array of patterns, none of them empty"
+
+# What each field may hold: a test, and the words for it.
+_RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "repositories": (_are_strings, _PATTERNS),
+    "keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "keep_count": (_is_whole_number(MOST_KEPT), f"a whole number from 0 to {MOST_KEPT}"),
+    "keep_tag_patterns": (_are_patterns, _PATTERNS),
+    "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "waived_guards": (_are_guards, f"an array of {', '.join(WAIVABLE_GUARDS)}"),
+}
+_RULES_ALLOWED = (
+    'a JSON array of objects such as {"repositories": ["team-a/*"], "keep_days": 90}; '
+    f"the fields are {', '.join(_RULE_FIELDS)}, and repositories must name at least one pattern"
+)

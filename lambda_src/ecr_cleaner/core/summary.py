@@ -1,0 +1,183 @@
+"""The numbers of a repository and of a run, and whether the run failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.model import Action, Guard, Plan, StandingGuard
+from ecr_cleaner.core.outcome import Outcome
+from ecr_cleaner.core.settings import Settings
+
+
+@dataclass(slots=True)
+class Tally:
+    """The numbers of one repository, or of a run. Sizes are in bytes.
+
+    ``removable`` counts what the plan removes. A sum of image sizes is an upper bound of what is
+    saved: layers that images share are counted in each of them and stored once.
+    """
+
+    images: int = 0
+    removable: int = 0
+    removable_bytes: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+    already_gone: int = 0
+    failed: int = 0
+    left: int = 0
+    broken_references: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Add the numbers of another tally."""
+        self.images += other.images
+        self.removable += other.removable
+        self.removable_bytes += other.removable_bytes
+        self.removed += other.removed
+        self.removed_bytes += other.removed_bytes
+        self.already_gone += other.already_gone
+        self.failed += other.failed
+        self.left += other.left
+        self.broken_references += other.broken_references
+        self.kept.update(other.kept)
+
+    def count_plan(self, plan: Plan, broken: Sequence[Broken]) -> None:
+        """Count the verdicts and the broken references."""
+        self.broken_references = len(broken)
+        self.images = len(plan.verdicts)
+        for verdict in plan.verdicts:
+            if verdict.action is Action.KEEP:
+                self.kept[verdict.reason.value] += 1
+            else:
+                self.removable += 1
+                self.removable_bytes += verdict.image.size_bytes
+
+    def count_outcome(self, outcome: Outcome) -> None:
+        """Count what a sweep did."""
+        self.removed = len(outcome.removed)
+        self.removed_bytes = sum(one.image.size_bytes for one in outcome.removed.values())
+        self.already_gone = len(outcome.gone)
+        self.failed = len(outcome.failed)
+        self.left = len(outcome.left)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the numbers as fields of a log line."""
+        return {
+            "images": self.images,
+            "kept": dict(sorted(self.kept.items())),
+            "kept_total": self.kept.total(),
+            "removable": self.removable,
+            "removable_bytes": self.removable_bytes,
+            "removed": self.removed,
+            "removed_bytes": self.removed_bytes,
+            "already_gone": self.already_gone,
+            "failed": self.failed,
+            "left": self.left,
+            "broken_references": self.broken_references,
+        }
+
+
+@dataclass(slots=True)
+class Result:
+    """The result of one repository.
+
+    ``error`` is why it was not cleaned in full. ``unvisited``: the run was out of time before it.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    guards: Sequence[StandingGuard] = ()
+    error: Exception | None = None
+    unvisited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The result of a run.
+
+    ``errors`` are the reasons why it failed, besides images that could not be removed.
+    """
+
+    dry_run: bool
+    total: Tally
+    repositories: int
+    unvisited: int
+    guarded: Mapping[str, int]
+    errors: tuple[str, ...]
+    coverage: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repository was cleaned in full."""
+        return not (self.errors or self.unvisited or self.total.failed or self.total.left)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run failed; None if it did not. A run that is out of time has not failed."""
+        failed = self.total.failed
+        problems = [f"{failed} images could not be removed"] if failed else []
+        return "; ".join([*problems, *self.errors]) or None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the summary as fields of a log line."""
+        return {
+            "dry_run": self.dry_run,
+            "complete": self.complete,
+            "repositories": self.repositories,
+            "repositories_unvisited": self.unvisited,
+            "guarded": dict(self.guarded),
+            "coverage": dict(self.coverage),
+            **self.total.fields(),
+            "errors": list(self.errors),
+            "duration_seconds": round(self.seconds, 3),
+        }
+
+
+def summarize(
+    results: Sequence[Result],
+    settings: Settings,
+    *,
+    missing: Mapping[str, Sequence[Broken]] | None = None,
+    coverage: Mapping[str, Any] | None = None,
+    seconds: float = 0,
+) -> Summary:
+    """Return the summary of a run from the results of its repositories.
+
+    ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
+    was scanned, ``seconds`` how long the run took.
+    """
+    total = Tally(broken_references=sum(map(len, (missing or {}).values())))
+    for result in results:
+        total.add(result.tally)
+    return Summary(
+        dry_run=settings.dry_run,
+        total=total,
+        repositories=len(results),
+        unvisited=sum(result.unvisited for result in results),
+        guarded=_guard_counts(results),
+        errors=(*_errors(results), *_refused(results, settings)),
+        coverage=coverage or {},
+        seconds=seconds,
+    )
+
+
+def _errors(results: Iterable[Result]) -> Iterator[str]:
+    return (str(one.error) or repr(one.error) for one in results if one.error)
+
+
+def _refused(results: Iterable[Result], settings: Settings) -> list[str]:
+    """A run that was asked to delete and found no usage at all has failed: say so once."""
+    if settings.dry_run:
+        return []
+    standing = (guard for result in results for guard in result.guards)
+    refused = (f"nothing was deleted: {one.why}" for one in standing if one.guard is Guard.NO_USAGE)
+    return list(refused)[:1]
+
+
+def _guard_counts(results: Iterable[Result]) -> dict[str, int]:
+    guards = Counter(one.guard.value for result in results for one in result.guards)
+    return dict(sorted(guards.items()))

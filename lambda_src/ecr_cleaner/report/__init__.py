@@ -1,0 +1,1 @@
+"""Informs the operator: log lines and the summary."""

@@ -1,0 +1,23 @@
+"""The names of log events. Saved queries, metrics and alarms filter by them."""
+
+from __future__ import annotations
+
+WOULD_REMOVE = "Found unused image, should be removed"
+REMOVING = "Found unused image, removing"
+OLD_IN_USE = "Found old image in use"
+KEEPING = "Keeping image"
+REPOSITORY_DONE = "Repository finished"
+REPOSITORY_FAILED = "Repository failed"
+NOT_REMOVED = "Image could not be removed"
+LEFT = "Images left for the next run"
+TOO_MANY = "More is removable than a run may remove"
+GUARDED = "Repository is guarded"
+BROKEN = "Found broken reference"
+NONE_VISITED = "No repository was visited"
+COVERAGE = "Coverage"
+SETTING_DOUBTFUL = "Setting may not do what was meant"
+NOT_OPTED_IN = "Repository is not opted in: its tag is not exactly true"
+RUN_DONE = "Run finished"
+RUN_FAILED = "Run failed"
+RESTORING = "Restoring image from the archive"
+NOT_RESTORED = "Image could not be restored"

@@ -1,0 +1,1 @@
+"""Acts: scan, judge, report, sweep."""

@@ -1,0 +1,106 @@
+"""The story of a run: scan, judge, report, sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import RunFailedError
+from ecr_cleaner.core.in_use import missing_repositories
+from ecr_cleaner.core.model import Repository
+from ecr_cleaner.core.policy import is_opted_in, opt_in_looks_meant
+from ecr_cleaner.core.rotation import rotated
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.summary import Result, summarize
+from ecr_cleaner.report.run_report import RunReport
+from ecr_cleaner.run.fresh_usage import FreshUsage
+from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.repository import RepositoryCleaner
+from ecr_cleaner.run.sweeper import Budget, Sweeper
+from ecr_cleaner.usage.scan import Scan, check_waived, scan
+from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.source import UsageSource
+
+# Each of them holds the listing of its repository in memory.
+REPOSITORIES_AT_ONCE = 4
+
+
+class Cleaner:
+    """One run over the registry of one account and region."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        sources: Sequence[UsageSource],
+    ) -> None:
+        self._aws = aws
+        self._settings = settings
+        self._log = log
+        self._sources = sources
+        self._deadline = aws.deadline
+        self._report = RunReport(log, settings)
+        self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
+        self._guards = GuardChecks(aws, self._registry, settings)
+        max_age = timedelta(seconds=settings.rescan_after_seconds)
+        self._usage = FreshUsage(self._scan, aws.deadline, max_age)
+
+    def run(self) -> dict[str, Any]:
+        """Clean every opted-in repository and return the summary of the run.
+
+        Raise CleanerError at once if it is unknown what is in use, which repositories exist or
+        which guards stand; raise RunFailedError at the end if anything failed.
+        """
+        began = self._deadline.now()
+        check_waived(self._settings, self._sources)
+        self._report.started()
+        _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
+        self._report.coverage(self._usage.coverage)
+        self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
+        missing = missing_repositories(repositories, self._usage.in_use)
+        self._report.missing_repositories(missing, began)
+
+        results = self._clean(list(filter(is_opted_in, repositories)))
+
+        ended = self._deadline.now()
+        summary = summarize(
+            results,
+            self._settings,
+            missing=missing,
+            coverage=self._usage.coverage,
+            seconds=(ended - began).total_seconds(),
+        )
+        self._report.finished(summary)
+        if summary.failure:
+            raise RunFailedError(summary.failure)
+        return summary.fields()
+
+    def _scan(self) -> Scan:
+        return scan(Target(self._aws, self._settings), self._sources)
+
+    def _survey(self) -> list[Repository]:
+        """Return all repositories, and read what the guards need if any repository opted in."""
+        repositories = self._registry.repositories()
+        if any(map(is_opted_in, repositories)):
+            self._guards.read()
+        return repositories
+
+    def _clean(self, repositories: Sequence[Repository]) -> list[Result]:
+        budget = Budget(self._settings.max_deletions)
+        cleaner = RepositoryCleaner(
+            registry=self._registry,
+            usage=self._usage,
+            guards=self._guards,
+            sweeper=Sweeper(self._registry, self._aws.workers, budget, self._deadline),
+            settings=self._settings,
+            log=self._log,
+            deadline=self._deadline,
+        )
+        order = rotated(repositories, self._deadline.now())
+        return self._aws.workers.map(cleaner.clean, order, at_once=REPOSITORIES_AT_ONCE)

@@ -1,0 +1,69 @@
+"""What is in use, scanned again before it is too old to delete by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+
+from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.usage.scan import Scan
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class FreshUsage:
+    """The usages of all scans of a run: what any one of them found stays protected.
+
+    ``in_use`` only grows, so repositories that are judged at the same time may read it. ``began``
+    is the begin of the first scan; ``scanned_at`` and ``ended_at`` are the begin and the end of the
+    last one. ``scans`` counts the scans that ``in_use`` holds in full: a judgement from before the
+    last one is out of date.
+    """
+
+    def __init__(self, scan: Callable[[], Scan], deadline: Deadline, max_age: timedelta) -> None:
+        self._scan = scan
+        self._deadline = deadline
+        self._max_age = max_age
+        self._lock = Lock()
+        self._failure: CleanerError | None = None
+        self.began = self.scanned_at = self.ended_at = _NEVER
+        self.coverage: Mapping[str, Any] = {}
+        self.in_use = InUse()
+        self.scans = 0
+
+    def begin(self) -> None:
+        """Make the first scan of the run."""
+        self.began = self._deadline.now()
+        self._add_scan()
+
+    def renew(self) -> bool:
+        """Rescan if the last scan is stale; return False if there is not enough time.
+
+        Raise what the scan raised, for every later caller as well: from then on, what is in use
+        is unknown.
+        """
+        with self._lock:
+            if self._failure:
+                raise self._failure
+            if self._deadline.now() - self.scanned_at < self._max_age:
+                return True
+            if not self._deadline.allows(self.ended_at - self.scanned_at):
+                return False
+            try:
+                self._add_scan()
+            except CleanerError as error:
+                self._failure = error
+                raise
+            return True
+
+    def _add_scan(self) -> None:
+        scanned_at = self._deadline.now()
+        scan = self._scan()
+        self.in_use.add(scan.usages)
+        self.coverage = self.coverage or scan.coverage()
+        self.scanned_at, self.ended_at = scanned_at, self._deadline.now()
+        self.scans += 1

@@ -1,0 +1,61 @@
+"""Read what guards need once per run, then check each repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
+from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.core.model import Guard, Repository, StandingGuard
+from ecr_cleaner.core.policy import Policy
+from ecr_cleaner.core.settings import Settings
+
+
+class GuardChecks:
+    """Finds the guards that stand before each repository."""
+
+    def __init__(self, aws: Aws, registry: EcrRegistry, settings: Settings) -> None:
+        self._aws = aws
+        self._registry = registry
+        self._settings = settings
+        self._clusters: list[str] = []
+        self._policies: list[str] = []
+        self._replication: dict[str, Any] = {}
+
+    def read(self) -> None:
+        """Read what holds for the whole registry, for guards that are not waived.
+
+        Raise ApiError if it could not be read: an unknown guard is not an absent one.
+        """
+        waived = self._settings.waived_guards
+        if Guard.EKS_CLUSTERS not in waived and self._aws.offers("eks"):
+            clusters = self._aws.api("eks").each("ListClusters", "clusters", maxResults=100)
+            self._clusters = list(clusters)
+        if Guard.CROSS_ACCOUNT_PULL not in waived:
+            self._policies = self._registry.registry_policies()
+        if Guard.DELETE_REPLICATION not in waived:
+            self._replication = self._registry.replication()
+
+    def standing(
+        self, repository: Repository, policy: Policy, in_use: InUse
+    ) -> list[StandingGuard]:
+        """Return every guard that stands before a sweep of this repository. Call ``read`` first."""
+        checks = self._check(repository, policy.waived_guards, in_use)
+        return [standing for standing in checks if standing]
+
+    def _check(
+        self, repository: Repository, waived: tuple[str, ...], in_use: InUse
+    ) -> Iterator[StandingGuard | None]:
+        if not self._settings.expect_no_usage:
+            used = in_use.repositories_in(repository.registry).values()
+            yield no_usage(used, self._settings.function_name)
+        if Guard.EKS_CLUSTERS not in waived:
+            yield eks_clusters(self._clusters)
+        if Guard.CROSS_ACCOUNT_PULL not in waived:
+            policies = [*self._registry.policies(repository), *self._policies]
+            yield cross_account_pull(repository, policies)
+        if Guard.DELETE_REPLICATION not in waived:
+            yield delete_replication(repository, self._replication)

@@ -1,0 +1,96 @@
+"""One repository, from its listing to its sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
+from ecr_cleaner.core.in_use import RepositoryUse
+from ecr_cleaner.core.model import Image, Plan, Repository
+from ecr_cleaner.core.policy import Policy, policy_for
+from ecr_cleaner.core.retention import Moment, judge, would_remove
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.summary import Result
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.report.repository_report import RepositoryReport
+from ecr_cleaner.run.fresh_usage import FreshUsage
+from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.live_plan import LivePlan
+from ecr_cleaner.run.sweeper import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryCleaner:
+    """Judges, reports and sweeps repositories, several at a time."""
+
+    registry: EcrRegistry
+    usage: FreshUsage
+    guards: GuardChecks
+    sweeper: Sweeper
+    settings: Settings
+    log: FilteringBoundLogger
+    deadline: Deadline
+
+    def clean(self, repository: Repository) -> Result:
+        """Return the result. The failure of one repository does not stop the others."""
+        if self.deadline.is_near():
+            return Result(unvisited=True)
+        result = Result()
+        report = RepositoryReport(self.log, repository.name, self.deadline.now())
+        try:
+            self._clean(repository, report, result)
+        except Exception as error:  # noqa: BLE001 - reported, and the run ends as failed
+            report.failure(error)
+            result.error = error
+        else:
+            report.done(result.tally)
+        return result
+
+    def _clean(self, repository: Repository, report: RepositoryReport, result: Result) -> None:
+        policy = policy_for(repository, self.settings)
+        listed_at = self.deadline.now()
+        images = self.registry.images(repository)
+        live, plan = self._judge(repository, images, policy)
+        if plan.steps:
+            result.guards = self.guards.standing(repository, policy, self.usage.in_use)
+        sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
+        if sweeping and live.renew():
+            plan = live.current()
+        broken = tuple(self.usage.in_use.of(repository).broken(images))
+        result.tally.count_plan(plan, broken)
+        report.broken(broken)
+        report.plan(plan, result.guards, sweeping=sweeping)
+        if sweeping:
+            outcome = self.sweeper.sweep(plan, listed_at, live)
+            result.tally.count_outcome(outcome)
+            result.error = outcome.error
+            report.outcome(outcome)
+
+    def _judge(
+        self, repository: Repository, images: Sequence[Image], policy: Policy
+    ) -> tuple[LivePlan, Plan]:
+        """Judge without manifests first, and read them only if something would be removed.
+
+        Without manifests, judging removes at least as much: unknown children get no protection
+        from their index.
+        """
+        scans = self.usage.scans
+        graph = Graph.build(images, {})
+        unread = [one for one in images if may_have_children(one) and can_be_read(one)]
+        use, moment = self._use_and_moment(repository)
+        if unread and would_remove(graph, policy, use, moment):
+            graph = Graph.build(images, self.registry.children(repository, unread))
+        # Use the same moment, or an image could turn old after we decided not to read manifests.
+        plan = judge(repository, graph, policy, use, moment)
+
+        def judge_again() -> Plan:
+            return judge(repository, graph, policy, *self._use_and_moment(repository))
+
+        return LivePlan(self.usage, plan, scans, judge_again), plan
+
+    def _use_and_moment(self, repository: Repository) -> tuple[RepositoryUse, Moment]:
+        return self.usage.in_use.of(repository), Moment(self.usage.began, self.deadline.now())

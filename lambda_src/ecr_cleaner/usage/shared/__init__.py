@@ -1,0 +1,1 @@
+"""What several usage sources have in common."""

@@ -1,0 +1,448 @@
+"""The edge to AWS: an answer is whole, or an error that says what is missing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from threading import Barrier, Lock
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from core.worlds import REPOSITORY
+from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.aws.session import Aws, host_exists, open_session
+from ecr_cleaner.core.errors import ApiError, CleanerError
+from ecr_cleaner.workers import Workers
+from fakes.aws_api import FakeApi, FakeSession, Parameters, error
+from fakes.scripted import Scripted
+
+GONE = error("ResourceNotFoundException")
+# Bound before the fixture that stands in for it in every test.
+LOOK_UP = host_exists
+
+
+def listing(*pages: Any) -> Api:
+    """Return Pipes, whose listing has a paginator in the SDK, with these names on its pages."""
+    content = [
+        {"Pipes": [{"Name": name} for name in page]} if isinstance(page, str) else page
+        for page in pages
+    ]
+    return Api(Scripted("pipes", ListPipes=content).client)
+
+
+def by_token(*pages: Any) -> Api:
+    """Return App Runner, whose listing has none."""
+    content = [
+        {"ServiceSummaryList": [{"ServiceName": f"app-{name}"} for name in page]}
+        if isinstance(page, str)
+        else page
+        for page in pages
+    ]
+    return Api(Scripted("apprunner", ListServices=content).client)
+
+
+def names_of(api: Api) -> list[str]:
+    if api.service == "pipes":
+        return [one["Name"] for one in api.each("ListPipes", "Pipes")]
+    services = api.each("ListServices", "ServiceSummaryList")
+    return [one["ServiceName"].removeprefix("app-") for one in services]
+
+
+def ecr_answering(
+    status: int,
+    body: bytes,
+    content_type: str = "application/x-amz-json-1.1",
+    protocol: str = "json",
+) -> Api:
+    """Return ECR behind a connection that gives this answer to everything."""
+    session = boto3.Session("key", "secret", region_name="eu-west-1")
+    client = session.client("ecr", config=Config(retries={"total_max_attempts": 1}))
+    client.meta.service_model.resolved_protocol = protocol
+    headers: Any = {"content-type": content_type, "smithy-protocol": "rpc-v2-cbor"}
+    answer = AWSResponse("", status, headers, SimpleNamespace(stream=lambda: [body]))
+    client.meta.events.register("before-send", lambda **_: answer)
+    return Api(client)
+
+
+# -- Calls and listings ------------------------------------------------------------------------
+
+
+def test_call_returns_the_answer_and_passes_the_parameters_on() -> None:
+    fake = FakeApi("pipes").on("DescribePipe", {"Name": "one"})
+
+    assert Api(fake.client).call("DescribePipe", Name="one") == {"Name": "one"}
+    assert fake.calls == [("DescribePipe", {"Name": "one"})]
+
+
+def test_find_returns_the_answer_or_none_for_what_is_gone() -> None:
+    fake = FakeApi("pipes").on("DescribePipe", {"Name": "one"})
+    assert Api(fake.client).find("DescribePipe", "NotFoundException", Name="one") is not None
+
+    fake.on("DescribePipe", error("NotFoundException"))
+    assert Api(fake.client).find("DescribePipe", "NotFoundException", Name="one") is None
+
+
+@pytest.mark.parametrize("gone", [(), ("ResourceNotFoundException",), ("NotFound",)])
+def test_find_takes_no_other_code_for_gone(gone: tuple[str, ...]) -> None:
+    fake = FakeApi("pipes").on("DescribePipe", error("NotFoundException"))
+
+    with pytest.raises(ApiError, match="pipes DescribePipe failed with NotFoundException"):
+        Api(fake.client).find("DescribePipe", *gone, Name="one")
+
+
+@pytest.mark.parametrize("made", [listing, by_token])
+@pytest.mark.parametrize("pages", [[""], ["abc"], ["ab", "", "c"], ["", "", "a"], ["a", "b", ""]])
+def test_each_yields_what_all_pages_hold(made: Callable[..., Api], pages: list[str]) -> None:
+    assert names_of(made(*pages)) == list("".join(pages))
+
+
+def test_page_that_lacks_the_list_holds_nothing() -> None:
+    assert names_of(listing("a", {}, "b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("made", [listing, by_token])
+def test_page_that_fails_behind_others_is_an_error(made: Callable[..., Api]) -> None:
+    with pytest.raises(ApiError, match="failed with ThrottlingException"):
+        names_of(made("a", error("ThrottlingException")))
+
+
+@pytest.mark.parametrize(("pages", "expected"), [([GONE], []), (["a", GONE], ["a"])])
+def test_listing_of_something_that_vanished_ends(pages: list[Any], expected: list[str]) -> None:
+    found = listing(*pages).each_found("ListPipes", "Pipes", "ResourceNotFoundException")
+
+    assert [one["Name"] for one in found] == expected
+
+
+def test_listing_that_fails_otherwise_is_an_error() -> None:
+    found = listing(GONE).each_found("ListPipes", "Pipes", "NotFoundException")
+
+    with pytest.raises(ApiError, match="ListPipes failed with ResourceNotFoundException"):
+        list(found)
+
+
+def test_token_that_comes_twice_is_an_error_and_no_endless_loop() -> None:
+    page = {"ServiceSummaryList": [], "NextToken": "again"}
+    fake = FakeApi("apprunner").on("ListServices", page)
+
+    with pytest.raises(ApiError, match="RepeatedToken: the same page token came twice"):
+        names_of(Api(fake.client))
+
+    assert len(fake.calls) == 2
+
+
+# -- Errors ------------------------------------------------------------------------------------
+
+
+def failure_of(raised: Exception) -> ApiError:
+    fake = FakeApi("stepfunctions").on("ListStateMachines", raised)
+    with pytest.raises(ApiError) as failure:
+        Api(fake.client).call("ListStateMachines")
+    assert failure.value.__cause__ is raised
+    return failure.value
+
+
+def test_error_tells_service_operation_code_and_message() -> None:
+    failure = failure_of(error("InvalidToken", "what is that"))
+
+    assert str(failure) == "stepfunctions ListStateMachines failed with InvalidToken: what is that"
+    assert failure.fields == {
+        "service": "stepfunctions",
+        "operation": "ListStateMachines",
+        "code": "InvalidToken",
+        "error": str(failure),
+    }
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"]
+)
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("no", "states:ListStateMachines"),
+        ("User: x is not authorized to perform: kms:Decrypt on resource: y", "kms:Decrypt"),
+        ("not authorized to perform ecs:DescribeTasks because", "ecs:DescribeTasks"),
+    ],
+)
+def test_denied_call_names_the_missing_action(code: str, message: str, action: str) -> None:
+    failure = failure_of(error(code, message))
+
+    assert failure.action == failure.fields["missing_action"] == action
+    assert str(failure).endswith(f"(missing IAM action: {action})")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (EndpointConnectionError(endpoint_url="https://nowhere"), "EndpointConnectionError"),
+        (error("ThrottlingException"), "ThrottlingException"),
+        (ClientError({}, "Operation"), "Unknown"),
+    ],
+)
+def test_any_other_failure_is_an_error_without_a_missing_action(
+    raised: Exception, code: str
+) -> None:
+    failure = failure_of(raised)
+
+    assert (failure.code, failure.action) == (code, None)
+    assert "missing_action" not in failure.fields
+
+
+def test_error_of_the_program_itself_is_not_taken_for_one_of_aws() -> None:
+    fake = FakeApi("pipes").on("ListPipes", TypeError("ours"))
+
+    with pytest.raises(TypeError, match="ours"):
+        Api(fake.client).call("ListPipes")
+
+
+# -- Raw answers ------------------------------------------------------------------------------
+
+
+def test_raw_answer_comes_as_it_was_sent() -> None:
+    body = b'{"imageDetails": [{"imagePushedAt": 1.5, "fieldOfTomorrow": 1}]}'
+    raw, parsed = ecr_answering(200, body), ecr_answering(200, body)
+    raw.take_raw("DescribeImages", "imageDetails")
+
+    assert list(raw.each("DescribeImages", "imageDetails", repositoryName="app")) == [
+        {"imagePushedAt": 1.5, "fieldOfTomorrow": 1}
+    ]
+    (by_the_model,) = parsed.each("DescribeImages", "imageDetails", repositoryName="app")
+    assert by_the_model.keys() == {"imagePushedAt"}
+    assert by_the_model["imagePushedAt"].timestamp() == 1.5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"<html>", b"[]", b"3", b'{"imageDetails": ['),
+        *(b"{}", b'{"imageDetails": null}', b'{"imageDetails": {}}'),
+        b'{"__type": "InternalFailure"}',
+        b'{"Output": {"__type": "InternalFailure"}}',
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/x-amz-json-1.1", "text/html"])
+def test_raw_answer_without_its_list_is_an_error_and_not_an_empty_one(
+    body: bytes, content_type: str
+) -> None:
+    api = ecr_answering(200, body, content_type)
+    api.take_raw("DescribeImages", "imageDetails")
+
+    with pytest.raises(ApiError, match="no JSON object with a list of imageDetails") as failure:
+        list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
+    assert failure.value.code == "IncompleteAnswer"
+
+
+def test_error_keeps_its_code_where_answers_are_taken_raw() -> None:
+    api = ecr_answering(400, b'{"__type": "RepositoryNotFoundException", "message": "gone"}')
+    api.take_raw("DescribeImages", "imageDetails")
+
+    with pytest.raises(ApiError) as failure:
+        api.call("DescribeImages", repositoryName="app")
+    assert failure.value.code == "RepositoryNotFoundException"
+
+
+def test_service_of_another_protocol_is_left_to_the_sdk() -> None:
+    # One image with the digest "a", in CBOR.
+    body = b"\xa1\x6cimageDetails\x81\xa1\x6bimageDigest\x61a"
+    api = ecr_answering(200, body, "application/cbor", protocol="smithy-rpc-v2-cbor")
+    api.take_raw("DescribeImages", "imageDetails")
+
+    found = list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
+    assert found == [{"imageDigest": "a"}]
+
+
+def test_registry_reads_its_images_from_raw_pages() -> None:
+    digest = "sha256:" + "a" * 64
+    detail = {"imageDigest": digest, "imagePushedAt": 1.5, "lastRecordedPullTime": 86_400}
+    api = ecr_answering(200, json.dumps({"imageDetails": [detail]}).encode())
+    with Workers(1) as workers:
+        registry = EcrRegistry(api, workers)
+        (image,) = registry.images(REPOSITORY)
+
+    assert image.digest == digest
+    assert image.pushed_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
+    assert image.pulled_at == datetime(1970, 1, 2, tzinfo=UTC)
+    assert [image.archived_at, image.activated_at] == [None, None]
+
+
+def test_registry_takes_no_page_without_images_for_an_empty_one() -> None:
+    with Workers(1) as workers, pytest.raises(ApiError, match="list of imageDetails"):
+        EcrRegistry(ecr_answering(200, b"{}"), workers).images(REPOSITORY)
+
+
+def test_other_operations_are_not_taken_raw() -> None:
+    api = ecr_answering(200, b'{"repositories": [{"createdAt": 1.5}]}')
+    api.take_raw("DescribeImages", "imageDetails")
+
+    (repository,) = api.each("DescribeRepositories", "repositories")
+    assert repository["createdAt"].timestamp() == 1.5
+
+
+# -- The account -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(2 * CALLS_AT_ONCE) as made:
+        yield made
+
+
+def test_service_has_one_api_however_many_ask_for_it(workers: Workers) -> None:
+    aws = Aws(FakeSession([FakeApi("pipes"), FakeApi("ecs")], "eu-west-1"), workers)
+
+    apis = workers.map(aws.api, ["pipes", "ecs"] * 20)
+
+    assert len(set(map(id, apis))) == 2
+    assert {api.service for api in apis} == {"pipes", "ecs"}
+
+
+@pytest.mark.parametrize(
+    ("region", "problem"),
+    [
+        (None, "AWS_REGION is not set, but must be the name of an AWS region"),
+        ("Ireland", "AWS_REGION is 'Ireland', but must be the name of an AWS region"),
+    ],
+)
+def test_region_that_is_none_is_an_error(
+    region: str | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(CleanerError) as failure:
+        open_session(region)
+    assert failure.value.fields == {"setting": "AWS_REGION", "error": problem}
+
+
+def test_half_of_the_credentials_is_an_error_of_ours(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
+    with pytest.raises(CleanerError, match="missing: AWS_SECRET_ACCESS_KEY"):
+        Aws(open_session("eu-west-1"), workers).api("ecs")
+
+
+def test_client_is_made_for_the_region(workers: Workers) -> None:
+    api = Aws(boto3.Session(region_name="eu-central-1"), workers).api("ecs")
+
+    assert api.host == "ecs.eu-central-1.amazonaws.com"
+
+
+def test_no_more_calls_of_a_service_are_under_way_at_once_than_its_bound(workers: Workers) -> None:
+    together = Barrier(CALLS_AT_ONCE)
+    lock = Lock()
+    under_way: set[int] = set()
+    most = 0
+
+    def answer(parameters: Parameters) -> dict[str, Any]:
+        nonlocal most
+        with lock:
+            under_way.add(id(parameters))
+            most = max(most, len(under_way))
+        together.wait(timeout=60)
+        with lock:
+            under_way.discard(id(parameters))
+        return {}
+
+    api = Api(FakeApi("pipes").on("ListPipes", answer).client)
+    workers.map(lambda _: api.call("ListPipes"), range(2 * CALLS_AT_ONCE))
+
+    assert most == CALLS_AT_ONCE
+
+
+# -- What a region offers ----------------------------------------------------------------------
+
+
+def offers(
+    service: str,
+    region: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    dns_knows: bool | None,
+) -> bool:
+    """Ask for a service; ``dns_knows`` None means that nobody may ask DNS."""
+
+    def look_up(host: str) -> bool:
+        assert dns_knows is not None, f"DNS was asked for {host}"
+        return dns_knows
+
+    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", look_up)
+    return Aws(boto3.Session(region_name=region), workers).offers(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "region"),
+    [
+        ("ecs", "eu-west-1"),
+        ("apprunner", "us-east-1"),
+        ("ecs", "cn-north-1"),
+        ("ecs", "us-gov-west-1"),
+    ],
+)
+def test_service_on_the_list_is_offered_and_dns_is_not_asked(
+    service: str, region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers(service, region, workers, monkeypatch, dns_knows=None) is True
+
+
+@pytest.mark.parametrize("dns_knows", [True, False])
+@pytest.mark.parametrize(
+    ("service", "region"), [("ecs", "eu-west-9"), ("bedrock-agentcore-control", "sa-west-9")]
+)
+def test_service_that_the_list_lacks_is_offered_where_dns_knows_its_host(
+    service: str,
+    region: str,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    dns_knows: bool,
+) -> None:
+    assert offers(service, region, workers, monkeypatch, dns_knows=dns_knows) is dns_knows
+
+
+@pytest.mark.parametrize("region", ["eu-north-1", "cn-north-1", "sa-east-1"])
+def test_list_of_a_service_that_comes_to_no_more_regions_is_final(
+    region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers("apprunner", region, workers, monkeypatch, dns_knows=None) is False
+
+
+def test_region_that_the_sdk_has_never_heard_of_is_asked_for_it_all_the_same(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offers("apprunner", "eu-west-9", workers, monkeypatch, dns_knows=None) is True
+
+
+@pytest.mark.parametrize(
+    ("failure", "exists"),
+    [
+        (None, True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), True),
+    ],
+)
+def test_only_the_plain_no_of_dns_is_a_no(
+    failure: OSError | None, monkeypatch: pytest.MonkeyPatch, *, exists: bool
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def look_up(host: str, port: int) -> list[Any]:
+        asked.append((host, port))
+        if failure:
+            raise failure
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert LOOK_UP("ecs.eu-west-9.amazonaws.com") is exists
+    assert asked == [("ecs.eu-west-9.amazonaws.com", 443)]

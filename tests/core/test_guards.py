@@ -1,0 +1,293 @@
+"""Who else may pull, or lose, images: from a policy or configuration document to a guard."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.worlds import REPOSITORY, sha, usage
+from ecr_cleaner.core.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
+from ecr_cleaner.core.in_use import RepositoryUse
+from ecr_cleaner.core.model import Guard
+
+OWN = "111122223333"
+OTHER = "999988887777"
+OTHER_ROOT = f"arn:aws:iam::{OTHER}:root"
+PULL = ["ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+
+
+def statement(**more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"AWS": OTHER_ROOT}, "Action": PULL} | more
+
+
+def policy(*statements: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def condition(operator: str, key: str, value: Any) -> dict[str, Any]:
+    return {operator: {key: value}}
+
+
+@pytest.mark.parametrize(
+    ("document", "who"),
+    [
+        (policy(statement()), OTHER_ROOT),
+        (policy(statement(Principal={"AWS": OTHER})), OTHER),
+        (policy(statement(Principal={"AWS": [OWN, OTHER]})), OTHER),
+        (policy(statement(Principal="*")), "everyone"),
+        (policy(statement(Principal={"AWS": "*"})), "everyone"),
+        (policy(statement(Principal={"Federated": "idp"})), "idp"),
+        (policy({**statement(), "NotPrincipal": {"AWS": OWN}}), "everyone"),
+        (policy(statement(Action="ecr:*")), OTHER_ROOT),
+        (policy(statement(Action="*")), OTHER_ROOT),
+        (policy(statement(Action="ECR:batchget*")), OTHER_ROOT),
+        (policy({"Effect": "Allow", "Principal": "*", "NotAction": "ecr:PutImage"}), "everyone"),
+        (policy(statement(Resource=REPOSITORY.arn)), OTHER_ROOT),
+        (policy(statement(Resource=["arn:aws:ecr:*:*:repository/*"])), OTHER_ROOT),
+        (policy(statement(NotResource="arn:aws:ecr:::nothing")), OTHER_ROOT),
+        # An organisation is more than this account.
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalOrgID", "o-1"))), "everyone"),
+        # A condition that does not leave the own account alone.
+        (policy(statement(Principal="*", Condition=condition(
+            "StringNotEquals", "aws:PrincipalAccount", OWN))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalAccount", [OWN, OTHER]))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ArnLike", "aws:PrincipalArn", f"arn:aws:iam::{OTHER}:role/*"))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ArnLike", "aws:PrincipalArn", "*"))), "everyone"),
+        # Functions of another account pull through the service.
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringLike", "aws:sourceARN", f"arn:aws:lambda:eu-west-1:{OTHER}:function:*"))),
+         "lambda.amazonaws.com"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringEquals", "aws:PrincipalAccount", OWN))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEqualsIfExists", "aws:PrincipalAccount", OWN))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringLike", "aws:PrincipalOrgPaths", "o-1/*"))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/*"))), "everyone"),
+        (policy(statement(Principal="*", Condition={})), "everyone"),
+        (policy(statement(Principal={"Service": "codebuild.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceAccount", OTHER))), "codebuild.amazonaws.com"),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com", "AWS": OTHER})), OTHER),
+        (policy(statement(Principal={"AWS": f"arn:aws:iam::{OTHER}:user/ci"})),
+         f"arn:aws:iam::{OTHER}:user/ci"),
+        (policy(statement(Principal={"AWS": f"arn:aws-cn:iam::{OTHER}:root"})),
+         f"arn:aws-cn:iam::{OTHER}:root"),
+        # What became of a principal that was deleted.
+        (policy(statement(Principal={"AWS": "AROAEXAMPLEID"})), "AROAEXAMPLEID"),
+        (policy(statement(Action="ecr:Batch*")), OTHER_ROOT),
+        (policy(statement(Action=["ecr:PutImage", "ecr:GetDownloadUrlForLayer"])), OTHER_ROOT),
+        (policy(statement(Action="ecr:?atchGetImage")), OTHER_ROOT),
+        (policy(statement(NotPrincipal={"AWS": OWN}, NotAction="ecr:*")), "everyone"),
+        (policy(statement(Resource=[f"{REPOSITORY.arn}-other", REPOSITORY.arn])), OTHER_ROOT),
+        (policy(statement(Resource="arn:aws:ecr:*:${aws:PrincipalAccount}:repository/a")),
+         OTHER_ROOT),
+        # A denial takes nothing away from what another statement allows to others.
+        (policy(statement(), statement(Effect="Deny", Principal={"AWS": OWN})), OTHER_ROOT),
+        # One statement object instead of a list.
+        (json.dumps({"Statement": statement()}), OTHER_ROOT),
+    ],
+)  # fmt: skip
+def test_a_policy_that_lets_others_pull_guards(document: str, who: str) -> None:
+    guarded = cross_account_pull(REPOSITORY, [document])
+    assert guarded
+    assert guarded.guard is Guard.CROSS_ACCOUNT_PULL
+    assert guarded.why.startswith(f"{who} may pull from it")
+    assert "waive the guard cross-account-pull" in guarded.why
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        policy(),
+        policy(statement(Effect="Deny")),
+        policy(statement(Action="ecr:PutImage")),
+        policy(statement(Action=["ecr:DescribeImages", "ecr:ListImages"])),
+        policy(statement(Principal={"AWS": OWN})),
+        policy(statement(Principal={"AWS": [f"arn:aws:iam::{OWN}:root"]})),
+        policy(statement(Principal={"AWS": f"arn:aws:iam::{OWN}:role/deploy"})),
+        policy(statement(Principal={"AWS": f"arn:aws:sts::{OWN}:assumed-role/a/b"})),
+        policy(statement(Principal={"Service": "lambda.amazonaws.com"})),
+        policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringLike", "aws:sourceARN", f"arn:aws:lambda:eu-west-1:{OWN}:function:*"))),
+        policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalAccount", OWN))),
+        policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "AWS:principalaccount", [OWN]))),
+        policy(statement(Principal="*", Condition=condition(
+            "ArnLike", "aws:PrincipalArn", f"arn:aws:iam::{OWN}:role/*"))),
+        policy(statement(Principal="*", Condition=condition(
+            "StringLike", "aws:SourceArn", f"arn:aws:lambda:*:{OWN}:function:*"))),
+        policy(statement(Principal="*", Condition={
+            "StringEquals": {"aws:PrincipalOrgID": "o-1", "aws:PrincipalAccount": OWN}})),
+        policy(statement(Principal={"Service": "codebuild.amazonaws.com"})),
+        policy(statement(Principal={"Service": "codebuild.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceAccount", OWN))),
+        policy(statement(Principal={"AWS": f"arn:aws-us-gov:iam::{OWN}:root"})),
+        policy(statement(Principal={"Federated": f"arn:aws:iam::{OWN}:saml-provider/idp"})),
+        policy(statement(Action=[])),
+        # A registry's policy, as replication and pull-through caches from elsewhere ask for it.
+        policy(statement(Action=["ecr:ReplicateImage", "ecr:CreateRepository"])),
+        policy(statement(Action=["ecr:BatchImportUpstreamImage"])),
+        policy(statement(Action=["ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+                                 "ecr:CompleteLayerUpload", "ecr:BatchCheckLayerAvailability"])),
+        policy(statement(Resource="arn:aws:ecr:eu-west-1:111122223333:repository/other")),
+        policy(statement(Resource="arn:aws:ecr:eu-west-1:111122223333:repository/app-*")),
+        policy(statement(Resource=[])),
+    ],
+)  # fmt: skip
+def test_a_policy_for_the_own_account_or_about_something_else_guards_nothing(document: str) -> None:
+    assert cross_account_pull(REPOSITORY, [document]) is None
+
+
+def test_every_policy_counts_and_each_outsider_is_named_once() -> None:
+    assert cross_account_pull(REPOSITORY, []) is None
+    guarded = cross_account_pull(
+        REPOSITORY, [policy(statement()), policy(statement(Principal="*"))] * 2
+    )
+    assert guarded
+    assert guarded.why.startswith(f"{OTHER_ROOT}, everyone may pull from it")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"Statement": 1}',
+        '{"Statement": ["text"]}',
+        policy({"Effect": "Allow"}),
+        policy({"Effect": "Allow", "Action": PULL}),
+        policy(statement(Action=[1])),
+        policy(statement(Principal={"AWS": 1})),
+        policy(statement(Condition=["text"])),
+        policy(statement(Condition=None)),
+        policy(statement(Condition={"StringEquals": "text"})),
+        policy(statement(Condition=condition("ArnLike", "aws:PrincipalArn", 1))),
+        policy(statement(Resource=1)),
+        policy(statement(Action={"ecr": "*"})),
+        policy(None),
+        "[" * 100_000,
+    ],
+)
+def test_a_policy_that_is_not_understood_guards(document: str) -> None:
+    guarded = cross_account_pull(REPOSITORY, [document])
+    assert guarded
+    assert "could not be understood" in guarded.why
+
+
+VALUES = st.none() | st.integers() | st.text() | st.lists(st.text())
+STATEMENTS = st.dictionaries(
+    st.sampled_from(["Effect", "Principal", "Action", "Resource", "Condition", "NotPrincipal"]),
+    VALUES | st.dictionaries(st.sampled_from(["AWS", "Service", "StringEquals"]), VALUES),
+)
+
+
+@given(st.lists(STATEMENTS | VALUES))
+def test_no_policy_at_all_makes_it_fail(statements: list[Any]) -> None:
+    guarded = cross_account_pull(REPOSITORY, [policy(*statements)])
+    assert guarded is None or guarded.guard is Guard.CROSS_ACCOUNT_PULL
+
+
+DESTINATIONS = [{"region": "us-east-1", "registryId": OTHER}]
+ENABLED = {"enabled": True}
+
+
+def rule(*filters: tuple[str, str], **more: Any) -> dict[str, Any]:
+    listed = [{"filter": text, "filterType": kind} for text, kind in filters]
+    return {
+        "destinations": DESTINATIONS,
+        "repositoryFilters": listed,
+        "deleteReplication": ENABLED,
+    } | more
+
+
+PREFIX = "PREFIX_MATCH"
+
+
+@pytest.mark.parametrize(
+    ("rules", "guards"),
+    [
+        ([], False),
+        ([rule()], True),
+        ([rule(deleteReplication={"enabled": False})], False),
+        ([rule(deleteReplication={})], False),
+        ([{"destinations": DESTINATIONS}], False),
+        ([{"destinations": DESTINATIONS, "deleteReplication": ENABLED}], True),
+        ([rule(("ap", PREFIX))], True),
+        ([rule(("app-", PREFIX))], False),
+        ([rule(("other", PREFIX), ("app", PREFIX))], True),
+        ([rule(("other", PREFIX)), rule(("app", PREFIX))], True),
+        ([rule(("other", "SOMETHING_NEW"))], True),
+    ],
+)
+def test_a_deletion_that_would_be_replicated_guards(rules: list[Any], guards: bool) -> None:
+    guarded = delete_replication(REPOSITORY, {"rules": rules})
+    assert (guarded is not None) is guards
+    if guarded:
+        assert guarded.guard is Guard.DELETE_REPLICATION
+        assert f"replicated to {OTHER} in us-east-1, where" in guarded.why
+
+
+def test_no_configuration_replicates_nothing() -> None:
+    assert delete_replication(REPOSITORY, {}) is None
+
+
+def test_clusters_guard_and_the_first_of_them_are_named() -> None:
+    assert eks_clusters([]) is None
+    guarded = eks_clusters([f"cluster-{number}" for number in range(12)])
+    assert guarded
+    assert guarded.guard is Guard.EKS_CLUSTERS
+    assert "cluster-9)" in guarded.why
+    assert "cluster-10" not in guarded.why
+
+
+FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner"
+
+
+@pytest.mark.parametrize(
+    ("consumers", "own_function", "stands"),
+    [
+        ([], "", True),
+        ([], "ecr-cleaner", True),
+        (["arn:task"], "ecr-cleaner", False),
+        (["arn:task"], "", False),
+        ([FUNCTION, f"{FUNCTION}:$LATEST", f"{FUNCTION}:7"], "ecr-cleaner", True),
+        ([f"{FUNCTION}:$LATEST", "arn:task"], "ecr-cleaner", False),
+        ([f"{FUNCTION}-of-others:1"], "ecr-cleaner", False),
+        ([f"{FUNCTION}:$LATEST"], "", False),
+        ([f"{FUNCTION}:$LATEST"], "ecr.cleaner", False),
+    ],
+)
+def test_no_usage_but_its_own_guards(
+    consumers: list[str], own_function: str, *, stands: bool
+) -> None:
+    use = RepositoryUse()
+    for number, consumer in enumerate(consumers):
+        use.add(usage(digest=sha(str(number)), consumer=consumer))
+    assert bool(no_usage([RepositoryUse(), use], own_function)) is stands
+
+
+@pytest.mark.parametrize("reference", [{"digest": sha("a")}, {"tag": "v1"}, {}])
+def test_usage_of_any_kind_is_usage(reference: dict[str, str]) -> None:
+    use = RepositoryUse()
+    use.add(usage(**reference))
+    assert no_usage([use], "") is None
+
+
+def test_no_usage_says_how_to_go_on() -> None:
+    guarded = no_usage([], "")
+    assert guarded
+    assert guarded.guard is Guard.NO_USAGE
+    assert "set EXPECT_NO_USAGE to true" in guarded.why

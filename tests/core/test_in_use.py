@@ -1,0 +1,119 @@
+"""What is in use, asked image by image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from core.worlds import REGISTRY, image, repository, sha, usage
+from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken, InUse
+from ecr_cleaner.core.model import ImageStatus, Registry, Usage
+
+OTHER_ACCOUNT = Registry("999988887777", "eu-west-1")
+OTHER_REGION = Registry("111122223333", "us-east-1")
+
+
+def elsewhere(found: Usage, registry: Registry) -> Usage:
+    return dataclasses.replace(
+        found, reference=dataclasses.replace(found.reference, registry=registry)
+    )
+
+
+def consumers(*usages: Usage, tags: str = "v1 v2") -> tuple[str, ...]:
+    return InUse(usages).of(repository()).consumers_of(image("a", tags=tags))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (usage(digest=sha("a")), ("arn:task",)),
+        (usage(tag="v1"), ("arn:task",)),
+        (usage(tag="v2"), ("arn:task",)),
+        (usage(), ("arn:task",)),
+        (usage(digest=sha("b")), ()),
+        (usage(tag="v"), ()),
+        (usage(tag="latest"), ()),
+        (usage("app-prod", tag="v1"), ()),
+        (usage("ap", tag="v1"), ()),
+        (elsewhere(usage(tag="v1"), OTHER_ACCOUNT), ()),
+        (elsewhere(usage(tag="v1"), OTHER_REGION), ()),
+        (elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT), ()),
+    ],
+)
+def test_a_usage_protects_exactly_what_it_names(found: Usage, expected: tuple[str, ...]) -> None:
+    assert consumers(found) == expected
+
+
+def test_every_consumer_is_named_once_digests_first() -> None:
+    found = (
+        usage(consumer="whole"),
+        usage(consumer="second", tag="v2"),
+        usage(consumer="first", tag="v1"),
+        usage(consumer="running", digest=sha("a")),
+        usage(consumer="running", tag="v1"),
+    )
+    assert consumers(*found) == ("running", "first", "second", "whole")
+
+
+def test_a_thousand_consumers_are_one_reason() -> None:
+    found = [usage(consumer=f"task-{number:03}", tag="v1") for number in range(1000)]
+    assert consumers(*found) == tuple(f"task-{number:03}" for number in range(CONSUMERS_NAMED))
+
+
+def test_what_a_later_scan_finds_is_added_and_nothing_is_taken_away() -> None:
+    in_use = InUse([usage(consumer="old", tag="v1")])
+    in_use.add([usage(consumer="new", tag="v2")])
+    in_use.add([])
+    assert in_use.of(repository()).consumers_of(image("a", tags="v1 v2")) == ("old", "new")
+
+
+def test_a_repository_that_nobody_uses_has_no_consumers() -> None:
+    assert InUse().of(repository()).consumers_of(image("a", tags="v1")) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ((), False),
+        ((elsewhere(usage(tag="v1"), OTHER_ACCOUNT),), False),
+        ((elsewhere(usage(tag="v1"), OTHER_REGION),), False),
+        ((elsewhere(usage(tag="v1"), OTHER_REGION), usage("any", tag="v1")), True),
+    ],
+)
+def test_a_registry_is_in_use_if_anything_of_it_is(
+    found: tuple[Usage, ...],
+    expected: bool,
+) -> None:
+    assert bool(InUse(found).repositories_in(REGISTRY)) is expected
+
+
+def test_asking_about_a_repository_is_no_usage_of_it() -> None:
+    in_use = InUse()
+    in_use.of(repository())
+    assert not in_use.repositories_in(REGISTRY)
+
+
+def test_the_repositories_in_use_are_told_by_name_with_what_is_used_of_them() -> None:
+    in_use = InUse([usage("app", tag="v1"), usage("gone", tag="v2")])
+    assert in_use.repositories_in(REGISTRY) == {
+        "app": in_use.of(repository("app")),
+        "gone": in_use.of(repository("gone")),
+    }
+
+
+def test_a_reference_is_broken_where_its_image_is_missing_or_archived() -> None:
+    found = [
+        usage(consumer="fine", tag="v1"),
+        usage(consumer="fine", digest=sha("a")),
+        usage(consumer="missing-tag", tag="v9"),
+        usage(consumer="missing-digest", digest=sha("gone")),
+        usage(consumer="asleep", tag="old"),
+        usage(consumer="whoever"),
+    ]
+    images = [image("a", tags="v1"), image("b", tags="old", status=ImageStatus.ARCHIVED)]
+    assert set(InUse(found).of(repository()).broken(images)) == {
+        Broken("v9", "missing", ("missing-tag",)),
+        Broken(sha("gone"), "missing", ("missing-digest",)),
+        Broken("old", "archived", ("asleep",)),
+    }

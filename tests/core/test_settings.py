@@ -1,0 +1,287 @@
+"""What an operator may set, and what is said about a value that is not understood."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecr_cleaner.core.errors import InvalidSettingError
+from ecr_cleaner.core.model import Action
+from ecr_cleaner.core.settings import RepositoryRule, Settings, whole_number
+
+
+def test_nothing_set_is_a_careful_dry_run() -> None:
+    assert Settings.from_environ({}) == Settings(
+        dry_run=True,
+        keep_days=30,
+        keep_count=0,
+        keep_tag_patterns=(),
+        keep_pulled_days=None,
+        rules=(),
+        action=Action.DELETE,
+        archive_days=None,
+        max_deletions=10_000,
+        expect_no_usage=False,
+        rescan_after_seconds=180,
+        waived_sources=(),
+        waived_guards=(),
+        task_definition_revisions=1,
+        reference_lists=(),
+        inspector_coverage=False,
+        log_level="INFO",
+        warnings=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "meant"),
+    [
+        ("DRY_RUN", "false", "dry_run", False),
+        ("DRY_RUN", "true", "dry_run", True),
+        ("DRY_RUN", "", "dry_run", True),
+        ("DRY_RUN", "False", "dry_run", True),
+        ("DRY_RUN", " false", "dry_run", True),
+        ("DEFAULT_KEEP_DAYS", "0", "keep_days", 0),
+        ("DEFAULT_KEEP_DAYS", "007", "keep_days", 7),
+        ("DEFAULT_KEEP_DAYS", "36500", "keep_days", 36_500),
+        ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+        ("LOG_LEVEL", "ERROR", "log_level", "ERROR"),
+        ("KEEP_COUNT", "0", "keep_count", 0),
+        ("KEEP_COUNT", "100000", "keep_count", 100_000),
+        ("KEEP_TAG_PATTERNS", "", "keep_tag_patterns", ()),
+        ("KEEP_TAG_PATTERNS", "v*", "keep_tag_patterns", ("v*",)),
+        ("KEEP_TAG_PATTERNS", "v*, release-?", "keep_tag_patterns", ("v*", "release-?")),
+        ("KEEP_PULLED_DAYS", "0", "keep_pulled_days", 0),
+        ("KEEP_PULLED_DAYS", "36500", "keep_pulled_days", 36_500),
+        ("ACTION", "delete", "action", Action.DELETE),
+        ("ACTION", "archive", "action", Action.ARCHIVE),
+        ("ARCHIVE_DAYS", "0", "archive_days", 0),
+        ("ARCHIVE_DAYS", "90", "archive_days", 90),
+        ("MAX_DELETIONS", "1", "max_deletions", 1),
+        ("MAX_DELETIONS", "1000000", "max_deletions", 1_000_000),
+        ("EXPECT_NO_USAGE", "true", "expect_no_usage", True),
+        ("EXPECT_NO_USAGE", "false", "expect_no_usage", False),
+        ("RESCAN_AFTER_SECONDS", "0", "rescan_after_seconds", 0),
+        ("RESCAN_AFTER_SECONDS", "900", "rescan_after_seconds", 900),
+        ("REPOSITORY_RULES", "[]", "rules", ()),
+        ("WAIVED_SOURCES", "batch, ecs", "waived_sources", ("batch", "ecs")),
+        ("WAIVED_GUARDS", "eks-clusters", "waived_guards", ("eks-clusters",)),
+        ("TASK_DEFINITION_REVISIONS", "0", "task_definition_revisions", 0),
+        ("TASK_DEFINITION_REVISIONS", "100", "task_definition_revisions", 100),
+        ("REFERENCE_LISTS", "s3://a/b,ssm:/c", "reference_lists", ("s3://a/b", "ssm:/c")),
+        ("INSPECTOR_COVERAGE", "true", "inspector_coverage", True),
+    ],
+)
+def test_a_good_value_is_taken_as_it_is(name: str, value: str, field: str, meant: Any) -> None:
+    assert getattr(Settings.from_environ({name: value}), field) == meant
+
+
+BAD_NUMBERS = (
+    "abc",
+    "365d",
+    "-1",
+    "",
+    " 1",
+    "1 ",
+    "1.0",
+    "1e3",
+    "+1",
+    "0x1",
+    "1\n",
+    "\u0663",
+    "1_0",
+)
+DAYS = "a whole number from 0 to 36500"
+LEVELS = "one of DEBUG, INFO, WARNING, ERROR"
+LIST = "a comma-separated list without empty entries"
+WAIVABLE_GUARDS = "a comma-separated list of eks-clusters, cross-account-pull, delete-replication"
+GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        *(("DEFAULT_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501", "9" * 5000)),
+        *(("KEEP_PULLED_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
+        *(("ARCHIVE_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
+        *(
+            ("KEEP_COUNT", value, "a whole number from 0 to 100000")
+            for value in (*BAD_NUMBERS, "100001")
+        ),
+        *(
+            ("MAX_DELETIONS", value, "a whole number from 1 to 1000000")
+            for value in (*BAD_NUMBERS, "0", "1000001")
+        ),
+        *(
+            ("RESCAN_AFTER_SECONDS", value, "a whole number from 0 to 900")
+            for value in (*BAD_NUMBERS, "901")
+        ),
+        *(("LOG_LEVEL", value, LEVELS) for value in ("", "debug", "TRACE", "10")),
+        *(("ACTION", value, "one of delete, archive") for value in ("", "keep", "Delete")),
+        *(("EXPECT_NO_USAGE", value, "one of true, false") for value in ("", "True", "1")),
+        *(
+            (name, value, LIST)
+            for name in ("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS")
+            for value in (",", "v*,", " ", "a,,b")
+        ),
+        *(
+            ("WAIVED_GUARDS", value, WAIVABLE_GUARDS)
+            for value in ("eks", "no-usage", "eks-clusters,x")
+        ),
+        *(
+            ("TASK_DEFINITION_REVISIONS", value, "a whole number from 0 to 100")
+            for value in (*BAD_NUMBERS, "101")
+        ),
+        *(("INSPECTOR_COVERAGE", value, "one of true, false") for value in ("", "True", "1")),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_it_and_what_is_allowed(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({name: value})
+    assert str(caught.value) == f"{name} is {value!r}, but must be {allowed}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "False",
+        "FALSE",
+        " false",
+        "false\n",
+        "f",
+        "no",
+        "N",
+        "off",
+        "0",
+        "disabled",
+        '"false"',
+    ],
+)
+def test_a_value_that_looks_like_an_attempt_at_false_is_warned_about(value: str) -> None:
+    settings = Settings.from_environ({"DRY_RUN": value})
+    assert settings.dry_run
+    assert settings.warnings == (
+        f"DRY_RUN is {value!r}: this is a dry run, only the exact value 'false' deletes",
+    )
+
+
+@pytest.mark.parametrize("value", ["false", "true", "True", "1", "yes", ""])
+def test_any_other_value_of_dry_run_is_not_warned_about(value: str) -> None:
+    assert Settings.from_environ({"DRY_RUN": value}).warnings == ()
+
+
+def test_rules_are_read_in_their_order_and_unset_fields_stay_unset() -> None:
+    rules = [
+        {
+            "repositories": ["team-a/*", "app"],
+            "keep_days": 90,
+            "keep_count": 5,
+            "keep_tag_patterns": ["v*"],
+            "keep_pulled_days": 0,
+            "waived_guards": ["eks-clusters"],
+        },
+        {"repositories": ["*"], "keep_days": None, "keep_tag_patterns": []},
+    ]
+    assert Settings.from_environ({"REPOSITORY_RULES": json.dumps(rules)}).rules == (
+        RepositoryRule(("team-a/*", "app"), 90, 5, ("v*",), 0, ("eks-clusters",)),
+        RepositoryRule(("*",), keep_tag_patterns=()),
+    )
+
+
+@pytest.mark.parametrize("one", ["list.json", "s3://bucket", "s3:///key", "ssm:", "https://a/b"])
+def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({"REFERENCE_LISTS": f"s3://bucket/key,{one}"})
+    assert str(caught.value) == (
+        f"REFERENCE_LISTS is {one!r}, but must be "
+        "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "{",
+        "null",
+        "{}",
+        '"text"',
+        "[1]",
+        "[[]]",
+        '["app"]',
+        "[{}]",
+        '[{"keep_days": 1}]',
+        '[{"repositories": ["app"], "keep_days": 1, "keep_days": 2}]',
+        '[{"repositories": []}]',
+        '[{"repositories": "app"}]',
+        '[{"repositories": [""]}]',
+        '[{"repositories": [1]}]',
+        '[{"repositories": {"app": 1}}]',
+        '[{"repositories": ["app"], "keepdays": 1}]',
+        '[{"repositories": ["app"], "keep_days": "1"}]',
+        '[{"repositories": ["app"], "keep_days": 1.0}]',
+        '[{"repositories": ["app"], "keep_days": true}]',
+        '[{"repositories": ["app"], "keep_days": -1}]',
+        '[{"repositories": ["app"], "keep_days": 36501}]',
+        '[{"repositories": ["app"], "keep_days": NaN}]',
+        '[{"repositories": ["app"], "keep_count": 100001}]',
+        '[{"repositories": ["app"], "keep_pulled_days": 36501}]',
+        '[{"repositories": ["app"], "keep_tag_patterns": "v*"}]',
+        '[{"repositories": ["app"], "keep_tag_patterns": [""]}]',
+        '[{"repositories": ["app"], "waived_guards": ["no-usage"]}]',
+        '[{"repositories": ["app"], "waived_guards": "eks-clusters"}]',
+        pytest.param("[" * 100_000, id="nested too deeply"),
+        pytest.param("[" + "9" * 5000 + "]", id="a number of 5000 digits"),
+    ],
+)
+def test_rules_that_are_not_understood_in_full_are_an_error(value: str) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({"REPOSITORY_RULES": value})
+    message = str(caught.value)
+    assert message.startswith(f"REPOSITORY_RULES is {value!r}, but must be a JSON array of objects")
+    assert "repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "mistake"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("{}", "it is no array"),
+        ('[{"repositories": ["a"]}, {"keep_days": 1}]', "entry 2 names no repositories"),
+        ('[{"repositories": ["a"], "keepdays": 1}]', "entry 1 has the unknown field 'keepdays'"),
+        (
+            '[{"repositories": ["a"], "keep_days": "90"}]',
+            "keep_days of entry 1 is '90', but must be a whole number from 0 to 36500",
+        ),
+        (
+            '[{"repositories": ["a"], "keep_days": 1, "keep_days": 2}]',
+            "an object has keep_days more than once",
+        ),
+        (
+            '[{"repositories": ["a"], "waived_guards": "all"}]',
+            f"waived_guards of entry 1 is 'all', but must be {GUARD_ARRAY}",
+        ),
+    ],
+)
+def test_a_mistake_in_the_rules_is_told(value: str, mistake: str) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        Settings.from_environ({"REPOSITORY_RULES": value})
+    assert str(caught.value).endswith(f"; {mistake}")
+
+
+@given(st.text())
+def test_a_whole_number_is_plain_digits_within_its_bounds_or_an_error(text: str) -> None:
+    try:
+        number = whole_number("N", text, most=500, least=3)
+    except InvalidSettingError:
+        assert text not in {str(number) for number in range(3, 501)}
+    else:
+        assert 3 <= number <= 500
+        assert text.isascii()
+        assert text.isdigit()

@@ -1,0 +1,145 @@
+"""Both entry points: what they read before they call AWS, and how they end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from core.worlds import NOW, ago
+from ecr_cleaner import __main__ as shell
+from ecr_cleaner import program
+from ecr_cleaner.core.errors import InvalidSettingError, RunFailedError
+from fakes.ecr import FakeEcr
+
+REGION = {"AWS_REGION": "eu-west-1"}
+
+
+@pytest.fixture
+def ecr() -> FakeEcr:
+    made = FakeEcr(clock=lambda: NOW)
+    made.create("app", {})
+    return made
+
+
+@pytest.fixture
+def archived(ecr: FakeEcr) -> list[str]:
+    """Two archived images, by digest."""
+    return [
+        ecr.push("app", name, status="ARCHIVED", pushed_at=ago(100), archived_at=ago(10)).digest
+        for name in ("a", "b")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def sdk(ecr: FakeEcr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand the fake out as the client of every service."""
+    session = mock.Mock(region_name="eu-west-1", client=lambda *_, **__: ecr)
+    monkeypatch.setattr(program, "open_session", lambda _: session)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def status(ecr: FakeEcr) -> dict[str, str]:
+    return {digest: one.status for digest, one in ecr.repositories["app"].images.items()}
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RunFailedError("no"), 1, "no"),
+        # Not an error of the log: it is told there, and nowhere else.
+        (FileNotFoundError("a bundle"), 1, "FileNotFoundError('a bundle')"),
+    ],
+)
+def test_run_that_ends_early_is_told_and_has_a_status(
+    raised: BaseException,
+    expected: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "Cleaner", mock.Mock(side_effect=raised))
+
+    assert shell.main([]) == expected
+    output = capsys.readouterr()
+    assert output.err == ""
+    (line,) = [json.loads(line) for line in output.out.splitlines()]
+    assert (line["event"], line["level"]) == ("Run failed", "error")
+    assert line["error"].startswith(told)
+
+
+def test_restore_brings_images_back(
+    ecr: FakeEcr, archived: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.main(["restore", "app", *archived]) == 0
+
+    assert set(status(ecr).values()) == {"ACTIVATING"}
+    told = lines(capsys)
+    assert [line["event"] for line in told] == ["Restoring image from the archive"] * 2
+    assert {line["dry_run"] for line in told} == {False}
+
+
+def test_restore_goes_on_behind_a_failure_and_ends_as_failed(
+    ecr: FakeEcr, archived: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.fail("UpdateImageStorageClass", "AccessDeniedException", nth=1)
+
+    assert shell.main(["restore", "app", *archived]) == 1
+
+    denied, restored = archived
+    assert status(ecr) == {denied: "ARCHIVED", restored: "ACTIVATING"}
+    first, _, last = lines(capsys)
+    assert (first["event"], first["digest"]) == ("Image could not be restored", denied)
+    assert first["missing_action"] == "ecr:UpdateImageStorageClass"
+    assert (last["event"], last["error"]) == (
+        "Run failed",
+        "1 of 2 images could not be restored",
+    )
+
+
+def test_restore_reads_no_setting_that_it_does_not_need(archived: list[str]) -> None:
+    answer = program.restore(REGION | {"DEFAULT_KEEP_DAYS": "abc"}, "r", "app", archived)
+
+    assert answer == {"repository": "app", "restored": archived}
+
+
+@pytest.mark.parametrize("arguments", [["restore"], ["restore", "app"], ["restore", "app", "v1"]])
+def test_restore_of_what_is_no_digest_is_a_usage_error(
+    ecr: FakeEcr, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        shell.main(arguments)
+
+    assert left.value.code == 2
+    assert "usage: ecr_cleaner restore" in capsys.readouterr().err
+    assert ecr.calls == []
+
+
+def test_bad_setting_stops_a_run_before_any_call(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InvalidSettingError):
+        program.run(REGION | {"DEFAULT_KEEP_DAYS": "abc", "DRY_RUN": "false"}, "request")
+
+    (line,) = lines(capsys)
+    assert (line["event"], line["setting"]) == ("Run failed", "DEFAULT_KEEP_DAYS")
+    assert (line["dry_run"], line["request_id"]) == (False, "request")
+    assert ecr.calls == []
+
+
+def test_shell_without_arguments_runs_and_tells_a_failure_by_its_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ecr_cleaner"])
+    monkeypatch.setattr(shell, "run", mock.Mock(side_effect=RunFailedError("no")))
+    assert shell.main() == 1
+
+    monkeypatch.setattr(shell, "run", mock.Mock(return_value={}))
+    assert shell.main() == 0

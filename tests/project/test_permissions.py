@@ -1,0 +1,82 @@
+"""``permissions.json`` by itself: complete, in order, and nothing that AWS does not know."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+import ecr_cleaner
+from ecr_cleaner.core.model import WAIVABLE_GUARDS
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.usage.sources import SOURCES, sources_for
+
+PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
+GROUPS = ("usage", "optional", "guards")
+ALONE = ("read", "delete", "archive")
+LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
+    f"{group}.{name}": actions for group in GROUPS for name, actions in PERMISSIONS[group].items()
+}
+OTHER_SERVICES = {"ecr", "eks", "ssm"}  # of the registry, of a guard, of the reference lists
+CHANGES_SOMETHING = {"delete", "archive"}
+
+
+@cache
+def known_actions() -> set[str]:
+    """Return prefix and operation of all that the SDK knows of the services in use."""
+    everything = sources_for(Settings(inspector_coverage=True, reference_lists=("ssm:list",)))
+    session = botocore.session.get_session()
+    known: dict[str, set[str]] = defaultdict(set)
+    for service in {source.service for source in everything} | OTHER_SERVICES:
+        model = session.get_service_model(service)
+        known[model.signing_name].update(model.operation_names)
+    return {f"{prefix}:{name}" for prefix, names in known.items() for name in names}
+
+
+def test_there_is_nothing_but_what_terraform_reads() -> None:
+    assert set(PERMISSIONS) == {*GROUPS, *ALONE}
+
+
+def test_each_source_has_its_entry() -> None:
+    assert sorted(PERMISSIONS["usage"]) == sorted(source.name for source in SOURCES)
+
+
+def test_each_optional_source_has_its_entry() -> None:
+    everything = sources_for(Settings(inspector_coverage=True, reference_lists=("ssm:list",)))
+    optional = [source.name for source in everything if source not in SOURCES]
+
+    assert sorted(PERMISSIONS["optional"]) == sorted(optional)
+
+
+def test_each_guard_that_can_be_waived_has_its_entry() -> None:
+    assert sorted(PERMISSIONS["guards"]) == sorted(guard.value for guard in WAIVABLE_GUARDS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_entries_are_sorted(group: str) -> None:
+    assert list(PERMISSIONS[group]) == sorted(PERMISSIONS[group])
+
+
+@pytest.mark.parametrize("actions", LISTS.values(), ids=LISTS)
+def test_actions_are_sorted_without_duplicates_or_wildcards(actions: list[str]) -> None:
+    assert actions
+    assert actions == sorted(set(actions))
+    assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+", action) for action in actions)
+
+
+@pytest.mark.parametrize("actions", LISTS.values(), ids=LISTS)
+def test_every_action_exists(actions: list[str]) -> None:
+    assert set(actions) <= known_actions()
+
+
+@pytest.mark.parametrize("name", sorted(LISTS.keys() - CHANGES_SOMETHING))
+def test_what_a_dry_run_may_do_only_reads(name: str) -> None:
+    verbs = {re.sub(r"([a-z])[A-Z].*", r"\1", one.partition(":")[2]) for one in LISTS[name]}
+
+    assert verbs <= {"Batch", "Describe", "Get", "List"}
+    assert not {"ecr:BatchDeleteImage", "ecr:BatchImportUpstreamImage"} & set(LISTS[name])

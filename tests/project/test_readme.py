@@ -1,0 +1,260 @@
+"""The README's tables, code and queries, held against what they describe."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ecr_cleaner import program
+from ecr_cleaner.core import errors, policy, summary
+from ecr_cleaner.core.errors import InvalidSettingError
+from ecr_cleaner.core.model import Action, Guard, Reason
+from ecr_cleaner.core.outcome import Left
+from ecr_cleaner.core.settings import RepositoryRule, Settings
+from ecr_cleaner.report import events, lines, repository_report, run_report
+from ecr_cleaner.usage import scan
+from ecr_cleaner.usage.sources import sources_for
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PERMISSIONS = json.loads((ROOT / "lambda_src/ecr_cleaner/permissions.json").read_text())
+
+
+def table(first_title: str) -> dict[str, dict[str, str]]:
+    """The rows of the table whose first column has this title, by their first cell."""
+    section = README.partition(f"\n| {first_title} |")
+    lines = ("| " + first_title + " |" + section[2]).partition("\n\n")[0].splitlines()
+    titles, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert all(len(row) == len(titles) for row in rows), rows
+    return {row[0].strip("`"): dict(zip(titles, row, strict=True)) for row in rows}
+
+
+def quoted(text: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code blocks in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+class Recorder(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        self.asked.add(name)
+        return default
+
+
+# -- Code ----------------------------------------------------------------------------------------
+
+
+def test_first_block_is_the_simple_example() -> None:
+    assert blocks("hcl")[0] == (ROOT / "examples/simple/main.tf").read_text()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)\b(?=[`\s])", README))))
+def test_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_to_files(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([^)]+)\)", README))))
+def test_links_lead_to_headings(anchor: str) -> None:
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    assert anchor in {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+# -- Settings ------------------------------------------------------------------------------------
+
+SETTINGS = table("environment")
+
+
+def test_every_setting_is_told() -> None:
+    environ = Recorder()
+    Settings.from_environ(environ)
+    by_lambda_itself = {"AWS_LAMBDA_FUNCTION_NAME"}
+    assert set(SETTINGS) == environ.asked - by_lambda_itself
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_default_is_what_it_is_without_the_setting(name: str) -> None:
+    told = SETTINGS[name]["default"].strip("`")
+    absent = told in {"none", "not set"}
+    environ: Mapping[str, str] = {} if absent else {name: told}
+    assert Settings.from_environ(environ) == Settings.from_environ({})
+    if absent:
+        assert told == ("not set" if name.endswith("_DAYS") else "none")
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if " to " in SETTINGS[name]["allowed"]])
+def test_bounds_are_those_of_the_program(name: str) -> None:
+    least, most = (int(bound) for bound in SETTINGS[name]["allowed"].split(" to "))
+    Settings.from_environ({name: str(least)})
+    Settings.from_environ({name: str(most)})
+    for beyond in (least - 1, most + 1):
+        with pytest.raises(InvalidSettingError, match=f"{least} to {most}"):
+            Settings.from_environ({name: str(beyond)})
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SETTINGS if re.fullmatch(r"(`\w+`(, )?)+", SETTINGS[name]["allowed"])]
+)
+def test_choices_are_those_of_the_program(name: str) -> None:
+    choices = quoted(SETTINGS[name]["allowed"])
+    with pytest.raises(InvalidSettingError) as refused:
+        Settings.from_environ({name: "something else"})
+    assert str(refused.value).endswith("one of " + ", ".join(choices))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_terraform_sets_it_from_the_variable(name: str) -> None:
+    variable = SETTINGS[name]["Terraform"].strip("`")
+    settings = (ROOT / "terraform/main.tf").read_text()
+    assert re.search(rf"^ +{name} += .*\b(var|local)\.{variable}\b", settings, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_default_in_terraform_is_the_same(name: str) -> None:
+    variable = SETTINGS[name]["Terraform"].strip("`")
+    told = SETTINGS[name]["default"].strip("`")
+    variables = (ROOT / "terraform/variables.tf").read_text()
+    block = re.search(rf'^variable "{variable}" {{\n(.*?)^}}$', variables, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    default = re.search(r"^  default += (.+)$", block[1], re.MULTILINE)
+    assert default is not None
+    assert default[1].strip('"') == {"none": "[]", "not set": "null"}.get(told, told)
+
+
+def test_every_repository_tag_is_told() -> None:
+    tags = {policy.ENABLED_TAG, policy.KEEP_DAYS_TAG, policy.KEEP_COUNT_TAG}
+    assert set(table("repository tag")) == tags
+
+
+def test_every_field_of_a_rule_is_told() -> None:
+    section = README.partition("A rule has\n")[2].partition("\n```")[0]
+    assert quoted(section) == [one.name for one in fields(RepositoryRule)]
+
+
+# -- Judging -------------------------------------------------------------------------------------
+
+REASONS = table("reason")
+
+
+def test_every_reason_is_told() -> None:
+    assert set(REASONS) == {reason.value for reason in Reason}
+
+
+def test_reasons_to_remove_come_after_those_to_keep() -> None:
+    verdicts = [row["verdict"] for row in REASONS.values()]
+    assert verdicts == sorted(verdicts)
+    assert set(verdicts) == {Action.KEEP.value, "remove"}
+
+
+def test_every_guard_is_told() -> None:
+    assert set(table("guard")) == {guard.value for guard in Guard}
+
+
+# -- Sources and permissions ---------------------------------------------------------------------
+
+SOURCE_ROWS = table("source")
+SOURCE_PERMISSIONS = PERMISSIONS["usage"] | PERMISSIONS["optional"]
+
+
+def test_every_source_is_told_in_the_order_of_the_program() -> None:
+    everything = Settings(inspector_coverage=True, reference_lists=("ssm:/images",))
+    assert list(SOURCE_ROWS) == [source.name for source in sources_for(everything)]
+
+
+@pytest.mark.parametrize("source", SOURCE_ROWS)
+def test_permissions_of_a_source_are_those_that_it_has(source: str) -> None:
+    assert sorted(quoted(SOURCE_ROWS[source]["permissions"])) == SOURCE_PERMISSIONS[source]
+
+
+def other_actions() -> Iterator[str]:
+    for name, actions in PERMISSIONS.items():
+        if name in {"usage", "optional"}:
+            continue
+        lists = actions.values() if isinstance(actions, dict) else [actions]
+        for listed in lists:
+            yield from listed
+
+
+def test_every_other_action_is_told_with_its_reason() -> None:
+    rows = table("action")
+    told = [action for row in rows.values() for action in quoted(row["action"])]
+    assert sorted(told) == sorted(other_actions())
+    assert all(row["why"] for row in rows.values())
+
+
+# -- Logs ----------------------------------------------------------------------------------------
+
+EVENTS = {value for name, value in vars(events).items() if name.isupper()}
+
+
+def test_every_event_is_told() -> None:
+    assert set(table("event")) == EVENTS
+
+
+def test_every_reason_to_leave_an_image_is_told() -> None:
+    assert [why.value for why in Left if f"`{why.value}`" not in README] == []
+
+
+def written_fields() -> set[str]:
+    """The names that the program binds or passes to its log, and the keys of what it passes."""
+    # What structlog adds.
+    names = {"timestamp", "level", "event"}
+    for module in (errors, lines, program, repository_report, run_report, summary, scan):
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+            if isinstance(node, ast.keyword) and node.arg:
+                names.add(node.arg)
+            if isinstance(node, ast.Dict):
+                keys = (key.value for key in node.keys if isinstance(key, ast.Constant))
+                names |= {key for key in keys if isinstance(key, str)}
+    return names
+
+
+def test_fields_in_the_table_of_events_are_written() -> None:
+    told = [name for row in table("event").values() for name in quoted(row["fields"])]
+    assert set(told) - EVENTS <= written_fields()
+
+
+QUERIES = blocks("sql")
+
+
+def test_there_are_queries_to_start_with() -> None:
+    assert 3 <= len(QUERIES) <= 5
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_events_in_queries_exist(query: str) -> None:
+    names = re.findall(r'"([^"]+)"', query)
+    assert set(names) <= EVENTS | {"error", "warning", "shop"}
+    assert names
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_fields_in_queries_are_written(query: str) -> None:
+    text = re.sub(r'"[^"]*"', "", query)
+    own = set(re.findall(r"\bas (\w+)", text))
+    words = re.findall(r"@?\b[a-z_]+\b", text)
+    syntax = {
+        *("filter", "fields", "sort", "stats", "limit"),
+        *("latest", "by", "as", "in", "and", "or", "asc", "desc", "@timestamp"),
+    }
+    assert set(words) - syntax - own <= written_fields()

@@ -1,0 +1,103 @@
+"""What a line of the log looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.report.lines import log_error, make_logger
+
+Capsys = pytest.CaptureFixture[str]
+
+
+def test_a_line_is_one_json_object_with_what_is_bound(capsys: Capsys) -> None:
+    make_logger("INFO", request_id="r-1", dry_run=True).info("Event", tags=["v1"], count=2)
+    output = capsys.readouterr().out
+    assert output.count("\n") == 1
+    line = json.loads(output)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "Event",
+        "level": "info",
+        "request_id": "r-1",
+        "dry_run": True,
+        "tags": ["v1"],
+        "count": 2,
+    }
+
+
+def test_a_line_begins_with_what_a_reader_looks_for(capsys: Capsys) -> None:
+    make_logger("INFO", request_id="r-1").bind(repository="app").info("Event", count=2)
+    line = json.loads(capsys.readouterr().out)
+    assert list(line) == ["timestamp", "level", "event", "request_id", "repository", "count"]
+
+
+def test_an_event_of_many_is_a_line_for_each_of_them(capsys: Capsys) -> None:
+    log = make_logger("INFO", request_id="r-1")
+    log.info("Event", repository="app", each=[{"digest": "a"}, {"digest": "b", "tags": ("v1",)}])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({line.pop("timestamp") for line in lines}) == 1
+    common = {"level": "info", "event": "Event", "request_id": "r-1", "repository": "app"}
+    assert lines == [common | {"digest": "a"}, common | {"digest": "b", "tags": ["v1"]}]
+
+
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [
+        ("DEBUG", ["debug", "info", "warning", "error"]),
+        ("INFO", ["info", "warning", "error"]),
+        ("WARNING", ["warning", "error"]),
+        ("ERROR", ["error"]),
+    ],
+)
+def test_only_what_reaches_the_level_is_written(
+    capsys: Capsys, level: str, written: list[str]
+) -> None:
+    log = make_logger(level)
+    log.debug("a")
+    log.info("a")
+    log.warning("a")
+    log.error("a")
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["level"] for line in lines] == written
+
+
+def test_what_json_does_not_know_is_written_as_text(capsys: Capsys) -> None:
+    make_logger("INFO").info("Event", where=object)
+    assert json.loads(capsys.readouterr().out)["where"] == "<class 'object'>"
+
+
+def test_two_loggers_do_not_know_what_the_other_has_bound(capsys: Capsys) -> None:
+    make_logger("INFO", request_id="first")
+    make_logger("INFO").info("Event")
+    assert "request_id" not in json.loads(capsys.readouterr().out)
+
+
+def test_an_error_tells_its_fields(capsys: Capsys) -> None:
+    error = ApiError("ecr", "DescribeImages", code="Denied", message="no", action="ecr:X")
+    log_error(make_logger("INFO"), "Repository failed", error, repository="app")
+    line = json.loads(capsys.readouterr().out)
+    del line["timestamp"]
+    assert line == {
+        "event": "Repository failed",
+        "level": "error",
+        "error": "ecr DescribeImages failed with Denied: no (missing IAM action: ecr:X)",
+        "service": "ecr",
+        "operation": "DescribeImages",
+        "code": "Denied",
+        "missing_action": "ecr:X",
+        "repository": "app",
+    }
+
+
+def test_an_error_that_nobody_foresaw_comes_with_its_traceback(capsys: Capsys) -> None:
+    with pytest.raises(LookupError) as caught:
+        os.environ["SURPRISE"]
+    log_error(make_logger("INFO"), "Run failed", caught.value)
+    line = json.loads(capsys.readouterr().out)
+    assert line["error"] == "KeyError('SURPRISE')"
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("KeyError: 'SURPRISE'")

@@ -1,0 +1,250 @@
+"""The lines that an operator reads, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from core.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
+from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.model import Guard, Image, Plan, StandingGuard, Verdict
+from ecr_cleaner.core.outcome import Left, Outcome
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.summary import Result, Tally, summarize
+from ecr_cleaner.report.repository_report import LINES_A_WRITE, RepositoryReport
+from ecr_cleaner.report.run_report import RunReport
+from fakes.log import FakeLog
+
+OLD = image("old", 100, tags="v1 v2", size_bytes=7)
+
+
+class Log(FakeLog):
+    """What a Reporter wrote."""
+
+    def reporter(self) -> RepositoryReport:
+        return RepositoryReport(self.logger(), REPOSITORY.name, NOW)
+
+    def finish(self, results: Sequence[Result]) -> dict[str, Any]:
+        """Write the summary of these results and return it."""
+        summary = summarize(results, Settings())
+        RunReport(self.logger(), Settings()).finished(summary)
+        return summary.fields()
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def told(subject: Image, **more: Any) -> dict[str, Any]:
+    pushed = subject.pushed_at
+    return {
+        "repository": "app",
+        "action": "keep",
+        "digest": subject.digest,
+        "tags": subject.tags,
+        "pushed_at": pushed and pushed.isoformat(),
+        "size_bytes": subject.size_bytes,
+        "because": (),
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("sweeping", "event"),
+    [
+        (False, "Found unused image, should be removed"),
+        (True, "Found unused image, removing"),
+    ],
+)
+def test_an_unused_image(log: Log, sweeping: bool, event: str) -> None:
+    log.reporter().plan(plan_of(OLD), [], sweeping=sweeping)
+    line = told(OLD, age_days=100, reason="unused", action="delete")
+    assert log.lines == [line | {"event": event, "log_level": "info"}]
+
+
+@pytest.mark.parametrize("count", [1, LINES_A_WRITE, 2 * LINES_A_WRITE + 1])
+def test_of_many_unused_images_each_has_its_line(log: Log, count: int) -> None:
+    images = [image(f"old-{number}", 100) for number in range(count)]
+    log.reporter().plan(plan_of(*images), [], sweeping=False)
+    assert [line["digest"] for line in log.lines] == [one.digest for one in images]
+
+
+def test_an_unused_image_of_a_guarded_repository(log: Log) -> None:
+    guards = [
+        StandingGuard(Guard.NO_USAGE, "nothing found"),
+        StandingGuard(Guard.EKS_CLUSTERS, "there is one"),
+    ]
+    log.reporter().plan(plan_of(OLD), guards, sweeping=False)
+    assert log.lines[:2] == [
+        {
+            "event": "Repository is guarded",
+            "log_level": "warning",
+            "repository": "app",
+            "guard": guard,
+            "why": why,
+        }
+        for guard, why in (("no-usage", "nothing found"), ("eks-clusters", "there is one"))
+    ]
+    assert log.lines[2]["guarded_by"] == ["no-usage", "eks-clusters"]
+
+
+def test_an_old_image_in_use_with_its_consumers(log: Log) -> None:
+    log.reporter().plan(plan_of(OLD, used=["old"]), [], sweeping=True)
+    line = told(OLD, age_days=100, reason="in_use", because=("arn:of-old",))
+    assert log.lines == [line | {"event": "Found old image in use", "log_level": "info"}]
+
+
+def test_an_old_index_whose_child_is_in_use(log: Log) -> None:
+    parent = index("index")
+    children = {"index": ["old"]}
+    log.reporter().plan(plan_of(parent, OLD, children=children, used=["old"]), [], sweeping=True)
+    by_reason = {line["reason"]: line for line in log.lines}
+    assert by_reason["family_in_use"]["event"] == "Found old image in use"
+    assert by_reason["family_in_use"]["because"] == ("arn:of-old",)
+
+
+@pytest.mark.parametrize(
+    ("subject", "used", "age", "reason"),
+    [
+        (image("young", 1), [], 1, "too_young"),
+        (image("young", 1), ["young"], 1, "in_use"),
+        (image("when", pushed_at=None), [], None, "time_unknown"),
+    ],
+)
+def test_what_nobody_asks_about_is_for_debugging_only(
+    log: Log, subject: Image, used: list[str], age: int | None, reason: str
+) -> None:
+    log.reporter().plan(plan_of(subject, used=used), [], sweeping=True)
+    because = tuple(f"arn:of-{name}" for name in used)
+    assert log.lines == [
+        told(subject, age_days=age, reason=reason, because=because)
+        | {"event": "Keeping image", "log_level": "debug"}
+    ]
+
+
+def verdicts(plan: Plan) -> dict[str, Verdict]:
+    return {verdict.image.digest: verdict for verdict in plan.verdicts}
+
+
+def test_what_a_sweep_did_not_remove(log: Log) -> None:
+    error = ApiError("ecr", "BatchDeleteImage", code="ThrottlingException", message="slow")
+    left = {sha("b"): Left.CHANGED, sha("c"): Left.MAX_DELETIONS, sha("d"): Left.CHANGED}
+    log.reporter().outcome(Outcome(failed={sha("a"): "KmsError"}, left=left, error=error))
+    common = {"repository": "app"}
+    assert log.lines == [
+        common
+        | {
+            "event": "Image could not be removed",
+            "log_level": "error",
+            "digest": sha("a"),
+            "code": "KmsError",
+        },
+        *(
+            common
+            | {
+                "event": "Images left for the next run",
+                "log_level": "warning",
+                "reason": reason,
+                "count": count,
+            }
+            for reason, count in (("changed_since_listing", 2), ("max_deletions_reached", 1))
+        ),
+        common
+        | {
+            "event": "Repository failed",
+            "log_level": "error",
+            "error": "ecr BatchDeleteImage failed with ThrottlingException: slow",
+            "service": "ecr",
+            "operation": "BatchDeleteImage",
+            "code": "ThrottlingException",
+        },
+    ]
+
+
+def test_a_sweep_without_a_hitch_says_nothing(log: Log) -> None:
+    log.reporter().outcome(Outcome(removed=verdicts(plan_of(OLD)), gone=verdicts(plan_of(OLD))))
+    assert log.lines == []
+
+
+def test_a_broken_reference(log: Log) -> None:
+    log.reporter().broken([Broken("v1", "missing", ("arn:a", "arn:b"))])
+    assert log.lines == [
+        {
+            "event": "Found broken reference",
+            "log_level": "warning",
+            "repository": "app",
+            "reference": "v1",
+            "problem": "missing",
+            "consumers": ["arn:a", "arn:b"],
+        }
+    ]
+
+
+def test_the_numbers_of_a_repository_and_of_several(log: Log) -> None:
+    plan = plan_of(OLD, image("young", 1), image("younger", 1), image("used"), used=["used"])
+    outcome = Outcome(
+        removed=verdicts(plan_of(OLD)),
+        gone=verdicts(plan_of(image("gone"))),
+        failed={sha("a"): "KmsError", sha("b"): "KmsError"},
+        left=dict.fromkeys(map(sha, ("c", "d", "e")), Left.CHANGED),
+    )
+    tally = Tally()
+    tally.count_plan(plan, [Broken("v9", "missing", ())])
+    tally.count_outcome(outcome)
+    log.reporter().done(tally)
+    numbers = {
+        "images": 4,
+        "kept": {"in_use": 1, "too_young": 2},
+        "kept_total": 3,
+        "removable": 1,
+        "removable_bytes": 7,
+        "removed": 1,
+        "removed_bytes": 7,
+        "already_gone": 1,
+        "failed": 2,
+        "left": 3,
+        "broken_references": 1,
+    }
+    head = {"event": "Repository finished", "log_level": "info", "repository": "app"}
+    assert log.lines == [head | numbers]
+    total = Tally()
+    total.add(tally)
+    total.add(tally)
+    assert total.fields() == {
+        key: value * 2 if isinstance(value, int) else {"in_use": 2, "too_young": 4}
+        for key, value in numbers.items()
+    }
+
+
+def test_the_age_is_told_in_whole_days(log: Log) -> None:
+    log.reporter().plan(plan_of(image("a", pushed_at=ago(99, 86_399))), [], sweeping=True)
+    assert [line["age_days"] for line in log.lines] == [99]
+
+
+def test_a_run_that_had_no_time_for_any_repository_is_no_error_and_a_warning(log: Log) -> None:
+    summary = log.finish([Result(unvisited=True), Result(unvisited=True)])
+    assert (summary["repositories_unvisited"], summary["errors"]) == (2, [])
+    assert log.events("No repository was visited") == [
+        {
+            "event": "No repository was visited",
+            "log_level": "warning",
+            "repositories": 2,
+            "why": "the scan took all the time of the run; raise the timeout or the memory of the "
+            "function",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [[], [Result()], [Result(unvisited=True), Result()]],
+    ids=["none there", "visited", "one of two visited"],
+)
+def test_a_run_that_had_time_for_a_repository_or_found_none_is_not_warned_of(
+    log: Log, results: list[Result]
+) -> None:
+    log.finish(results)
+    assert [line["event"] for line in log.lines] == ["Run finished"]

@@ -1,0 +1,237 @@
+"""The guards before a sweep: read once where they hold for all, not at all where waived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from core.worlds import REPOSITORY, policy_of, repository, usage
+from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.core.model import Guard, ImageReference, Registry, Usage
+from ecr_cleaner.core.policy import policy_for
+from ecr_cleaner.core.settings import RepositoryRule, Settings
+from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.workers import Workers
+from fakes.aws_api import REGION, FakeSession, error
+from fakes.scripted import DENIED, THROTTLED, Scripted
+
+FOREIGN = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "999988887777"}, "Action": "ecr:*"}]}
+)
+REPLICATED = {
+    "rules": [
+        {
+            "destinations": [{"region": "us-east-1", "registryId": "999988887777"}],
+            "deleteReplication": {"enabled": True},
+        }
+    ]
+}
+ALL = (Guard.EKS_CLUSTERS, Guard.CROSS_ACCOUNT_PULL, Guard.DELETE_REPLICATION)
+NAMES = [guard.value for guard in ALL]
+IN_USE = (usage(),)
+
+
+def ecr(**lines: Any) -> Scripted:
+    """Return a registry that everything is to be guarded of."""
+    guarded: dict[str, Any] = {
+        "GetRegistryPolicy": error("RegistryPolicyNotFoundException"),
+        "GetRepositoryPolicy": {"policyText": FOREIGN},
+        "DescribeRegistry": {"replicationConfiguration": REPLICATED},
+    }
+    return Scripted("ecr", **(guarded | lines))
+
+
+def eks(*pages: Any) -> Scripted:
+    return Scripted("eks", ListClusters=[{"clusters": list(page)} for page in pages])
+
+
+@contextmanager
+def guards(
+    *apis: Scripted, settings: Settings | None = None, region: str = REGION
+) -> Iterator[GuardChecks]:
+    with Workers(2) as workers:
+        aws = Aws(FakeSession(apis, region), workers)
+        registry = EcrRegistry(aws.api("ecr"), workers)
+        checks = GuardChecks(aws, registry, settings or Settings())
+        checks.read()
+        yield checks
+
+
+def standing(
+    *apis: Scripted, settings: Settings | None = None, used: Any = IN_USE, **more: Any
+) -> list[str]:
+    """Return the names of the guards before the repository, by the policy of these settings."""
+    settings = settings or Settings()
+    with guards(*apis, settings=settings, **more) as made:
+        found = made.standing(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used))
+    return [guarded.guard.value for guarded in found]
+
+
+def test_every_guard_that_stands_is_told_in_this_order() -> None:
+    registry, clusters = ecr(), eks(["prod"])
+
+    assert standing(registry, clusters, used=()) == ["no-usage", *NAMES]
+    assert registry.actions == [
+        "ecr:DescribeRegistry",
+        "ecr:GetRegistryPolicy",
+        "ecr:GetRepositoryPolicy",
+    ]
+    assert clusters.actions == ["eks:ListClusters"]
+
+
+def test_nothing_stands_where_nothing_is_to_be_guarded_of() -> None:
+    registry = ecr(
+        GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"), DescribeRegistry={}
+    )
+
+    assert standing(registry, eks([])) == []
+
+
+@pytest.mark.parametrize("guard", ALL, ids=NAMES)
+def test_guard_that_is_waived_for_the_run_costs_no_call(guard: Guard) -> None:
+    registry, clusters = ecr(), eks(["prod"])
+
+    found = standing(registry, clusters, settings=Settings(waived_guards=(guard.value,)))
+
+    assert found == [name for name in NAMES if name != guard.value]
+    operations = {
+        Guard.EKS_CLUSTERS: {"eks:ListClusters"},
+        Guard.CROSS_ACCOUNT_PULL: {"ecr:GetRegistryPolicy", "ecr:GetRepositoryPolicy"},
+        Guard.DELETE_REPLICATION: {"ecr:DescribeRegistry"},
+    }
+    called = {*registry.actions, *clusters.actions}
+    assert called == {one for other in ALL if other is not guard for one in operations[other]}
+
+
+@pytest.mark.parametrize("guard", ALL, ids=NAMES)
+def test_guard_that_a_rule_waives_stands_before_the_other_repositories(guard: Guard) -> None:
+    rule = RepositoryRule(repositories=("team/*",), waived_guards=(guard.value,))
+    settings = Settings(rules=(rule,))
+    theirs = repository("team/app")
+
+    with guards(ecr(), eks(["prod"]), settings=settings) as made:
+        waived = made.standing(theirs, policy_for(theirs, settings), InUse(IN_USE))
+        others = made.standing(REPOSITORY, policy_for(REPOSITORY, settings), InUse(IN_USE))
+
+    assert [one.guard for one in waived] == [other for other in ALL if other is not guard]
+    assert [one.guard for one in others] == list(ALL)
+
+
+def test_all_guards_waived_make_no_call_at_all() -> None:
+    registry, clusters = ecr(), eks(["prod"])
+
+    assert standing(registry, clusters, settings=Settings(waived_guards=tuple(NAMES))) == []
+    assert registry.calls == clusters.calls == []
+
+
+def test_what_holds_for_all_is_read_once_and_the_rest_once_a_repository() -> None:
+    registry, clusters = ecr(), eks(["prod"])
+    with guards(registry, clusters) as made:
+        for number in range(5):
+            assert made.standing(repository(f"app-{number}"), policy_of(), InUse(IN_USE))
+
+    assert len(registry.asked("DescribeRegistry")) == 1
+    assert len(registry.asked("GetRegistryPolicy")) == 1
+    assert len(clusters.asked("ListClusters")) == 1
+    asked = [one["repositoryName"] for one in registry.asked("GetRepositoryPolicy")]
+    assert asked == [f"app-{number}" for number in range(5)]
+
+
+def test_no_usage_is_expected_where_the_operator_says_so() -> None:
+    settings = Settings(expect_no_usage=True, waived_guards=tuple(NAMES))
+
+    assert standing(ecr(), eks([]), settings=settings, used=()) == []
+
+
+def test_usage_by_this_function_itself_is_none() -> None:
+    own = usage(consumer="arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner:1")
+    waived = tuple(NAMES)
+
+    ours = Settings(function_name="ecr-cleaner", waived_guards=waived)
+    assert standing(ecr(), eks([]), settings=ours, used=[own]) == ["no-usage"]
+    another = Settings(function_name="another", waived_guards=waived)
+    assert standing(ecr(), eks([]), settings=another, used=[own]) == []
+
+
+def test_usage_in_another_registry_is_none_here() -> None:
+    waived = Settings(waived_guards=tuple(NAMES))
+    elsewhere = ImageReference(Registry("111122223333", "us-east-1"), "app")
+    other = Usage(elsewhere, "arn:task", "stub")
+
+    assert standing(ecr(), eks([]), settings=waived, used=[other]) == ["no-usage"]
+
+
+def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
+    clusters = eks([], ["prod"], ["test"])
+    with guards(ecr(), clusters) as made:
+        (guarded, *_) = made.standing(REPOSITORY, policy_of(), InUse(IN_USE))
+
+    assert "EKS clusters exist (prod, test)" in guarded.why
+
+
+def test_region_without_eks_has_no_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", lambda _: False)
+    clusters = eks(["prod"])
+
+    assert standing(ecr(), clusters, region="eu-west-9") == NAMES[1:]
+    assert clusters.calls == []
+
+
+@pytest.mark.parametrize(
+    ("repository_policy", "registry_policy", "stands"),
+    [
+        ({"policyText": FOREIGN}, error("RegistryPolicyNotFoundException"), True),
+        (error("RepositoryPolicyNotFoundException"), {"policyText": FOREIGN}, True),
+        ({"policyText": ""}, error("RegistryPolicyNotFoundException"), True),
+        (error("RepositoryPolicyNotFoundException"), {"policyText": "?"}, True),
+        # The repository itself has vanished since it was listed.
+        (error("RepositoryNotFoundException"), error("RegistryPolicyNotFoundException"), False),
+    ],
+)
+def test_both_policies_count(repository_policy: Any, registry_policy: Any, *, stands: bool) -> None:
+    registry = ecr(GetRepositoryPolicy=repository_policy, GetRegistryPolicy=registry_policy)
+
+    assert ("cross-account-pull" in standing(registry, eks([]))) is stands
+
+
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
+@pytest.mark.parametrize("operation", ["GetRegistryPolicy", "DescribeRegistry"])
+def test_registry_that_cannot_be_read_is_an_error_for_the_run(
+    operation: str, fault: Exception
+) -> None:
+    """An unknown guard is not an absent one."""
+    with (
+        pytest.raises(ApiError, match=f"ecr {operation} failed with") as failure,
+        guards(ecr().line(operation, fault), eks([])),
+    ):
+        pass
+
+    assert failure.value.action == (f"ecr:{operation}" if fault is DENIED else None)
+
+
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
+def test_clusters_that_cannot_be_read_are_an_error_for_the_run(fault: Exception) -> None:
+    with (
+        pytest.raises(ApiError, match="eks ListClusters failed with") as failure,
+        guards(ecr(), Scripted("eks", ListClusters=fault)),
+    ):
+        pass
+
+    assert failure.value.action == ("eks:ListClusters" if fault is DENIED else None)
+
+
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
+def test_policy_that_cannot_be_read_is_an_error_for_its_repository(fault: Exception) -> None:
+    with guards(ecr(GetRepositoryPolicy=fault), eks([])) as made:
+        with pytest.raises(ApiError, match="ecr GetRepositoryPolicy failed with"):
+            made.standing(REPOSITORY, policy_of(), InUse(IN_USE))
+        assert made.standing(
+            REPOSITORY, policy_of(waived_guards=("cross-account-pull",)), InUse(IN_USE)
+        )

@@ -1,0 +1,138 @@
+"""Which images EventBridge Pipes would run: those that end in an ECS task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.usage.eventbridge_pipes import Pipes
+from fakes.aws_api import Parameters, error, found
+from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+
+CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
+DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/"
+
+
+def pipe(name: str, target: str = CLUSTER, **more: Any) -> dict[str, Any]:
+    arn = f"arn:aws:pipes:eu-west-1:123456789012:pipe/{name}"
+    return {"Name": name, "Arn": arn, "Target": target, **more}
+
+
+def runs(definition: str) -> dict[str, Any]:
+    return {"TargetParameters": {"EcsTaskParameters": {"TaskDefinitionArn": definition}}}
+
+
+def pipes(*listed: dict[str, Any], **lines: Any) -> Scripted:
+    listing: dict[str, Any] = {"ListPipes": {"Pipes": list(listed)}}
+    return Scripted("pipes", **(listing | lines))
+
+
+def describe(parameters: Parameters) -> dict[str, Any]:
+    """Describe any task definition: its image has the definition's name and revision as its tag."""
+    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
+    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
+
+
+def ecs(line: Any = describe) -> Scripted:
+    return Scripted("ecs", DescribeTaskDefinition=line)
+
+
+def tags(usages: list[Usage]) -> set[str | None]:
+    return {usage.reference.tag for usage in usages}
+
+
+def test_account_without_pipes_uses_nothing() -> None:
+    api = pipes()
+
+    assert found(Pipes(), api, ecs()) == []
+    assert api.actions == ["pipes:ListPipes"]
+
+
+def test_pipe_uses_the_images_of_its_task_definition() -> None:
+    api, tasks = pipes(pipe("orders"), DescribePipe=runs(f"{DEFINITION}report:3")), ecs()
+
+    (usage,) = found(Pipes(), api, tasks)
+
+    assert (usage.reference.repository, usage.reference.tag) == ("app", "report-3")
+    assert (usage.source, usage.consumer) == ("eventbridge-pipes", pipe("orders")["Arn"])
+    assert api.actions == ["pipes:DescribePipe", "pipes:ListPipes"]
+    assert tasks.actions == ["ecs:DescribeTaskDefinition"]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "STOPPED", "CREATE_FAILED", "START_FAILED"])
+def test_pipe_counts_in_any_state(state: str) -> None:
+    api = pipes(pipe("orders", CurrentState=state), DescribePipe=runs("report:3"))
+
+    assert tags(found(Pipes(), api, ecs())) == {"report-3"}
+
+
+def test_target_without_a_revision_means_the_latest_of_the_family() -> None:
+    api, tasks = pipes(pipe("orders"), DescribePipe=runs(f"{DEFINITION}report")), ecs()
+
+    assert tags(found(Pipes(), api, tasks)) == {"report"}
+    assert tasks.asked("DescribeTaskDefinition") == [{"taskDefinition": "report"}]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        runs("$.detail.taskDefinition"),
+        {},
+        {"TargetParameters": {}},
+        {"TargetParameters": {"InputTemplate": "{}"}},
+    ],
+    ids=["json-path", "no-parameters", "empty", "other-parameters"],
+)
+def test_pipe_that_names_no_task_definition_uses_nothing(shape: dict[str, Any]) -> None:
+    tasks = ecs()
+
+    assert found(Pipes(), pipes(pipe("orders"), DescribePipe=shape), tasks) == []
+    assert tasks.calls == []
+
+
+def test_pipe_to_anything_else_costs_no_call() -> None:
+    api = pipes(pipe("queue", "arn:aws:sqs:eu-west-1:123456789012:jobs"))
+
+    assert found(Pipes(), api, ecs()) == []
+    assert api.actions == ["pipes:ListPipes"]
+
+
+def test_all_pages_are_read_also_behind_an_empty_one() -> None:
+    pages = [{"Pipes": [pipe("a")]}, {"Pipes": []}, {"Pipes": [pipe("b")]}]
+    api = pipes(ListPipes=pages, DescribePipe=by("Name", {"a": runs("a:1"), "b": runs("b:1")}))
+
+    assert tags(found(Pipes(), api, ecs())) == {"a-1", "b-1"}
+    assert {one["Limit"] for one in api.asked("ListPipes")} == {100}
+
+
+def test_pipe_that_vanished_is_skipped_and_the_others_count() -> None:
+    answers = {"gone": error("NotFoundException"), "there": runs("report:3")}
+    api = pipes(pipe("gone"), pipe("there"), DescribePipe=by("Name", answers))
+
+    assert tags(found(Pipes(), api, ecs())) == {"report-3"}
+
+
+def test_task_definition_that_is_gone_runs_nothing() -> None:
+    unknown = error("ClientException", "Unable to describe task definition.")
+
+    assert found(Pipes(), pipes(pipe("one"), DescribePipe=runs("gone")), ecs(unknown)) == []
+
+
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
+@pytest.mark.parametrize("operation", ["ListPipes", "DescribePipe"])
+def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: Exception) -> None:
+    api = pipes(pipe("one"), DescribePipe=runs("report:3")).line(operation, fault)
+
+    with pytest.raises(ApiError, match=f"pipes {operation} failed with") as failure:
+        found(Pipes(), api, ecs())
+
+    assert failure.value.action == (f"pipes:{operation}" if fault is DENIED else None)
+
+
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
+def test_task_definition_that_cannot_be_described_is_an_error(fault: Exception) -> None:
+    with pytest.raises(ApiError, match="ecs DescribeTaskDefinition failed with"):
+        found(Pipes(), pipes(pipe("one"), DescribePipe=runs("report:3")), ecs(fault))

@@ -1,0 +1,229 @@
+"""What several sources ask for is asked once: the images of task definitions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from ecr_cleaner.core.errors import ApiError, ScanError
+from ecr_cleaner.usage.ecs import Ecs
+from ecr_cleaner.usage.eventbridge_pipes import Pipes
+from ecr_cleaner.usage.eventbridge_rules import EventRules
+from ecr_cleaner.usage.eventbridge_scheduler import Scheduler
+from ecr_cleaner.usage.scan import scan
+from ecr_cleaner.usage.source import UsageSource
+from ecr_cleaner.usage.step_functions import StepFunctions
+from fakes.aws_api import Parameters, account, error
+from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
+
+PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
+CLUSTER = f"{PREFIX}:cluster/main"
+DEFINITION = f"{PREFIX}:task-definition/report:3"
+IMAGE = f"{HOST}/app:1"
+UNKNOWN = error("ClientException", "Unable to describe task definition.")
+SOURCES: tuple[UsageSource, ...] = (
+    Ecs(),
+    EventRules(),
+    Scheduler(),
+    Pipes(),
+    StepFunctions(),
+)
+FOR_SOME_DAY = SOURCES[1:]  # they run a task definition on some later occasion
+
+
+def described(*images: str) -> dict[str, Any]:
+    return {"taskDefinition": {"containerDefinitions": [{"image": image} for image in images]}}
+
+
+def ecs(definition: Any) -> Scripted:
+    service = {"serviceArn": f"{PREFIX}:service/main/web", "taskDefinition": DEFINITION}
+    return Scripted(
+        "ecs",
+        ListClusters={"clusterArns": [CLUSTER]},
+        ListServices={"serviceArns": [service["serviceArn"]]},
+        ListTasks={},
+        DescribeServices={"services": [service]},
+        ListTaskDefinitions={"taskDefinitionArns": [DEFINITION]},
+        DescribeTaskDefinition=definition,
+    )
+
+
+def others() -> list[Scripted]:
+    """Return every other service that names the task definition, each once."""
+    target = {"Arn": CLUSTER, "EcsParameters": {"TaskDefinitionArn": DEFINITION}}
+    state = {"Type": "Task", "Parameters": {"TaskDefinition": DEFINITION}}
+    machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:one"
+    return [
+        Scripted(
+            "events",
+            ListEventBuses={"EventBuses": [{"Name": "default"}]},
+            ListRules={"Rules": [{"Name": "rule", "Arn": "arn:rule"}]},
+            ListTargetsByRule={"Targets": [{"Id": "1"} | target]},
+        ),
+        Scripted(
+            "scheduler",
+            ListSchedules={
+                "Schedules": [
+                    {
+                        "Name": "schedule",
+                        "GroupName": "default",
+                        "Arn": "arn:schedule",
+                        "Target": {"Arn": CLUSTER},
+                    }
+                ]
+            },
+            GetSchedule={"Target": target},
+        ),
+        Scripted(
+            "pipes",
+            ListPipes={"Pipes": [{"Name": "pipe", "Arn": "arn:pipe", "Target": CLUSTER}]},
+            DescribePipe={
+                "TargetParameters": {"EcsTaskParameters": {"TaskDefinitionArn": DEFINITION}}
+            },
+        ),
+        Scripted(
+            "stepfunctions",
+            ListStateMachines={"stateMachines": [{"stateMachineArn": machine}]},
+            ListStateMachineVersions={},
+            DescribeStateMachine={"definition": json.dumps({"States": {"One": state}})},
+        ),
+    ]
+
+
+def test_definition_is_described_once_though_every_source_names_it() -> None:
+    tasks = ecs(described(IMAGE))
+    with account(tasks, *others()) as one:
+        readings = scan(one, SOURCES).readings
+
+    assert {reading.source: len(reading.usages) for reading in readings} == {
+        "ecs": 2,
+        "eventbridge-rules": 1,
+        "eventbridge-scheduler": 1,
+        "eventbridge-pipes": 1,
+        "step-functions": 1,
+    }
+    assert len(tasks.asked("DescribeTaskDefinition")) == 1
+
+
+def test_every_scan_describes_anew() -> None:
+    tasks = ecs(described(IMAGE))
+    with account(tasks) as one:
+        scan(one, [Ecs()])
+        scan(one, [Ecs()])
+
+    assert len(tasks.asked("DescribeTaskDefinition")) == 2
+
+
+def test_definition_that_is_being_described_is_waited_for_and_not_described_again() -> None:
+    second_asks = Event()
+    answers: list[Any] = []
+
+    def describe(_: Parameters) -> dict[str, Any]:
+        second.start()
+        assert second_asks.wait(timeout=60)
+        return described(IMAGE)
+
+    def names() -> Iterator[str]:
+        yield DEFINITION
+        second_asks.set()
+
+    tasks = Scripted("ecs", DescribeTaskDefinition=describe)
+    with account(tasks) as one:
+        definitions = one.task_definitions
+        second = Thread(target=lambda: answers.append(definitions.images(names())))
+        answers.append(definitions.images([DEFINITION]))
+        second.join()
+
+    assert answers == [{DEFINITION: (IMAGE,)}] * 2
+    assert len(tasks.asked("DescribeTaskDefinition")) == 1
+
+
+def test_definition_that_is_gone_is_nothing_to_one_and_an_error_to_the_other() -> None:
+    """Whoever asks first: the one description serves both."""
+    for lenient_first in (True, False):
+        tasks = ecs(UNKNOWN)
+        with account(tasks) as one:
+            definitions = one.task_definitions
+            if lenient_first:
+                assert definitions.images_if_any([DEFINITION]) == {DEFINITION: ()}
+            with pytest.raises(ApiError, match="Unable to describe task definition"):
+                definitions.images([DEFINITION])
+            assert definitions.images_if_any([DEFINITION]) == {DEFINITION: ()}
+
+        assert len(tasks.asked("DescribeTaskDefinition")) == 1
+
+
+@pytest.mark.parametrize("source", FOR_SOME_DAY, ids=lambda source: str(source.name))
+def test_gone_definition_is_nothing_to_whoever_would_run_it_some_day(source: UsageSource) -> None:
+    with account(ecs(UNKNOWN), *others()) as one:
+        (reading,) = scan(one, [source]).readings
+
+    assert reading.fields() == {"state": "scanned", "usages": 0}
+
+
+def test_gone_definition_ends_the_scan_of_services() -> None:
+    with (
+        account(ecs(UNKNOWN)) as one,
+        pytest.raises(ScanError, match="usage source ecs could not be read in full"),
+    ):
+        scan(one, [Ecs()])
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.name))
+@pytest.mark.parametrize("fault", [DENIED, THROTTLED, error("ClientException", "Not now")])
+def test_definition_that_fails_otherwise_ends_the_scan(
+    source: UsageSource, fault: Exception
+) -> None:
+    with account(ecs(fault), *others()) as one, pytest.raises(ScanError) as failure:
+        scan(one, [source])
+
+    assert failure.value.fields["source"] == source.name
+    assert failure.value.fields["operation"] == "DescribeTaskDefinition"
+    denied = "ecs:DescribeTaskDefinition" if fault is DENIED else None
+    assert failure.value.fields.get("missing_action") == denied
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("report", "report"),
+        ("report:3", "report:3"),
+        (f"{PREFIX}:task-definition/report", "report"),
+        (f"{PREFIX}:task-definition/report:3", f"{PREFIX}:task-definition/report:3"),
+        ("arn:aws-cn:ecs:cn-north-1:123456789012:task-definition/a_b-C1", "a_b-C1"),
+    ],
+)
+def test_latest_revision_is_asked_for_by_the_family(name: str, asked: str) -> None:
+    tasks = ecs(described(IMAGE))
+    with account(tasks) as one:
+        assert one.task_definitions.images([name]) == {name: (IMAGE,)}
+
+    assert tasks.asked("DescribeTaskDefinition") == [{"taskDefinition": asked}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "images"),
+    [
+        (described(), ()),
+        ({"taskDefinition": {}}, ()),
+        (described("a", "", "b"), ("a", "b")),
+        ({"taskDefinition": {"containerDefinitions": [{"name": "no image"}]}}, ()),
+    ],
+)
+def test_images_are_those_of_all_containers_that_have_one(
+    answer: dict[str, Any], images: tuple[str, ...]
+) -> None:
+    with account(ecs(answer)) as one:
+        assert one.task_definitions.images([DEFINITION]) == {DEFINITION: images}
+
+
+def test_nothing_asked_is_nothing_called() -> None:
+    tasks = ecs(described(IMAGE))
+    with account(tasks) as one:
+        assert one.task_definitions.images([]) == one.task_definitions.images_if_any([]) == {}
+
+    assert tasks.calls == []

@@ -200,8 +200,8 @@ def test_unknown_waived_source_is_an_error_before_any_call(
         empty.run(Settings(waived_sources=waived))
 
     assert str(failure.value) == (
-        f"WAIVED_SOURCES is {','.join(waived)!r}, but must be a list, with commas between, of "
-        f"{', '.join(source.name for source in SOURCES)}; not {waived[-1]}"
+        f"WAIVED_SOURCES is {','.join(waived)!r}, but must be a comma-separated list of "
+        f"{', '.join(source.name for source in SOURCES)}; unknown: {waived[-1]}"
     )
     assert empty.calls == Counter()
 

@@ -111,9 +111,9 @@ def test_definition_is_described_once_though_every_source_names_it() -> None:
 
 def test_every_scan_describes_anew() -> None:
     tasks = ecs(described(IMAGE))
-    with account(tasks) as one:
-        scan(one, [Ecs()])
-        scan(one, [Ecs()])
+    with account(tasks) as first, account(tasks) as second:
+        scan(first, [Ecs()])
+        scan(second, [Ecs()])
 
     assert len(tasks.asked("DescribeTaskDefinition")) == 2
 

@@ -273,7 +273,7 @@ variable "schedule_expression" {
 
   validation {
     condition     = can(regex("^(cron\\([^)\\s]+( [^)\\s]+){5}\\)|rate\\([1-9][0-9]* (minutes?|hours?|days?)\\))$", var.schedule_expression))
-    error_message = "schedule_expression is \"${var.schedule_expression}\"; it must be a cron(...) or rate(...) expression, such as cron(0 0 * * ? *) or rate(1 day)."
+    error_message = "schedule_expression is \"${var.schedule_expression}\"; it must be a cron(...) expression with six fields, such as cron(0 0 * * ? *), or a rate(...) expression in minutes, hours or days, such as rate(1 day)."
   }
 }
 

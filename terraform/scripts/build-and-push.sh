@@ -8,8 +8,8 @@
 # IMAGE_ARCHITECTURE  amd64 or arm64
 # IMAGE_REGION        region of the registry
 #
-# The script passes the registry password neither as an argument nor in the environment, and does not
-# change the registry logins of the user.
+# The script passes the registry password neither as an argument nor in the environment. It does not
+# change the registry logins of the user, except that finch logs out of this registry after the push.
 set -eu
 umask 077
 
@@ -29,8 +29,8 @@ require() {
     fail "the command $1 was not found. $2, or set image_uri of the module to an existing image."
 }
 
-# A tag is immutable and is the hash of its sources, so an existing image is up to date. Other errors of
-# this call are ignored here, because they also make the push fail.
+# A tag is immutable and is the hash of its sources, so an existing image is up to date. Errors of this
+# call are ignored, because their cause shows again at the push.
 is_pushed() {
   aws ecr describe-images --region "$IMAGE_REGION" --repository-name "$repository" \
     --image-ids "imageTag=$tag" >/dev/null 2>&1
@@ -38,7 +38,7 @@ is_pushed() {
 
 build() {
   if "$CONTAINER_ENGINE" build --help 2>/dev/null | grep -q -e --provenance; then
-    # With a provenance attestation, the engine would push an image index, which Lambda does not accept.
+    # With a provenance attestation, the engine pushes an image index, which Lambda does not accept.
     set -- --provenance=false "$@"
   elif [ "$CONTAINER_ENGINE" = docker ]; then
     # The legacy builder of Docker does not set BUILDPLATFORM, which the Dockerfile uses.

@@ -1,13 +1,13 @@
 locals {
-  # By the length, which is known at plan time even of a topic that the same apply makes.
+  # Use the length: it is known at plan time, even if the same apply creates a topic and its ARN is unknown.
   create_alarm_topic = var.alarms_enabled && length(var.alarm_topic_arns) == 0
   alarm_topic_arns   = local.create_alarm_topic ? [aws_sns_topic.alarms[0].arn] : var.alarm_topic_arns
 
-  # Not for a schedule that is switched off: that silence is meant.
+  # No silence alarm while the schedule is disabled, because silence is expected then.
   silence_watched = var.alarms_enabled && var.silence_alarm_enabled && var.schedule_enabled
 
-  # Seconds within which a run is due: told, or read from the schedule. Null: it cannot be told from
-  # this cron(...), for only one that names no day, month or year surely runs every day.
+  # Seconds between two runs, from run_interval_hours or from the schedule. Null if the schedule is a
+  # cron(...) that names a day, month or year: only the others certainly run every day.
   rate       = try(regex("^rate\\((\\d+) (minute|hour|day)s?\\)$", var.schedule_expression), null)
   seconds_of = { minute = 60, hour = 3600, day = 86400 }
   scheduled_period = (
@@ -16,22 +16,22 @@ locals {
   )
   run_period = var.run_interval_hours == null ? local.scheduled_period : var.run_interval_hours * 3600
 
-  # Seconds between runs where the schedule leaves no doubt: a cron(...) of every day may name several
-  # hours, and its gaps are shorter then.
+  # Seconds between two runs, if the schedule fixes them. Null for a daily cron(...) that may run several
+  # times a day, because its gaps are shorter than a day.
   least_period = local.rate != null || can(regex("^cron\\(\\d+ \\d+ ", var.schedule_expression)) ? local.scheduled_period : null
 
-  # CloudWatch looks back over seven days at most.
+  # The alarm evaluates two periods, and CloudWatch evaluates at most seven days.
   longest_run_period = 7 * 86400 / 2
 }
 
-# Errors of the function: a run that failed in any way, time-outs and lack of memory included. Lambda
-# stamps an error with the time at which the run began, and a run may take 15 minutes: a period as
-# short as that would be over, and judged to be well, before the error is known.
+# Errors of the function: all failed runs, including timeouts and runs that exceed the memory. Lambda
+# records an error at the start time of its run, and a run can take 15 minutes. A period that short
+# would be evaluated as OK before the error is recorded.
 resource "aws_cloudwatch_metric_alarm" "function_failed" {
   count = var.alarms_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-function-failed"
-  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} tells why."
+  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} shows the error."
   namespace           = "AWS/Lambda"
   metric_name         = "Errors"
   dimensions          = { FunctionName = aws_lambda_function.this.function_name }
@@ -40,7 +40,7 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
-  treat_missing_data  = "notBreaching" # between runs there are no data
+  treat_missing_data  = "notBreaching" # there is no data between runs
   alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
@@ -50,7 +50,7 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-deletions-failed"
-  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} names them."
+  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} lists them."
   namespace           = local.metric_namespace
   metric_name         = "DeletionsFailed"
   statistic           = "Sum"
@@ -58,18 +58,19 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
-  treat_missing_data  = "notBreaching" # between runs there are no data
+  treat_missing_data  = "notBreaching" # there is no data between runs
   alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
 
-# Such a run is no error, for the next one may have more time. Where none has, nothing is ever removed.
+# Such a run is not an error, because the next run may have more time. If no run has enough, nothing is ever
+# removed.
 resource "aws_cloudwatch_metric_alarm" "none_visited" {
   count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-none-visited"
-  alarm_description   = "${var.name} visited no repository, for finding what is in use took all the time that there was. Raise timeout (now ${var.timeout} seconds, at most 900) or memory_size (now ${var.memory_size} MB)."
+  alarm_description   = "${var.name} visited no repository, because scanning usage took all of its time. Raise timeout (now ${var.timeout} seconds, at most 900) or memory_size (now ${var.memory_size} MB)."
   namespace           = local.metric_namespace
   metric_name         = "RunsWithoutVisit"
   statistic           = "Sum"
@@ -77,15 +78,15 @@ resource "aws_cloudwatch_metric_alarm" "none_visited" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
-  treat_missing_data  = "notBreaching" # it is counted only where it happens
+  treat_missing_data  = "notBreaching" # the metric has values only for such runs
   alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
 
-# A function that is not invoked reports nothing, not zero, and CloudWatch would look for older points
-# before it takes a missing one for what treat_missing_data says: two periods of silence would become
-# about four. Filled with zeros, none is missing.
+# A function that is not invoked reports no data instead of zero, and CloudWatch uses older data points
+# before it applies treat_missing_data: the alarm would go off after about four periods instead of two.
+# FILL replaces missing data points with zeros.
 resource "aws_cloudwatch_metric_alarm" "silent" {
   count = local.silence_watched ? 1 : 0
 
@@ -94,7 +95,7 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
   evaluation_periods  = 2
   comparison_operator = "LessThanThreshold"
   threshold           = 1
-  treat_missing_data  = "breaching" # where there is no point at all, there is nothing to fill
+  treat_missing_data  = "breaching" # FILL does nothing if there are no data points at all
   alarm_actions       = local.alarm_topic_arns
   ok_actions          = local.alarm_topic_arns
 
@@ -113,7 +114,7 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
       metric_name = "Invocations"
       dimensions  = { FunctionName = aws_lambda_function.this.function_name }
       stat        = "Sum"
-      # An hour at least: a run counts where it began, and is reported when it has ended.
+      # At least an hour: a run counts at its start time but is reported only after its end.
       period = max(local.run_period, 3600)
     }
   }
@@ -123,18 +124,18 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
   lifecycle {
     precondition {
       condition     = local.run_period != null
-      error_message = "schedule_expression is \"${var.schedule_expression}\", which does not tell the alarm on silence within how many hours a run is due: set run_interval_hours to the longest gap of the schedule, such as 72 from Friday to Monday; if that is more than ${local.longest_run_period / 3600}, set silence_alarm_enabled to false."
+      error_message = "schedule_expression is \"${var.schedule_expression}\", and the silence alarm cannot derive the longest gap between two runs from it. Set run_interval_hours to this gap in hours, such as 72 from Friday to Monday. If the gap is longer than ${local.longest_run_period / 3600} hours, set silence_alarm_enabled to false."
     }
 
     precondition {
       condition     = try(max(local.run_period, coalesce(local.least_period, 0)) <= local.longest_run_period, true)
-      error_message = "schedule_expression is \"${var.schedule_expression}\", and the alarm on silence allows gaps of at most ${local.longest_run_period / 3600} hours, because CloudWatch looks back over two of them and seven days at most: set silence_alarm_enabled to false."
+      error_message = "schedule_expression is \"${var.schedule_expression}\", but the silence alarm supports gaps of at most ${local.longest_run_period / 3600} hours between two runs, because it evaluates two gaps and CloudWatch evaluates at most seven days. For longer gaps, set silence_alarm_enabled to false."
     }
 
     precondition {
-      # Of a gap that is too long for the alarm anyway, the condition above tells.
+      # The precondition above reports gaps that are too long for the alarm.
       condition     = local.least_period == null ? true : local.least_period > local.longest_run_period || local.run_period >= local.least_period
-      error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}, which is less than the gap of schedule_expression, \"${var.schedule_expression}\": the alarm on silence would go off between runs. Allowed are null, which takes that gap, and longer ones."
+      error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}, which is shorter than the gap between two runs of schedule_expression, \"${var.schedule_expression}\": the silence alarm would go off between runs. It must be null, which uses this gap, or at least as long as the gap."
     }
   }
 }
@@ -143,7 +144,8 @@ resource "aws_sns_topic" "alarms" {
   count = local.create_alarm_topic ? 1 : 0
 
   name = "${var.name}-alarms"
-  # Not alias/aws/sns where no key is given: CloudWatch may not use that key, and alarms would be lost.
+  # No key instead of alias/aws/sns if kms_key_arn is null: CloudWatch may not use that key, and its
+  # notifications would be lost.
   kms_master_key_id = var.kms_key_arn
 
   tags = var.tags
@@ -162,13 +164,13 @@ resource "aws_sns_topic_policy" "alarms" {
       Action    = ["sns:Publish"]
       Principal = { Service = "cloudwatch.amazonaws.com" }
       Resource  = aws_sns_topic.alarms[0].arn
-      # Only alarms of this account.
+      # Only alarms in this account may publish.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   })
 }
 
-# Each address has to confirm before it is sent anything.
+# SNS sends notifications to an address only after the recipient has confirmed the subscription.
 resource "aws_sns_topic_subscription" "email" {
   for_each = local.create_alarm_topic ? toset(var.alarm_emails) : []
 

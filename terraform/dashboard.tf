@@ -1,39 +1,48 @@
 locals {
-  # Widgets without a position are laid out in rows of 24 columns, in this order.
-  dashboard_widgets = concat(
-    [{
-      type   = "text"
-      width  = 24
-      height = 2
-      properties = {
-        markdown = "# ${var.name} in ${local.region}\nSizes are an upper bound: layers that images share are counted in each of them and stored once."
-      }
-    }],
+  # CloudWatch lays out widgets without a position in this order, in rows of 24 columns. A widget that
+  # this instance does not need is null, and is left out.
+  dashboard_widgets = [
+    for widget in [
+      {
+        type   = "text"
+        width  = 24
+        height = 2
+        properties = {
+          markdown = "# ${var.name} in ${local.region}\nSizes are upper bounds: a layer that several images share is stored once but counted for each image."
+        }
+      },
 
-    [{ type = "text", width = 24, height = 1, properties = { markdown = "## What did it do last night?" } }],
-    [for widget in [local.metric_widgets.removed] : widget if var.metrics_enabled],
-    [local.query_widgets.runs],
-    [local.query_widgets.removable],
+      { type = "text", width = 24, height = 1, properties = { markdown = "## What did the latest run do?" } },
+      var.metrics_enabled ? local.metric_widgets.removed : null,
+      local.query_widgets.runs,
+      local.query_widgets.removable,
 
-    [{ type = "text", width = 24, height = 1, properties = { markdown = "## How much is there to gain?" } }],
-    [for widget in [local.metric_widgets.removable] : widget if var.metrics_enabled],
-    [local.query_widgets.savings],
+      { type = "text", width = 24, height = 1, properties = { markdown = "## How much storage can be freed?" } },
+      var.metrics_enabled ? local.metric_widgets.removable : null,
+      local.query_widgets.savings,
 
-    [{ type = "text", width = 24, height = 1, properties = { markdown = "## Is it healthy?" } }],
-    [
-      for arns in [concat(
-        aws_cloudwatch_metric_alarm.function_failed[*].arn,
-        aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
-        aws_cloudwatch_metric_alarm.none_visited[*].arn,
-        aws_cloudwatch_metric_alarm.silent[*].arn,
-      )] : { type = "alarm", width = 24, height = 2, properties = { title = "Alarms", alarms = arns } } if var.alarms_enabled
-    ],
-    [local.metric_widgets.function],
-    [for widget in [local.metric_widgets.problems] : widget if var.metrics_enabled],
-    [local.query_widgets.failures],
-    [local.query_widgets.broken-references],
-    [local.query_widgets.coverage],
-  )
+      { type = "text", width = 24, height = 1, properties = { markdown = "## Is the cleaner healthy?" } },
+      var.alarms_enabled ? {
+        type   = "alarm"
+        width  = 24
+        height = 2
+        properties = {
+          title = "Alarms"
+          alarms = concat(
+            aws_cloudwatch_metric_alarm.function_failed[*].arn,
+            aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
+            aws_cloudwatch_metric_alarm.none_visited[*].arn,
+            aws_cloudwatch_metric_alarm.silent[*].arn,
+          )
+        }
+      } : null,
+      local.metric_widgets.function,
+      var.metrics_enabled ? local.metric_widgets.problems : null,
+      local.query_widgets.failures,
+      local.query_widgets.broken-references,
+      local.query_widgets.coverage,
+    ] : widget if widget != null
+  ]
 
   query_widgets = {
     for file, title in local.queries : file => {
@@ -87,7 +96,7 @@ locals {
   }
 }
 
-# Dashboards belong to no region, so the region is part of the name.
+# Dashboards are global. The region in the name keeps instances in different regions apart.
 resource "aws_cloudwatch_dashboard" "this" {
   count = var.dashboard_enabled ? 1 : 0
 

@@ -1,5 +1,5 @@
 locals {
-  # The single list of the actions that the program calls, held against its code by a test.
+  # The only list of the actions that the program calls. A test compares it with the program's code.
   permissions = jsondecode(file("${path.module}/../lambda_src/ecr_cleaner/permissions.json"))
 
   usage_actions = sort(distinct(flatten([
@@ -10,13 +10,18 @@ locals {
   guard_actions = sort(distinct(flatten([
     for guard in local.guards : local.permissions.guards[guard] if !contains(var.waived_guards, guard)
   ])))
-  # The one of them that has a repository as its resource; the others ask about the registry or the account.
+  # One of these actions applies to a repository; the others apply to the registry or the account.
   repository_guard_actions = setintersection(local.guard_actions, ["ecr:GetRepositoryPolicy"])
   account_guard_actions    = sort(setsubtract(local.guard_actions, local.repository_guard_actions))
 
   inspector_actions = var.inspector_coverage ? try(local.permissions.optional["inspector"], []) : []
 
-  # Each list is one object or parameter, and IAM gets exactly these.
+  # The actions and the exact objects or parameters that hold the lists, by service.
+  reference_list_actions = {
+    for service in ["s3", "ssm"] : service => [
+      for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")
+    ]
+  }
   reference_list_arns = {
     s3 = [
       for list in local.reference_lists : "arn:${local.partition}:s3:::${trimprefix(list, "s3://")}" if startswith(list, "s3://")
@@ -38,7 +43,7 @@ locals {
 
   in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
 
-  # The service of an ARN is its third part.
+  # By the service in the ARN of the destination, which is the ARN's third part.
   destination_actions = {
     events = "events:PutEvents"
     lambda = "lambda:InvokeFunction"
@@ -46,9 +51,9 @@ locals {
     sqs    = "sqs:SendMessage"
   }
 
-  # Lists of none or one statement, so that the document holds only what this instance needs.
-  function_statements = concat(
-    [
+  # A statement that this instance does not need is null, and is left out of the policy.
+  function_statements = [
+    for statement in [
       {
         Sid      = "WriteLogs"
         Effect   = "Allow"
@@ -59,96 +64,82 @@ locals {
         Sid    = "ReadRepositories"
         Effect = "Allow"
         Action = sort(distinct(concat(local.permissions.read, tolist(local.repository_guard_actions))))
-        # All of them: which ones are opted in is known only after reading their tags.
+        # All repositories: the program has to read their tags to find out which ones are opted in.
         Resource = local.repositories_arn
       },
-    ],
-    # No statement at all where every source is waived: IAM refuses an empty list of actions.
-    [
-      for actions in [local.usage_actions] : {
+      # Without actions the statement is left out, because IAM rejects an empty list of actions.
+      length(local.usage_actions) > 0 ? {
         Sid    = "FindUsage"
         Effect = "Allow"
-        Action = actions
-        # "*": any consumer in the account may use an image, and the list operations know nothing narrower.
+        Action = local.usage_actions
+        # "*": any consumer in the account may use an image, and the list operations accept no narrower resource.
         Resource  = "*"
         Condition = local.in_this_region
-      } if length(actions) > 0
-    ],
-    [
-      for actions in [local.account_guard_actions] : {
+      } : null,
+      length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
         Effect = "Allow"
-        Action = actions
-        # "*": ECR's registry and the list of EKS clusters have no resource that IAM knows.
+        Action = local.account_guard_actions
+        # "*": IAM defines no resource for the ECR registry or for the list of EKS clusters.
         Resource  = "*"
         Condition = local.in_this_region
-      } if length(actions) > 0
-    ],
-    [
-      for actions in [local.inspector_actions] : {
+      } : null,
+      length(local.inspector_actions) > 0 ? {
         Sid    = "ReadInspectorCoverage"
         Effect = "Allow"
-        Action = actions
-        # "*": Inspector's list of what it covers has no resource that IAM knows.
+        Action = local.inspector_actions
+        # "*": IAM defines no resource for the coverage list of Inspector.
         Resource  = "*"
         Condition = local.in_this_region
-      } if length(actions) > 0
-    ],
-    [
-      for service, arns in local.reference_list_arns : {
-        Sid      = "ReadReferenceLists${upper(service)}"
+      } : null,
+      length(local.reference_list_arns.s3) > 0 ? {
+        Sid      = "ReadReferenceListsS3"
         Effect   = "Allow"
-        Action   = [for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")]
-        Resource = arns
-      } if length(arns) > 0
-    ],
-    [
-      for actions in [local.all_sweep_actions] : {
+        Action   = local.reference_list_actions.s3
+        Resource = local.reference_list_arns.s3
+      } : null,
+      length(local.reference_list_arns.ssm) > 0 ? {
+        Sid      = "ReadReferenceListsSSM"
+        Effect   = "Allow"
+        Action   = local.reference_list_actions.ssm
+        Resource = local.reference_list_arns.ssm
+      } : null,
+      var.dry_run ? {
         Sid    = "DenySweepingInDryRun"
         Effect = "Deny"
-        Action = actions
-        # "*": a dry run removes nothing anywhere, whatever another policy allows.
+        Action = local.all_sweep_actions
+        # "*": a dry run must not remove any image, even if another policy allows it.
         Resource = "*"
-      } if var.dry_run
-    ],
-    [
-      for actions in [local.sweep_actions] : {
+      } : null,
+      !var.dry_run ? {
         Sid      = "SweepOptedInRepositories"
         Effect   = "Allow"
-        Action   = actions
+        Action   = local.sweep_actions
         Resource = local.repositories_arn
         Condition = {
           StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" }
         }
-      } if !var.dry_run
-    ],
-    [
-      for key in [var.kms_key_arn] : {
+      } : null,
+      var.kms_key_arn != null ? {
         Sid      = "ReadSettings"
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
-        Resource = key
-      } if key != null
-    ],
-    [
-      for destination in [var.on_failure_destination_arn] : {
+        Resource = var.kms_key_arn
+      } : null,
+      var.on_failure_destination_arn != null ? {
         Sid      = "TellOfFailure"
         Effect   = "Allow"
-        Action   = [local.destination_actions[split(":", destination)[2]]]
-        Resource = destination
-      } if destination != null
-    ],
-    [
-      for key in [var.on_failure_destination_kms_key_arn] : {
+        Action   = [local.destination_actions[split(":", var.on_failure_destination_arn)[2]]]
+        Resource = var.on_failure_destination_arn
+      } : null,
+      var.on_failure_destination_kms_key_arn != null ? {
         Sid    = "EncryptFailure"
         Effect = "Allow"
-        # Both for writing: SQS and SNS ask for a data key, and prove it by decrypting it.
+        # Both actions are needed to write: SQS and SNS request a data key and verify it by decrypting it.
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = key
-      } if key != null
-    ],
-    [
-      for subnets in [var.vpc_subnet_ids] : {
+        Resource = var.on_failure_destination_kms_key_arn
+      } : null,
+      length(var.vpc_subnet_ids) > 0 ? {
         Sid    = "AttachToVpc"
         Effect = "Allow"
         Action = [
@@ -159,14 +150,14 @@ locals {
           "ec2:DescribeSubnets",
           "ec2:UnassignPrivateIpAddresses",
         ]
-        # "*": Lambda makes the network interfaces and checks these actions without a resource.
+        # "*": Lambda creates the network interfaces and checks these actions without a resource.
         Resource = "*"
-      } if length(subnets) > 0
-    ],
-  )
+      } : null,
+    ] : statement if statement != null
+  ]
 }
 
-# IAM is global, so the region is part of the names: one instance a region is the common case.
+# IAM is global. The region in the names keeps instances in different regions apart.
 resource "aws_iam_role" "function" {
   name                 = "${var.name}-${local.region}"
   description          = "Lets the function ${var.name} find and clean images in ECR."

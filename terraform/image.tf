@@ -2,7 +2,7 @@ locals {
   build_image = var.image_uri == null
   source_dir  = "${path.module}/../lambda_src"
 
-  # All files that ship or decide what ships, and nothing that a test run or an editor leaves behind.
+  # All files that affect the content of the image, without files that test runs leave behind.
   source_files = sort(concat(
     [".dockerignore", "Dockerfile", "requirements.txt"],
     [
@@ -11,31 +11,31 @@ locals {
     ],
   ))
 
-  # The tag names the sources: unchanged sources plan no change, changed ones build and deploy.
+  # The tag is a hash of the sources: only changed sources plan a build and a deployment.
   image_tag = substr(sha256(jsonencode({
     architecture     = var.architecture
     extra_build_args = var.extra_build_args
-    kms_key_arn      = var.kms_key_arn # another key is another repository, with another image in it
+    kms_key_arn      = var.kms_key_arn # another key replaces the repository, so the image must be pushed again
     files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
   })), 0, 20)
 
   images_kept = 10
 
-  # What the module would destroy: the repository that it has made where image_uri was null before.
+  # The repository that the module creates while image_uri is null, and destroys once image_uri is set.
   own_repository = [local.account_id, local.region, var.name]
   image_is_own   = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([^.]+)\\.[^/]+/([^:@]+)", var.image_uri), null) == local.own_repository
 
   image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
 }
 
-# Opted out in so many words, for the provider's default tags may opt every repository in: a cleaner
-# whose source "lambda" is waived would not see that its own image is in use.
+# Explicitly opted out, because default tags of the provider may opt in all repositories. If the usage
+# source "lambda" is waived, the cleaner does not find out that its own image is in use.
 resource "aws_ecr_repository" "this" {
   count = local.build_image ? 1 : 0
 
   name                 = var.name
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = true # its images are built from here and can be built again
+  force_delete         = true # the images can be built again from the sources
 
   image_scanning_configuration {
     scan_on_push = true
@@ -49,8 +49,8 @@ resource "aws_ecr_repository" "this" {
   tags = merge(var.tags, { BoxCleanerEnabled = "false" })
 }
 
-# Each build leaves an image behind. An image that a rule's tags select is beyond the reach of the rules
-# after it, so the first rule keeps the image that runs, however many newer ones there are.
+# Each build adds an image. Later rules do not expire images that the tags of an earlier rule select, so
+# the first rule keeps the image that the function runs, regardless of the number of newer images.
 resource "aws_ecr_lifecycle_policy" "this" {
   count = local.build_image ? 1 : 0
 
@@ -63,7 +63,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
         description  = "Keep the image that the function runs"
         selection = {
           tagStatus      = "tagged"
-          tagPatternList = [local.image_tag] # no wildcard: this very tag
+          tagPatternList = [local.image_tag] # without wildcards: exactly this tag
           countType      = "imageCountMoreThan"
           countNumber    = 1
         }
@@ -71,7 +71,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
       },
       {
         rulePriority = 2
-        description  = "Keep the newest ${local.images_kept} to go back to"
+        description  = "Keep the newest ${local.images_kept} images for a rollback"
         selection = {
           tagStatus   = "any"
           countType   = "imageCountMoreThan"
@@ -82,7 +82,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
     ]
   })
 
-  # The image that ran until now may go only once the function runs the new one.
+  # The previous image may expire only after the function runs the new one.
   depends_on = [aws_lambda_function.this]
 }
 
@@ -92,8 +92,8 @@ resource "terraform_data" "image" {
   triggers_replace = [local.image_uri]
 
   provisioner "local-exec" {
-    # Arguments and not a shell's line: nothing that a variable holds is interpreted. Terraform
-    # appends the command, here the build's context, as the last argument.
+    # Pass arguments instead of a shell command, so that no shell interprets the values of variables.
+    # Terraform appends the command, here the build context, as the last argument.
     interpreter = concat(["/bin/sh", "${path.module}/scripts/build-and-push.sh"], var.extra_build_args)
     command     = local.source_dir
 

@@ -1,6 +1,6 @@
-# Ours and not the one that Lambda would make, so that retention, key and destruction are settled.
+# The module creates the log group before Lambda would, to control its retention, key and deletion.
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_338:How long lines are kept is the operator's choice; the report of a night is of little use a year later.
+  #checkov:skip=CKV_AWS_338:The operator chooses the retention, and a report is of little use after a year.
 
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days

@@ -1,7 +1,7 @@
 data "aws_caller_identity" "current" {}
 
-# The provider's region and partition. Not aws_region: version 5 of the provider knows its name only
-# as "name", which version 6 deprecates.
+# The region and partition of the provider. Not aws_region: in version 5 of the provider it has the
+# region only in "name", which version 6 deprecates.
 data "aws_service" "ecr" {
   service_id = "ecr"
 }
@@ -11,7 +11,7 @@ locals {
   partition  = data.aws_service.ecr.partition
   region     = data.aws_service.ecr.region
 
-  # Normalised, so that a number written as text reaches the program as a number.
+  # The program accepts no number that is written as a string, so convert the types.
   repository_rules = [
     for rule in var.repository_rules : merge(
       { repositories = [for pattern in rule.repositories : tostring(pattern)] },
@@ -20,10 +20,10 @@ locals {
     )
   ]
 
-  # The program takes a parameter's ARN for a name.
+  # The program reads the ARN of a parameter after the prefix "ssm:", like a name.
   reference_lists = distinct([for list in var.reference_lists : startswith(list, "arn:") ? "ssm:${list}" : list])
 
-  # Null: the variable is not set, and the program takes its default.
+  # Null: the environment variable is not set, and the program uses its default.
   settings = {
     DRY_RUN              = tostring(var.dry_run)
     DEFAULT_KEEP_DAYS    = tostring(var.default_keep_days)
@@ -48,9 +48,9 @@ locals {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50:A run is one function that calls AWS; its log tells more than a trace would.
-  #checkov:skip=CKV_AWS_116:on_failure_destination_arn tells of failed runs, with the error, which a dead-letter queue lacks.
-  #checkov:skip=CKV_AWS_272:Lambda does not check signatures of functions that are container images.
+  #checkov:skip=CKV_AWS_50:A run is a single function that calls AWS, and its log has more detail than a trace.
+  #checkov:skip=CKV_AWS_116:on_failure_destination_arn receives failed runs with their error, which a dead-letter queue does not.
+  #checkov:skip=CKV_AWS_272:Lambda does not support code signing for container images.
 
   function_name = var.name
   description   = "Removes old, unused images from ECR repositories tagged BoxCleanerEnabled = true${var.dry_run ? " (dry run: only reports)" : ""}."
@@ -72,8 +72,8 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format = "JSON"
     log_group  = aws_cloudwatch_log_group.this.name
-    # LOG_LEVEL decides what is written. Lambda must not filter above INFO: it takes a level that it
-    # does not know, such as Python's "warning", for INFO.
+    # LOG_LEVEL already filters in the program. Lambda must not filter above INFO, because it treats
+    # levels that it does not know, such as Python's "warning", as INFO.
     application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"
     system_log_level      = "INFO"
   }
@@ -89,18 +89,18 @@ resource "aws_lambda_function" "this" {
 
   tags = var.tags
 
-  # Lambda wants the image in the repository, and the role able to do its work, from the first moment.
+  # Lambda needs the image and the permissions of the role when the function is created.
   depends_on = [terraform_data.image, aws_iam_role_policy.function]
 
   lifecycle {
     precondition {
       condition     = length(jsonencode(local.environment)) <= 4096
-      error_message = "The settings take ${length(jsonencode(local.environment))} bytes, and Lambda allows 4096 for the whole environment: write fewer or broader repository_rules."
+      error_message = "The environment variables of the function have ${length(jsonencode(local.environment))} bytes, but Lambda allows at most 4096. Use fewer repository_rules, for example with broader patterns."
     }
 
     precondition {
       condition     = !local.image_is_own
-      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", which is in \"${var.name}\", the repository that the module makes for its own image and, once image_uri is given, destroys with every image in it: push the image to a repository of your own, of another name, first and give that."
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${var.name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
     }
   }
 }
@@ -108,7 +108,7 @@ resource "aws_lambda_function" "this" {
 resource "aws_lambda_function_event_invoke_config" "this" {
   function_name = aws_lambda_function.this.function_name
 
-  # What made a run fail is still there a minute later, and the next run starts over anyway.
+  # The cause of a failure is usually still present a minute later, and the next run starts from the beginning.
   maximum_retry_attempts = 0
 
   dynamic "destination_config" {
@@ -121,6 +121,6 @@ resource "aws_lambda_function_event_invoke_config" "this" {
     }
   }
 
-  # Lambda checks that the role may write to the destination.
+  # Lambda checks that the role may send to the destination.
   depends_on = [aws_iam_role_policy.function]
 }

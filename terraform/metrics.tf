@@ -1,8 +1,8 @@
 locals {
-  # Metrics belong to a region, so the name keeps the instances of one region apart.
+  # The name keeps instances in the same region apart. Metrics are regional.
   metric_namespace = "ECRCleaner/${var.name}"
 
-  # Each metric is a number in the line that ends a run.
+  # Each metric is a numeric field in the summary line of a run.
   metrics = {
     ImagesKept            = { field = "kept_total", unit = "Count" }
     ImagesRemovable       = { field = "removable", unit = "Count" }
@@ -22,7 +22,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
 
   name           = each.key
   log_group_name = aws_cloudwatch_log_group.this.name
-  # CloudWatch reads only a field that the pattern names.
+  # CloudWatch can only use the value of a field that the pattern names.
   pattern = "{ ($.event = \"Run finished\") && ($.${each.value.field} >= 0) }"
 
   metric_transformation {
@@ -33,7 +33,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
   }
 }
 
-# By an event of its own: a pattern cannot compare the repositories with the unvisited ones.
+# The program logs a separate event for this, because a filter pattern cannot compare two fields.
 resource "aws_cloudwatch_log_metric_filter" "none_visited" {
   count = var.metrics_enabled ? 1 : 0
 

@@ -9,7 +9,7 @@ output "function_arn" {
 }
 
 output "environment" {
-  description = "Settings of the function, as environment variables."
+  description = "Environment variables of the function."
   value       = local.environment
 }
 
@@ -34,37 +34,37 @@ output "schedule_arn" {
 }
 
 output "log_group_name" {
-  description = "Name of the log group that the function writes to."
+  description = "Name of the log group of the function."
   value       = aws_cloudwatch_log_group.this.name
 }
 
 output "log_group_arn" {
-  description = "ARN of the log group that the function writes to."
+  description = "ARN of the log group of the function."
   value       = aws_cloudwatch_log_group.this.arn
 }
 
 output "image_uri" {
-  description = "Image that the function runs. In the module's own repository, only this function may run it: older images expire."
+  description = "Image that the function runs. Do not run it elsewhere if it is in the repository of the module, because older images expire there."
   value       = local.image_uri
 }
 
 output "image_tag" {
-  description = "Hash of the sources of the module's own image, null if image_uri was given."
+  description = "Tag of the image that the module builds, a hash of its sources. Null if image_uri is set."
   value       = local.build_image ? local.image_tag : null
 }
 
 output "repository_name" {
-  description = "Name of the ECR repository of the module's own image, null if image_uri was given."
+  description = "Name of the ECR repository of the image that the module builds. Null if image_uri is set."
   value       = one(aws_ecr_repository.this[*].name)
 }
 
 output "repository_url" {
-  description = "URL of the ECR repository of the module's own image, null if image_uri was given. Only this module's function may run from it: older images expire."
+  description = "URL of the ECR repository of the image that the module builds. Null if image_uri is set. Do not run its images elsewhere, because older images expire."
   value       = one(aws_ecr_repository.this[*].repository_url)
 }
 
 output "metric_namespace" {
-  description = "CloudWatch namespace of the metrics that are taken from the log, null if they are switched off."
+  description = "CloudWatch namespace of the metrics that are extracted from the log. Null if metrics_enabled is false."
   value       = var.metrics_enabled ? local.metric_namespace : null
 }
 
@@ -79,7 +79,7 @@ output "alarm_names" {
 }
 
 output "alarm_topic_arns" {
-  description = "ARNs of the SNS topics that the alarms tell, empty if they are switched off."
+  description = "ARNs of the SNS topics that the alarms notify. Empty if alarms_enabled is false."
   value       = var.alarms_enabled ? local.alarm_topic_arns : []
 }
 
@@ -89,6 +89,6 @@ output "saved_query_names" {
 }
 
 output "dashboard_name" {
-  description = "Name of the CloudWatch dashboard, null if it is switched off."
+  description = "Name of the CloudWatch dashboard. Null if dashboard_enabled is false."
   value       = one(aws_cloudwatch_dashboard.this[*].dashboard_name)
 }

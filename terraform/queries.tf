@@ -1,5 +1,5 @@
 locals {
-  # The file in queries/ and its title in the console of Logs Insights.
+  # File name in queries/ and title in the Logs Insights console.
   queries = {
     runs              = "Runs"
     removable         = "What would be removed and why"
@@ -12,13 +12,13 @@ locals {
 
   query_strings = { for file, title in local.queries : file => trimspace(file("${path.module}/queries/${file}.query")) }
 
-  # A dashboard puts the name of the log group before the first command.
+  # The queries without their comments: a dashboard puts the log group before the first command.
   query_commands = {
     for file, query in local.query_strings : file => join("\n", [for line in split("\n", query) : line if !startswith(line, "#")])
   }
 }
 
-# The console shows the part before the slash as a folder.
+# The console shows the part of the name before the slash as a folder.
 resource "aws_cloudwatch_query_definition" "this" {
   for_each = var.saved_queries_enabled ? local.queries : {}
 

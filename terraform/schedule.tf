@@ -1,5 +1,5 @@
 resource "aws_scheduler_schedule" "this" {
-  #checkov:skip=CKV_AWS_297:The schedule holds no data; it says when to start what.
+  #checkov:skip=CKV_AWS_297:The schedule contains no confidential data, only the time and the function to start.
 
   name        = var.name
   description = "Starts the function ${var.name}."
@@ -21,7 +21,7 @@ resource "aws_scheduler_schedule" "this" {
     }
   }
 
-  # EventBridge checks that the role may start the function.
+  # EventBridge Scheduler needs the permissions of the role when the schedule is created.
   depends_on = [aws_iam_role_policy.schedule]
 }
 
@@ -36,7 +36,7 @@ resource "aws_iam_role" "schedule" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "scheduler.amazonaws.com" }
-      # Only schedules of this account: another account's must not borrow the role.
+      # Only schedules in this account may assume the role.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   })

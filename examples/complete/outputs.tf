@@ -9,7 +9,7 @@ output "role_arn" {
 }
 
 output "environment" {
-  description = "Settings of the function."
+  description = "Environment variables of the function."
   value       = module.ecr_cleaner.environment
 }
 
@@ -19,21 +19,21 @@ output "image_uri" {
 }
 
 output "log_group_name" {
-  description = "Name of the log group that holds the reports."
+  description = "Name of the log group that contains the reports."
   value       = module.ecr_cleaner.log_group_name
 }
 
 output "failed_runs_topic_arn" {
-  description = "Topic that tells of failed runs."
+  description = "ARN of the SNS topic that receives failed runs."
   value       = aws_sns_topic.failed_runs.arn
 }
 
 output "alarm_topic_arns" {
-  description = "Topics that the alarms tell."
+  description = "ARNs of the SNS topics that the alarms notify."
   value       = module.ecr_cleaner.alarm_topic_arns
 }
 
 output "dashboard_name" {
-  description = "Dashboard that shows what the cleaner does."
+  description = "Name of the CloudWatch dashboard."
   value       = module.ecr_cleaner.dashboard_name
 }

@@ -1,47 +1,47 @@
 variable "region" {
-  description = "Region whose images are cleaned."
+  description = "Region of the cleaner and of the images that it cleans."
   type        = string
   default     = "eu-central-1"
 }
 
 variable "name" {
-  description = "Name of the function and prefix of everything else."
+  description = "Name of the function, and prefix of the names of other resources."
   type        = string
   default     = "ecr-cleaner"
 }
 
 variable "dry_run" {
-  description = "Whether the cleaner only reports."
+  description = "Whether the cleaner only reports what it would remove."
   type        = bool
   default     = true
 }
 
 variable "architecture" {
-  description = "Instruction set of the function: arm64 or x86_64."
+  description = "Instruction set of the function and its image: arm64 or x86_64."
   type        = string
   default     = "arm64"
 }
 
 variable "container_engine" {
-  description = "Command that builds the image: docker, podman, finch or nerdctl."
+  description = "Command that builds and pushes the image: docker, podman, finch or nerdctl."
   type        = string
   default     = "docker"
 }
 
 variable "extra_build_args" {
-  description = "Further arguments of the engine's build command."
+  description = "Additional arguments of the build command of the container engine."
   type        = list(string)
   default     = []
 }
 
 variable "reference_lists" {
-  description = "Lists of images that consumers outside of AWS run, as s3://BUCKET/KEY or ssm:NAME."
+  description = "Lists of images that are in use outside AWS, as s3://BUCKET/KEY or ssm:NAME."
   type        = list(string)
   default     = []
 }
 
 variable "alarm_emails" {
-  description = "Addresses that the alarms are sent to, once they have confirmed."
+  description = "E-mail addresses that receive alarms after they have confirmed the subscription."
   type        = list(string)
   default     = []
 }

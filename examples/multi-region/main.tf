@@ -8,16 +8,16 @@ provider "aws" {
 }
 
 locals {
-  # The same in every region.
+  # The settings that both regions share.
   settings = {
-    dry_run           = true # only reports; set to false once you like what you read
+    dry_run           = true # only report; set to false to remove images
     default_keep_days = 30
     keep_count        = 3
     keep_tag_patterns = ["v*"]
   }
 }
 
-# A cleaner sees the consumers of its own region, so each region with opted-in repositories has one.
+# A cleaner finds only consumers in its own region, so each region with opted-in repositories needs one.
 module "eu" {
   source = "../../terraform"
 

@@ -1,5 +1,5 @@
 output "functions" {
-  description = "ARN of the Lambda function of each region."
+  description = "ARN of the Lambda function in each region."
   value = {
     eu = module.eu.function_arn
     us = module.us.function_arn
@@ -7,7 +7,7 @@ output "functions" {
 }
 
 output "dashboards" {
-  description = "Name of the dashboard of each region."
+  description = "Name of the CloudWatch dashboard of each region."
   value = {
     eu = module.eu.dashboard_name
     us = module.us.dashboard_name

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Builds the function's image and pushes it to its ECR repository.
+# Builds the image of the function and pushes it to its ECR repository.
 #
 #   build-and-push.sh [BUILD ARGUMENT...] CONTEXT
 #
 # CONTAINER_ENGINE    docker, podman, finch or nerdctl
-# IMAGE_URI           REGISTRY/REPOSITORY:TAG to push to
+# IMAGE_URI           image to push, as REGISTRY/REPOSITORY:TAG
 # IMAGE_ARCHITECTURE  amd64 or arm64
 # IMAGE_REGION        region of the registry
 #
-# The password for the registry is passed on neither in an argument nor in the environment, and the
-# user's own login to registries stays as it is.
+# The script passes the registry password neither as an argument nor in the environment. It does not
+# change the registry logins of the user, except that finch logs out of this registry after the push.
 set -eu
 umask 077
 
@@ -26,11 +26,11 @@ fail() {
 
 require() {
   command -v "$1" >/dev/null 2>&1 ||
-    fail "the command $1 was not found. $2, or give the module a ready image in image_uri."
+    fail "the command $1 was not found. $2, or set image_uri of the module to an existing image."
 }
 
-# Tags are immutable and name their sources, so an image that is there is the right one. Whatever
-# else keeps the image from being described shows at the push.
+# A tag is immutable and is the hash of its sources, so an existing image is up to date. Errors of this
+# call are ignored, because their cause shows again at the push.
 is_pushed() {
   aws ecr describe-images --region "$IMAGE_REGION" --repository-name "$repository" \
     --image-ids "imageTag=$tag" >/dev/null 2>&1
@@ -38,31 +38,31 @@ is_pushed() {
 
 build() {
   if "$CONTAINER_ENGINE" build --help 2>/dev/null | grep -q -e --provenance; then
-    # A provenance attestation would make the image an index, which Lambda refuses.
+    # With a provenance attestation, the engine pushes an image index, which Lambda does not accept.
     set -- --provenance=false "$@"
   elif [ "$CONTAINER_ENGINE" = docker ]; then
-    # Docker's builder before BuildKit does not tell the Dockerfile where it builds.
+    # The legacy builder of Docker does not set BUILDPLATFORM, which the Dockerfile uses.
     platform=$(docker version --format '{{.Server.Os}}/{{.Server.Arch}}')
     set -- --build-arg "BUILDPLATFORM=$platform" "$@"
   fi
   "$CONTAINER_ENGINE" build --platform "linux/$IMAGE_ARCHITECTURE" --tag "$IMAGE_URI" "$@"
 }
 
-# Some builders ignore --platform, and such a function would fail only when it is started.
+# Some builders ignore --platform. A function with a wrong image would fail only when it is invoked.
 check_architecture() {
   built=$("$CONTAINER_ENGINE" image inspect --format '{{.Architecture}}' "$IMAGE_URI")
   [ "$built" = "$IMAGE_ARCHITECTURE" ] ||
-    fail "$CONTAINER_ENGINE built an image for $built, not for $IMAGE_ARCHITECTURE. Build with BuildKit, or set the module's architecture to what this host builds."
+    fail "$CONTAINER_ENGINE built an image for $built, not for $IMAGE_ARCHITECTURE. Build with BuildKit, or set architecture of the module to the architecture of this host."
 }
 
-# What docker, podman and nerdctl read instead of the user's own file of logins.
+# Write a login file for docker, podman and nerdctl, which they use instead of that of the user.
 write_login() {
   token=$(aws ecr get-authorization-token --region "$IMAGE_REGION" \
     --query 'authorizationData[0].authorizationToken' --output text)
   printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$registry" "$token" >"$scratch/config.json"
 }
 
-# docker looks for the daemon in its contexts, which are in the directory that is replaced here.
+# docker finds its daemon through contexts, which are in the directory that DOCKER_CONFIG replaces.
 keep_docker_context() {
   contexts=${DOCKER_CONFIG:-${HOME:-}/.docker}/contexts
   if [ "$CONTAINER_ENGINE" = docker ] && [ -d "$contexts" ]; then
@@ -72,7 +72,7 @@ keep_docker_context() {
   fi
 }
 
-# finch keeps logins inside its virtual machine and reads no other file.
+# finch stores logins in its virtual machine and does not read the login file.
 push_with_finch() {
   password=$(aws ecr get-login-password --region "$IMAGE_REGION")
   printf '%s' "$password" | finch login --username AWS --password-stdin "$registry"
@@ -97,10 +97,10 @@ push() {
 
 require aws "Install the AWS CLI"
 if is_pushed; then
-  echo "build-and-push: $IMAGE_URI is already there"
+  echo "build-and-push: $IMAGE_URI already exists in the repository"
   exit 0
 fi
-require "$CONTAINER_ENGINE" "Install it, name another in container_engine"
+require "$CONTAINER_ENGINE" "Install it, set container_engine to another engine"
 build "$@"
 check_architecture
 push

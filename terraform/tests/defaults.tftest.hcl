@@ -1,4 +1,4 @@
-# What an instance is without a single variable: a dry run that builds its own image.
+# An instance without any variables: a dry run that builds its own image.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -30,42 +30,42 @@ run "defaults" {
 
       TASK_DEFINITION_REVISIONS = "1"
     }
-    error_message = "The function's settings: ${jsonencode(output.environment)}"
+    error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }
 
   assert {
     condition     = aws_lambda_function.this.architectures == tolist(["arm64"])
-    error_message = "arm64 is the default."
+    error_message = "The default architecture must be arm64."
   }
 
   assert {
     condition     = aws_lambda_function.this.timeout == 900
-    error_message = "A run may take as long as Lambda allows."
+    error_message = "The default timeout must be the maximum of Lambda."
   }
 
   assert {
     condition     = aws_lambda_function.this.package_type == "Image"
-    error_message = "The function is an image."
+    error_message = "The function must run from an image."
   }
 
   assert {
     condition     = length(aws_lambda_function.this.vpc_config) == 0
-    error_message = "The function is not in a VPC."
+    error_message = "The function must not run in a VPC."
   }
 
   assert {
     condition     = one(aws_lambda_function.this.logging_config).application_log_level == "INFO"
-    error_message = "Lambda drops none of the lines that LOG_LEVEL lets through."
+    error_message = "Lambda must not drop log lines that LOG_LEVEL allows."
   }
 
   assert {
     condition     = aws_lambda_function_event_invoke_config.this.maximum_retry_attempts == 0
-    error_message = "Lambda does not repeat a failed run."
+    error_message = "Lambda must not retry a failed run."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.this.name == "/aws/lambda/ecr-cleaner" && aws_cloudwatch_log_group.this.retention_in_days == 90
-    error_message = "The function writes to a log group of its own, kept for 90 days."
+    error_message = "The function must have its own log group with a retention of 90 days."
   }
 }
 
@@ -74,27 +74,27 @@ run "schedule" {
 
   assert {
     condition     = aws_scheduler_schedule.this.schedule_expression == "cron(0 0 * * ? *)"
-    error_message = "The cleaner runs at midnight,"
+    error_message = "The cleaner must run at midnight."
   }
 
   assert {
     condition     = aws_scheduler_schedule.this.schedule_expression_timezone == "UTC"
-    error_message = "of UTC,"
+    error_message = "The time zone of the schedule must be UTC."
   }
 
   assert {
     condition     = aws_scheduler_schedule.this.state == "ENABLED"
-    error_message = "from the first day,"
+    error_message = "The schedule must be enabled."
   }
 
   assert {
     condition     = one(one(aws_scheduler_schedule.this.target).retry_policy).maximum_retry_attempts == 0
-    error_message = "and once a day only."
+    error_message = "The schedule must not retry."
   }
 
   assert {
     condition     = jsondecode(aws_iam_role.schedule.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
-    error_message = "Only this account's schedules take the role."
+    error_message = "Only schedules in this account may assume the role."
   }
 }
 
@@ -107,26 +107,26 @@ run "own_repository" {
 
   assert {
     condition     = aws_ecr_repository.this[0].image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.this[0].force_delete
-    error_message = "A tag always means the same sources, and destroy leaves no image behind."
+    error_message = "Tags must be immutable, and destroying the module must delete the repository with its images."
   }
 
   assert {
     condition     = one(aws_ecr_repository.this[0].image_scanning_configuration).scan_on_push
-    error_message = "The image is scanned."
+    error_message = "ECR must scan images on push."
   }
 
   assert {
     condition     = aws_ecr_repository.this[0].tags == tomap({ team = "platform", BoxCleanerEnabled = "false" })
-    error_message = "The cleaner's own repository is never opted in to cleaning, not even by the provider's default tags."
+    error_message = "The repository of the module must not be opted in to cleaning, even by tags of the operator."
   }
 
   assert {
     condition     = length(terraform_data.image) == 1
-    error_message = "The image is built."
+    error_message = "The module must build the image."
   }
 }
 
-run "names_do_not_collide" {
+run "names" {
   command = plan
 
   variables {
@@ -143,11 +143,11 @@ run "names_do_not_collide" {
       "/aws/lambda/ecr-cleaner-strict", "ecr-cleaner-strict-eu-central-1", "ecr-cleaner-strict-eu-central-1-schedule",
       "ecr-cleaner-strict-alarms", "ecr-cleaner-strict-eu-central-1", "ECRCleaner/ecr-cleaner-strict",
     ]
-    error_message = "Every name begins with var.name, and those of IAM and of dashboards, which are global, hold the region."
+    error_message = "All names must contain var.name, and the names of IAM roles and dashboards, which are global, must contain the region."
   }
 
   assert {
     condition     = alltrue([for name in concat(output.alarm_names, output.saved_query_names) : startswith(name, "ecr-cleaner-strict")])
-    error_message = "So do alarms and saved queries: ${jsonencode(concat(output.alarm_names, output.saved_query_names))}"
+    error_message = "The names of alarms and saved queries must start with var.name: ${jsonencode(concat(output.alarm_names, output.saved_query_names))}"
   }
 }

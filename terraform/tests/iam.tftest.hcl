@@ -1,5 +1,5 @@
-# The document that IAM gets, statement by statement. The first runs are applied, with a ready image,
-# for nothing may be built here: only then is the document known as a whole.
+# The statements of the IAM policies. The first runs apply the module, because the whole policy is known
+# only after an apply. They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -29,7 +29,7 @@ mock_provider "aws" {
 variables {
   image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
 
-  # What operators see takes no part in this.
+  # Monitoring does not affect the policies.
   saved_queries_enabled = false
   metrics_enabled       = false
   alarms_enabled        = false
@@ -39,7 +39,7 @@ variables {
 run "dry_run" {
   assert {
     condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "CheckGuards", "DenySweepingInDryRun"]
-    error_message = "A dry run writes logs, reads, and is denied everything else: ${aws_iam_role_policy.function.policy}"
+    error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function.policy}"
   }
 
   assert {
@@ -49,7 +49,7 @@ run "dry_run" {
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/ecr-cleaner:*"
     })
-    error_message = "Logs go to the function's own group and nowhere else."
+    error_message = "The function must be able to write only to its own log group."
   }
 
   assert {
@@ -59,7 +59,7 @@ run "dry_run" {
       Action   = sort(concat(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read, ["ecr:GetRepositoryPolicy"]))
       Resource = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
     })
-    error_message = "Reading is limited to repositories of this account and region."
+    error_message = "Reading must be limited to repositories in this account and region."
   }
 
   assert {
@@ -70,7 +70,7 @@ run "dry_run" {
       Resource  = "*"
       Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
     })
-    error_message = "Every source's actions are allowed, each once, in this region."
+    error_message = "The actions of all usage sources must be allowed, each listed once, and only in this region."
   }
 
   assert {
@@ -81,7 +81,7 @@ run "dry_run" {
       Resource  = "*"
       Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
     })
-    error_message = "The guards that stand before a whole registry can be read."
+    error_message = "The guards for the registry and the account must be able to read, and only in this region."
   }
 
   assert {
@@ -91,7 +91,7 @@ run "dry_run" {
       Action   = ["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"]
       Resource = "*"
     })
-    error_message = "IAM itself denies what would remove an image."
+    error_message = "IAM must deny all actions that remove an image."
   }
 
   assert {
@@ -101,11 +101,11 @@ run "dry_run" {
       Action   = ["lambda:InvokeFunction"]
       Resource = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner"
     }]
-    error_message = "The schedule may start this function and do nothing else."
+    error_message = "The schedule must be able to invoke this function and nothing else."
   }
 }
 
-run "no_wildcard_action" {
+run "no_wildcard_actions" {
   variables {
     dry_run                            = false
     archive_days                       = 90
@@ -125,14 +125,14 @@ run "no_wildcard_action" {
         jsondecode(aws_iam_role_policy.schedule.policy).Statement[*].Action,
       )) : strcontains(action, "*")
     ])
-    error_message = "No statement allows more than it names."
+    error_message = "No action may contain a wildcard."
   }
 
   assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement.Sid if statement.Resource == "*"
     ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc"]
-    error_message = "Only what knows no narrower resource has all of them."
+    error_message = "Only statements whose actions support no narrower resource may have the resource \"*\"."
   }
 }
 
@@ -151,12 +151,12 @@ run "delete" {
       Resource  = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
       Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
     })
-    error_message = "Only images of repositories that are opted in can be deleted."
+    error_message = "Only images in opted-in repositories may be deleted."
   }
 
   assert {
     condition     = !contains(local.function_statements[*].Effect, "Deny")
-    error_message = "Nothing is denied any more."
+    error_message = "Without a dry run, no statement may deny anything."
   }
 }
 
@@ -170,12 +170,12 @@ run "archive" {
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"]).Action) == jsonencode(["ecr:UpdateImageStorageClass"])
-    error_message = "Who archives cannot delete."
+    error_message = "With the action archive, the function must not be able to delete."
   }
 
   assert {
     condition     = output.environment.ACTION == "archive" && !contains(keys(output.environment), "ARCHIVE_DAYS")
-    error_message = "Archived images stay."
+    error_message = "ARCHIVE_DAYS must not be set, so that archived images are kept."
   }
 }
 
@@ -190,12 +190,12 @@ run "archive_then_delete" {
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"]).Action) == jsonencode(["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"])
-    error_message = "Who deletes what was archived long ago needs both."
+    error_message = "Archiving and deleting archived images need both actions."
   }
 
   assert {
     condition     = output.environment.ARCHIVE_DAYS == "90"
-    error_message = "The program is told when."
+    error_message = "The function must get ARCHIVE_DAYS."
   }
 }
 
@@ -209,7 +209,7 @@ run "archive_in_dry_run" {
 
   assert {
     condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "DenySweepingInDryRun"]).Action, "ecr:UpdateImageStorageClass")
-    error_message = "A dry run is denied archiving as well."
+    error_message = "A dry run must be denied archiving as well."
   }
 }
 
@@ -224,16 +224,16 @@ run "waived_source" {
     condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action) == jsonencode(sort(distinct(flatten([
       for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
     ]))))
-    error_message = "A waived source's actions are left out, and no others."
+    error_message = "Only the actions of the waived source may be left out."
   }
 
   assert {
     condition     = output.environment.WAIVED_SOURCES == "lambda"
-    error_message = "The program is told of it."
+    error_message = "The function must get WAIVED_SOURCES."
   }
 }
 
-run "waived_sources_named_twice" {
+run "waived_source_listed_twice" {
   command = plan
 
   variables {
@@ -242,7 +242,7 @@ run "waived_sources_named_twice" {
 
   assert {
     condition     = output.environment.WAIVED_SOURCES == "app-runner,ecs,lambda"
-    error_message = "Each source is named once, in an order that does not depend on how it was written."
+    error_message = "WAIVED_SOURCES must list each source once, in alphabetical order."
   }
 }
 
@@ -255,7 +255,7 @@ run "all_sources_waived" {
 
   assert {
     condition     = !contains(local.function_statements[*].Sid, "FindUsage")
-    error_message = "IAM refuses a statement without actions, so there is none."
+    error_message = "The statement must be left out, because IAM rejects a statement without actions."
   }
 }
 
@@ -268,7 +268,7 @@ run "permissions_boundary" {
 
   assert {
     condition     = aws_iam_role.function.permissions_boundary == var.permissions_boundary && aws_iam_role.schedule.permissions_boundary == var.permissions_boundary
-    error_message = "The boundary holds for both roles."
+    error_message = "Both roles must have the permissions boundary."
   }
 }
 
@@ -286,12 +286,12 @@ run "on_failure_queue" {
       Action   = ["sqs:SendMessage"]
       Resource = "arn:aws:sqs:eu-central-1:123456789012:failures"
     })
-    error_message = "The function may write to that queue."
+    error_message = "The function must be able to send to the queue."
   }
 
   assert {
     condition     = one(one(aws_lambda_function_event_invoke_config.this.destination_config).on_failure).destination == var.on_failure_destination_arn
-    error_message = "Failed runs go to the queue."
+    error_message = "Failed runs must be sent to the queue."
   }
 }
 
@@ -304,11 +304,11 @@ run "on_failure_topic" {
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"]).Action) == jsonencode(["sns:Publish"])
-    error_message = "The function may publish to that topic."
+    error_message = "The function must be able to publish to the topic."
   }
 }
 
-run "on_failure_queue_of_a_key" {
+run "on_failure_queue_with_kms_key" {
   command = plan
 
   variables {
@@ -323,11 +323,11 @@ run "on_failure_queue_of_a_key" {
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = var.on_failure_destination_kms_key_arn
     })
-    error_message = "The function may use the key of the queue to write to it."
+    error_message = "The function must be able to use the KMS key of the queue."
   }
 }
 
-run "on_failure_topic_of_a_key" {
+run "on_failure_topic_with_kms_key" {
   command = plan
 
   variables {
@@ -337,7 +337,7 @@ run "on_failure_topic_of_a_key" {
 
   assert {
     condition     = one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"]).Resource == var.on_failure_destination_kms_key_arn
-    error_message = "And so for a topic."
+    error_message = "The function must be able to use the KMS key of the topic."
   }
 }
 
@@ -355,12 +355,12 @@ run "kms_key" {
       Action   = ["kms:Decrypt"]
       Resource = var.kms_key_arn
     })
-    error_message = "The function may read its own settings."
+    error_message = "The function must be able to decrypt its environment variables."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_lambda_function.this.kms_key_arn == var.kms_key_arn
-    error_message = "The key encrypts log lines and settings."
+    error_message = "The key must encrypt the log group and the environment variables."
   }
 }
 
@@ -374,12 +374,12 @@ run "vpc" {
 
   assert {
     condition     = contains(local.function_statements[*].Sid, "AttachToVpc")
-    error_message = "The function may make its network interfaces."
+    error_message = "The function must be able to create its network interfaces."
   }
 
   assert {
     condition     = one(aws_lambda_function.this.vpc_config).subnet_ids == toset(["subnet-1", "subnet-2"])
-    error_message = "The function runs in the subnets."
+    error_message = "The function must run in the subnets of the variable."
   }
 }
 
@@ -392,17 +392,17 @@ run "waived_guards" {
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action) == jsonencode(["ecr:GetRegistryPolicy"])
-    error_message = "What only waived guards read is left out,"
+    error_message = "Actions that only waived guards need must be left out."
   }
 
   assert {
     condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "ReadRepositories"]).Action, "ecr:GetRepositoryPolicy")
-    error_message = "what the other reads is not,"
+    error_message = "Actions that another guard needs must stay."
   }
 
   assert {
     condition     = output.environment.WAIVED_GUARDS == "delete-replication,eks-clusters"
-    error_message = "and the program is told."
+    error_message = "The function must get WAIVED_GUARDS."
   }
 }
 
@@ -415,12 +415,12 @@ run "all_guards_waived" {
 
   assert {
     condition     = !contains(local.function_statements[*].Sid, "CheckGuards")
-    error_message = "IAM refuses a statement without actions, so there is none,"
+    error_message = "The statement must be left out, because IAM rejects a statement without actions."
   }
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadRepositories"]).Action) == jsonencode(sort(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read))
-    error_message = "and repositories' policies are not read."
+    error_message = "The function must not be able to read repository policies."
   }
 }
 
@@ -433,7 +433,7 @@ run "guard_waived_for_some_repositories" {
 
   assert {
     condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action, "ecr:GetRegistryPolicy")
-    error_message = "The other repositories are still guarded."
+    error_message = "The permissions of the guard must stay, because it still applies to other repositories."
   }
 }
 
@@ -451,7 +451,7 @@ run "reference_lists" {
       Action   = ["s3:GetObject"]
       Resource = ["arn:aws:s3:::lists/cluster-a/images.json"]
     })
-    error_message = "The objects that are lists can be read, and no others."
+    error_message = "Only the objects in reference_lists may be readable."
   }
 
   assert {
@@ -465,12 +465,12 @@ run "reference_lists" {
         "arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images",
       ]
     })
-    error_message = "The parameters that are lists can be read, and no others."
+    error_message = "Only the parameters in reference_lists may be readable."
   }
 
   assert {
     condition     = output.environment.REFERENCE_LISTS == "s3://lists/cluster-a/images.json,ssm:/lists/images,ssm:images,ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"
-    error_message = "The program reads the same, and is told that an ARN is that of a parameter."
+    error_message = "REFERENCE_LISTS must name the same lists, with the prefix ssm: before an ARN."
   }
 }
 
@@ -483,6 +483,6 @@ run "inspector_coverage" {
 
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadInspectorCoverage"]).Action) == jsonencode(["inspector2:ListCoverage"])
-    error_message = "What Inspector covers can be read."
+    error_message = "The coverage of Inspector must be readable."
   }
 }

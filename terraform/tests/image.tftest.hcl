@@ -1,4 +1,4 @@
-# Where the image comes from, and when it is built again.
+# The source of the image, and the changes that cause a new build.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -10,22 +10,22 @@ mock_provider "aws" {
   }
 }
 
-run "sources_that_ship" {
+run "source_files" {
   command = plan
 
   assert {
     condition     = contains(local.source_files, "Dockerfile") && contains(local.source_files, "requirements.txt") && contains(local.source_files, "ecr_cleaner/permissions.json")
-    error_message = "The image's tag covers what ships: ${jsonencode(local.source_files)}"
+    error_message = "The tag must cover all files of the image: ${jsonencode(local.source_files)}"
   }
 
   assert {
     condition     = !anytrue([for file in local.source_files : can(regex("__pycache__|\\.pyc$", file))])
-    error_message = "Bytecode that a test run leaves behind does not: ${jsonencode(local.source_files)}"
+    error_message = "The tag must not cover bytecode that test runs leave behind: ${jsonencode(local.source_files)}"
   }
 
   assert {
     condition     = can(regex("^[0-9a-f]{20}$", local.image_tag))
-    error_message = "The tag is a hash."
+    error_message = "The tag must be a hash."
   }
 }
 
@@ -33,8 +33,8 @@ run "unchanged_sources" {
   command = plan
 
   assert {
-    condition     = local.image_tag == run.sources_that_ship.image_tag
-    error_message = "Unchanged sources keep their tag."
+    condition     = local.image_tag == run.source_files.image_tag
+    error_message = "The tag must not change if the sources do not change."
   }
 }
 
@@ -46,12 +46,12 @@ run "another_architecture" {
   }
 
   assert {
-    condition     = local.image_tag != run.sources_that_ship.image_tag
-    error_message = "Another architecture is another image."
+    condition     = local.image_tag != run.source_files.image_tag
+    error_message = "Another architecture must have another tag."
   }
 }
 
-run "images_of_earlier_builds" {
+run "lifecycle_policy" {
   command = plan
 
   assert {
@@ -59,7 +59,7 @@ run "images_of_earlier_builds" {
       [1, { tagStatus = "tagged", tagPatternList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
       [2, { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }],
     ]
-    error_message = "ECR expires all but the newest, and never the one that runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
+    error_message = "ECR must keep the ten newest images and the image that the function runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
   }
 }
 
@@ -71,12 +71,12 @@ run "other_build_arguments" {
   }
 
   assert {
-    condition     = local.image_tag != run.sources_that_ship.image_tag
-    error_message = "Other build arguments are another image."
+    condition     = local.image_tag != run.source_files.image_tag
+    error_message = "Other build arguments must have another tag."
   }
 }
 
-run "ready_image" {
+run "existing_image" {
   command = plan
 
   variables {
@@ -85,21 +85,21 @@ run "ready_image" {
 
   assert {
     condition     = aws_lambda_function.this.image_uri == var.image_uri && output.image_uri == var.image_uri
-    error_message = "A ready image is what runs,"
+    error_message = "The function must run the given image."
   }
 
   assert {
     condition     = length(aws_ecr_repository.this) == 0 && length(aws_ecr_lifecycle_policy.this) == 0 && length(terraform_data.image) == 0
-    error_message = "and then there is nothing to build and no repository."
+    error_message = "The module must not build an image or create a repository."
   }
 
   assert {
     condition     = output.repository_name == null && output.repository_url == null
-    error_message = "The outputs say so."
+    error_message = "The outputs of the repository must be null."
   }
 }
 
-run "image_in_the_repository_that_the_module_makes" {
+run "image_in_own_repository" {
   command = plan
 
   variables {
@@ -110,7 +110,7 @@ run "image_in_the_repository_that_the_module_makes" {
   expect_failures = [aws_lambda_function.this]
 }
 
-run "image_in_a_repository_of_that_name_in_another_account" {
+run "image_in_repository_with_same_name_in_another_account" {
   command = plan
 
   variables {
@@ -120,6 +120,6 @@ run "image_in_a_repository_of_that_name_in_another_account" {
 
   assert {
     condition     = output.image_uri == var.image_uri
-    error_message = "That is another repository."
+    error_message = "The module must accept a repository with the same name in another account."
   }
 }

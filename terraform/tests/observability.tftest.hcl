@@ -1,6 +1,6 @@
-# What operators see, and that each part of it can be switched off. Some runs are applied, with a ready
-# image, for nothing may be built here: only then are the ARNs known that the dashboard and the topic's
-# policy name.
+# Saved queries, metrics, alarms and the dashboard, and the variables that turn them off. Some runs apply
+# the module, because the ARNs in the dashboard and in the topic policy are known only after an apply.
+# They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -39,17 +39,17 @@ run "saved_queries" {
       "ecr-cleaner/Broken references", "ecr-cleaner/Coverage and guards", "ecr-cleaner/Failures", "ecr-cleaner/Why is this image kept",
       "ecr-cleaner/What would be removed and why", "ecr-cleaner/Runs", "ecr-cleaner/Biggest savings by repository",
     ]
-    error_message = "Each question has its query: ${jsonencode(output.saved_query_names)}"
+    error_message = "The saved queries have unexpected names: ${jsonencode(output.saved_query_names)}"
   }
 
   assert {
     condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this.name])])
-    error_message = "They look at the function's own log group."
+    error_message = "The saved queries must read the log group of the function."
   }
 
   assert {
     condition     = length(fileset("queries", "*")) == length(aws_cloudwatch_query_definition.this)
-    error_message = "No file in queries/ is forgotten."
+    error_message = "Each file in queries/ must be a saved query."
   }
 }
 
@@ -58,17 +58,17 @@ run "metrics" {
 
   assert {
     condition     = one(aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].metric_transformation).namespace == "ECRCleaner/ecr-cleaner" && output.metric_namespace == "ECRCleaner/ecr-cleaner"
-    error_message = "Metrics of one instance do not mix with those of another."
+    error_message = "The metric namespace must contain the name of the instance."
   }
 
   assert {
     condition     = aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].pattern == "{ ($.event = \"Run finished\") && ($.removed >= 0) }"
-    error_message = "They are taken from the line that ends a run."
+    error_message = "The metrics must be extracted from the summary line of a run."
   }
 
   assert {
     condition     = one(aws_cloudwatch_log_metric_filter.this["BytesRemoved"].metric_transformation).value == "$.removed_bytes"
-    error_message = "Each is one of its numbers."
+    error_message = "The value of a metric must be a field of that line."
   }
 
   assert {
@@ -77,11 +77,11 @@ run "metrics" {
       && one(aws_cloudwatch_log_metric_filter.none_visited[0].metric_transformation).value == "1"
       && one(aws_cloudwatch_log_metric_filter.none_visited[0].metric_transformation).namespace == output.metric_namespace
     )
-    error_message = "Runs that visit no repository are counted."
+    error_message = "Runs that visit no repository must be counted."
   }
 }
 
-run "alarm_of_a_failed_function" {
+run "function_failed_alarm" {
   command = plan
 
   assert {
@@ -92,16 +92,16 @@ run "alarm_of_a_failed_function" {
       && aws_cloudwatch_metric_alarm.function_failed[0].threshold == 0
       && aws_cloudwatch_metric_alarm.function_failed[0].treat_missing_data == "notBreaching"
     )
-    error_message = "One error is enough."
+    error_message = "The alarm must go off after one failed run."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.function_failed[0].period >= 2 * 900
-    error_message = "An error is stamped with the time of the run's start: the period outlasts the longest run."
+    error_message = "The period must be longer than the longest run, because Lambda records an error at the start time of the run."
   }
 }
 
-run "alarm_of_failed_deletions" {
+run "deletions_failed_alarm" {
   command = plan
 
   assert {
@@ -110,11 +110,11 @@ run "alarm_of_failed_deletions" {
       && contains(keys(aws_cloudwatch_log_metric_filter.this), aws_cloudwatch_metric_alarm.deletions_failed[0].metric_name)
       && aws_cloudwatch_metric_alarm.deletions_failed[0].threshold == 0
     )
-    error_message = "One image that could not be removed is enough, by a metric that exists."
+    error_message = "The alarm must go off after one failed deletion, and use an existing metric."
   }
 }
 
-run "alarm_of_a_run_without_a_visit" {
+run "none_visited_alarm" {
   command = plan
 
   assert {
@@ -125,11 +125,11 @@ run "alarm_of_a_run_without_a_visit" {
       && aws_cloudwatch_metric_alarm.none_visited[0].threshold == 0
       && aws_cloudwatch_metric_alarm.none_visited[0].treat_missing_data == "notBreaching"
     )
-    error_message = "One run that visits no repository is enough, by a metric that exists."
+    error_message = "The alarm must go off after one run that visits no repository, and use an existing metric."
   }
 }
 
-run "alarm_of_silence" {
+run "silence_alarm" {
   command = plan
 
   assert {
@@ -139,7 +139,7 @@ run "alarm_of_silence" {
       && aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 2
       && aws_cloudwatch_metric_alarm.silent[0].treat_missing_data == "breaching"
     )
-    error_message = "Two days without a run are a fault, and so is having heard nothing at all."
+    error_message = "The alarm must go off after two days without a run, and if there is no data."
   }
 
   assert {
@@ -147,7 +147,7 @@ run "alarm_of_silence" {
       runs        = "[\"FILL(invocations, 0)\",true]"
       invocations = "[null,null]"
     }
-    error_message = "A day without a run counts as zero runs, not as unknown: ${jsonencode(aws_cloudwatch_metric_alarm.silent[0].metric_query)}"
+    error_message = "A day without a run must count as zero runs, not as missing data: ${jsonencode(aws_cloudwatch_metric_alarm.silent[0].metric_query)}"
   }
 
   assert {
@@ -159,11 +159,11 @@ run "alarm_of_silence" {
       period      = 86400
       unit        = null
     })]
-    error_message = "What is counted are the runs of the function."
+    error_message = "The alarm must count the invocations of the function per day."
   }
 }
 
-run "silence_of_a_rate" {
+run "silence_alarm_with_rate" {
   command = plan
 
   variables {
@@ -172,11 +172,11 @@ run "silence_of_a_rate" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
-    error_message = "The period is that of the schedule,"
+    error_message = "The period must be the interval of the schedule."
   }
 }
 
-run "silence_of_a_fast_rate" {
+run "silence_alarm_with_short_rate" {
   command = plan
 
   variables {
@@ -185,11 +185,11 @@ run "silence_of_a_fast_rate" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
-    error_message = "an hour at least, for a run is reported when it has ended,"
+    error_message = "The period must be at least an hour, because a run is reported only after its end."
   }
 }
 
-run "silence_over_the_weekend" {
+run "silence_alarm_with_run_interval_hours" {
   command = plan
 
   variables {
@@ -199,11 +199,11 @@ run "silence_over_the_weekend" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
-    error_message = "or what the operator says."
+    error_message = "The period must be run_interval_hours."
   }
 }
 
-run "silence_of_a_cron_of_every_day" {
+run "silence_alarm_with_daily_cron" {
   command = plan
 
   variables {
@@ -212,11 +212,11 @@ run "silence_of_a_cron_of_every_day" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
-    error_message = "A cron(...) that names no day runs every day, however it is written."
+    error_message = "The period must be a day, because a cron(...) that names no day runs every day."
   }
 }
 
-run "silence_of_a_long_rate" {
+run "silence_alarm_with_longest_rate" {
   command = plan
 
   variables {
@@ -225,11 +225,11 @@ run "silence_of_a_long_rate" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
-    error_message = "Two periods are as long as CloudWatch looks back."
+    error_message = "Two periods must be seven days, the longest time that CloudWatch evaluates."
   }
 }
 
-run "silence_too_long_for_cloudwatch" {
+run "silence_alarm_rejects_longer_rate" {
   command = plan
 
   variables {
@@ -239,7 +239,7 @@ run "silence_too_long_for_cloudwatch" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_of_a_cron_of_weekdays" {
+run "silence_alarm_rejects_cron_with_weekday" {
   command = plan
 
   variables {
@@ -249,7 +249,7 @@ run "silence_of_a_cron_of_weekdays" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_of_a_cron_of_days_of_the_month" {
+run "silence_alarm_rejects_cron_with_day_of_month" {
   command = plan
 
   variables {
@@ -259,7 +259,7 @@ run "silence_of_a_cron_of_days_of_the_month" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_of_a_cron_of_months" {
+run "silence_alarm_rejects_cron_with_months" {
   command = plan
 
   variables {
@@ -269,7 +269,7 @@ run "silence_of_a_cron_of_months" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_of_a_cron_of_years" {
+run "silence_alarm_rejects_cron_with_year" {
   command = plan
 
   variables {
@@ -279,7 +279,7 @@ run "silence_of_a_cron_of_years" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_shorter_than_the_gap" {
+run "silence_alarm_rejects_interval_shorter_than_rate" {
   command = plan
 
   variables {
@@ -290,7 +290,7 @@ run "silence_shorter_than_the_gap" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_shorter_than_a_day_of_a_cron_of_one_hour" {
+run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
   command = plan
 
   variables {
@@ -301,7 +301,7 @@ run "silence_shorter_than_a_day_of_a_cron_of_one_hour" {
   expect_failures = [aws_cloudwatch_metric_alarm.silent]
 }
 
-run "silence_shorter_than_a_day_of_a_cron_of_two_hours" {
+run "silence_alarm_with_cron_twice_a_day" {
   command = plan
 
   variables {
@@ -311,11 +311,11 @@ run "silence_shorter_than_a_day_of_a_cron_of_two_hours" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
-    error_message = "A cron(...) of every day may run more often than once."
+    error_message = "The period may be shorter than a day, because the cron(...) runs twice a day."
   }
 }
 
-run "silence_longer_than_the_gap" {
+run "silence_alarm_with_interval_of_rate" {
   command = plan
 
   variables {
@@ -325,11 +325,11 @@ run "silence_longer_than_the_gap" {
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
-    error_message = "As long as the gap is long enough."
+    error_message = "The period must be run_interval_hours, which may be as long as the interval of the schedule."
   }
 }
 
-run "weekly_without_the_alarm_on_silence" {
+run "weekly_schedule_without_silence_alarm" {
   variables {
     schedule_expression   = "cron(0 3 ? * MON *)"
     silence_alarm_enabled = false
@@ -337,18 +337,18 @@ run "weekly_without_the_alarm_on_silence" {
 
   assert {
     condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited"] && length(output.alarm_topic_arns) == 1
-    error_message = "A rare schedule keeps the other alarms,"
+    error_message = "A weekly schedule must keep the other alarms."
   }
 
   assert {
     condition = toset([
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.properties.period if widget.type == "metric"
     ]) == toset([86400])
-    error_message = "and its dashboard."
+    error_message = "The dashboard must use a period of a day."
   }
 }
 
-run "silence_of_a_schedule_that_is_off" {
+run "no_silence_alarm_if_schedule_is_disabled" {
   command = plan
 
   variables {
@@ -357,7 +357,7 @@ run "silence_of_a_schedule_that_is_off" {
 
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 3
-    error_message = "That silence is meant."
+    error_message = "A disabled schedule must have no silence alarm."
   }
 }
 
@@ -372,7 +372,7 @@ run "own_topic" {
       aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
       aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
     ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
-    error_message = "Every alarm tells the topic."
+    error_message = "All alarms must notify the topic."
   }
 
   assert {
@@ -384,17 +384,17 @@ run "own_topic" {
       Resource  = "arn:aws:sns:eu-central-1:123456789012:ecr-cleaner-alarms"
       Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     }]
-    error_message = "This account's alarms may publish, and nobody else."
+    error_message = "Only alarms in this account may publish to the topic."
   }
 
   assert {
     condition     = aws_sns_topic.alarms[0].kms_master_key_id == var.kms_key_arn
-    error_message = "The key encrypts what is published."
+    error_message = "The key must encrypt the topic."
   }
 
   assert {
     condition     = aws_sns_topic_subscription.email["team@example.com"].protocol == "email"
-    error_message = "The addresses are subscribed."
+    error_message = "The addresses must be subscribed to the topic."
   }
 }
 
@@ -407,12 +407,12 @@ run "given_topics" {
 
   assert {
     condition     = length(aws_sns_topic.alarms) == 0 && length(aws_sns_topic_policy.alarms) == 0
-    error_message = "Where there are topics, none is made,"
+    error_message = "The module must not create a topic if there are topics."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
-    error_message = "and those are told."
+    error_message = "The alarms must notify the given topics."
   }
 }
 
@@ -425,7 +425,7 @@ run "topic_of_the_same_apply" {
 
   assert {
     condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-silent"]
-    error_message = "A topic whose ARN is not known yet is a topic."
+    error_message = "The module must accept a topic whose ARN is unknown at plan time."
   }
 }
 
@@ -438,7 +438,7 @@ run "dashboard" {
         ] if widget.type == "metric"
       ]) : metric.namespace == "AWS/Lambda" || (metric.namespace == output.metric_namespace && contains(keys(aws_cloudwatch_log_metric_filter.this), metric.name))
     ])
-    error_message = "It shows metrics that exist."
+    error_message = "The dashboard must show only existing metrics."
   }
 
   assert {
@@ -446,23 +446,23 @@ run "dashboard" {
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
       startswith(widget.properties.query, "SOURCE '/aws/lambda/ecr-cleaner' | f") && !strcontains(widget.properties.query, "#") if widget.type == "log"
     ])
-    error_message = "Its queries look at the function's log group, and begin with a command."
+    error_message = "The queries must read the log group of the function and have no comments."
   }
 
   assert {
     condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget if widget.type == "log"]) == 6
-    error_message = "It answers what the saved queries ask, but for single images."
+    error_message = "The dashboard must show all saved queries except the one for kept images."
   }
 
   assert {
     condition = [
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
     ] == [4]
-    error_message = "It shows the alarms."
+    error_message = "The dashboard must show all alarms."
   }
 }
 
-run "nothing_but_the_log" {
+run "everything_turned_off" {
   command = plan
 
   variables {
@@ -481,16 +481,16 @@ run "nothing_but_the_log" {
       && length(aws_sns_topic.alarms) == 0
       && length(aws_cloudwatch_dashboard.this) == 0
     )
-    error_message = "Nothing is made that is switched off,"
+    error_message = "The module must not create parts that are turned off."
   }
 
   assert {
     condition     = output.metric_namespace == null && length(output.alarm_topic_arns) == 0 && output.dashboard_name == null && length(output.saved_query_names) == 0
-    error_message = "and the outputs say so."
+    error_message = "The outputs of parts that are turned off must be empty."
   }
 }
 
-run "dashboard_alone" {
+run "only_dashboard" {
   variables {
     saved_queries_enabled = false
     metrics_enabled       = false
@@ -501,12 +501,12 @@ run "dashboard_alone" {
     condition = toset([
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.properties.metrics[0][0] if widget.type == "metric"
     ]) == toset(["AWS/Lambda"])
-    error_message = "It shows no metric that nobody writes,"
+    error_message = "The dashboard must show only metrics of Lambda."
   }
 
   assert {
     condition     = !contains([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.type], "alarm")
-    error_message = "and no alarms that are not there."
+    error_message = "The dashboard must not show alarms."
   }
 }
 
@@ -519,6 +519,6 @@ run "alarms_without_metrics" {
 
   assert {
     condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-silent"]
-    error_message = "The alarms that need a metric of the log are left out."
+    error_message = "The alarms that need metrics from the log must be left out."
   }
 }

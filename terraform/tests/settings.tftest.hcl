@@ -1,4 +1,4 @@
-# What the variables become in the function's environment.
+# The environment variables and settings of the function for given variables.
 
 mock_provider "aws" {}
 
@@ -62,21 +62,21 @@ run "every_setting" {
 
       TASK_DEFINITION_REVISIONS = "0"
     }
-    error_message = "The function's settings: ${jsonencode(output.environment)}"
+    error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }
 
   assert {
     condition     = aws_lambda_function.this.environment[0].variables == tomap(output.environment)
-    error_message = "The output is what the function gets."
+    error_message = "The output environment must be the environment of the function."
   }
 
   assert {
     condition     = one(aws_lambda_function.this.logging_config).application_log_level == "INFO"
-    error_message = "Lambda, which does not know the level \"warning\", must not drop such lines."
+    error_message = "Lambda must not filter above INFO, because it does not know the level \"warning\" and would drop such lines."
   }
 }
 
-run "rules_of_numbers_written_as_text_and_of_nulls" {
+run "rules_with_numeric_strings_and_nulls" {
   command = plan
 
   variables {
@@ -85,11 +85,11 @@ run "rules_of_numbers_written_as_text_and_of_nulls" {
 
   assert {
     condition     = output.environment.REPOSITORY_RULES == "[{\"keep_days\":90,\"repositories\":[\"app\"]}]"
-    error_message = "The program's rules: ${output.environment.REPOSITORY_RULES}"
+    error_message = "REPOSITORY_RULES must have numbers instead of strings, and no nulls: ${output.environment.REPOSITORY_RULES}"
   }
 }
 
-run "debug" {
+run "debug_log_level" {
   command = plan
 
   variables {
@@ -98,11 +98,11 @@ run "debug" {
 
   assert {
     condition     = one(aws_lambda_function.this.logging_config).application_log_level == "DEBUG"
-    error_message = "Lambda lets debug lines through."
+    error_message = "Lambda must not drop debug lines."
   }
 }
 
-run "running" {
+run "function_schedule_and_logs" {
   command = plan
 
   variables {
@@ -120,22 +120,22 @@ run "running" {
 
   assert {
     condition     = aws_lambda_function.this.architectures == tolist(["x86_64"]) && aws_lambda_function.this.memory_size == 1024 && aws_lambda_function.this.timeout == 120
-    error_message = "The function runs on what the variables say,"
+    error_message = "The function must have the architecture, memory and timeout of the variables."
   }
 
   assert {
     condition     = aws_lambda_function.this.reserved_concurrent_executions == 1
-    error_message = "never twice at once,"
+    error_message = "The function must reserve the concurrency of the variable."
   }
 
   assert {
     condition     = aws_scheduler_schedule.this.state == "DISABLED" && aws_scheduler_schedule.this.schedule_expression == "rate(12 hours)" && aws_scheduler_schedule.this.schedule_expression_timezone == "Europe/Warsaw"
-    error_message = "when the schedule says,"
+    error_message = "The schedule must have the state, expression and time zone of the variables."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.this.retention_in_days == 0
-    error_message = "and keeps its lines for ever."
+    error_message = "The log group must keep its log forever."
   }
 
   assert {
@@ -144,7 +144,7 @@ run "running" {
       aws_sns_topic.alarms[0].tags, aws_cloudwatch_metric_alarm.function_failed[0].tags, aws_cloudwatch_metric_alarm.deletions_failed[0].tags] :
       tags == tomap({ team = "platform" })
     ])
-    error_message = "Everything that can be tagged is."
+    error_message = "All resources that accept tags must have the tags of the variable."
   }
 }
 

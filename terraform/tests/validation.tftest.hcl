@@ -1,9 +1,9 @@
-# Every value that a variable refuses. A run expects each of its variables to refuse; what a run
-# leaves out keeps its default.
+# Values that the variables reject. Each run expects all variables in expect_failures to reject their
+# value. Variables that a run does not set keep their default.
 
 mock_provider "aws" {}
 
-run "below_the_range" {
+run "below_minimum" {
   command = plan
 
   variables {
@@ -30,7 +30,7 @@ run "below_the_range" {
   ]
 }
 
-run "above_the_range" {
+run "above_maximum" {
   command = plan
 
   variables {
@@ -56,7 +56,7 @@ run "above_the_range" {
   ]
 }
 
-run "not_whole" {
+run "not_whole_numbers" {
   command = plan
 
   variables {
@@ -81,7 +81,7 @@ run "not_whole" {
   ]
 }
 
-run "not_one_of_the_words" {
+run "not_allowed_values" {
   command = plan
 
   variables {
@@ -115,7 +115,7 @@ run "not_one_of_the_words" {
   ]
 }
 
-run "neither_tag_nor_digest_nor_group" {
+run "incomplete_values" {
   command = plan
 
   variables {
@@ -129,7 +129,7 @@ run "neither_tag_nor_digest_nor_group" {
   expect_failures = [var.image_uri, var.vpc_security_group_ids, var.schedule_expression, var.keep_tag_patterns, var.name]
 }
 
-run "schedule_of_seven_fields" {
+run "cron_with_seven_fields" {
   command = plan
 
   variables {
@@ -139,7 +139,7 @@ run "schedule_of_seven_fields" {
   expect_failures = [var.schedule_expression]
 }
 
-run "misspelt_rule" {
+run "rule_with_misspelt_attribute" {
   command = plan
 
   variables {
@@ -159,7 +159,7 @@ run "rule_without_repositories" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_one_repository_that_is_no_list" {
+run "rule_with_repositories_as_string" {
   command = plan
 
   variables {
@@ -169,7 +169,7 @@ run "rule_of_one_repository_that_is_no_list" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_patterns_that_are_no_list" {
+run "rule_with_keep_tag_patterns_as_string" {
   command = plan
 
   variables {
@@ -179,7 +179,7 @@ run "rule_of_patterns_that_are_no_list" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_a_pattern_with_a_comma" {
+run "rule_with_comma_in_tag_pattern" {
   command = plan
 
   variables {
@@ -189,7 +189,7 @@ run "rule_of_a_pattern_with_a_comma" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_days_that_are_no_number" {
+run "rule_with_keep_days_as_text" {
   command = plan
 
   variables {
@@ -199,7 +199,7 @@ run "rule_of_days_that_are_no_number" {
   expect_failures = [var.repository_rules]
 }
 
-run "rules_that_are_one_object" {
+run "rules_as_object" {
   command = plan
 
   variables {
@@ -209,7 +209,7 @@ run "rules_that_are_one_object" {
   expect_failures = [var.repository_rules]
 }
 
-run "rules_that_are_text" {
+run "rules_as_string" {
   command = plan
 
   variables {
@@ -219,7 +219,7 @@ run "rules_that_are_text" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_a_guard_that_does_not_exist" {
+run "rule_with_unknown_guard" {
   command = plan
 
   variables {
@@ -229,7 +229,7 @@ run "rule_of_a_guard_that_does_not_exist" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_of_guards_that_are_no_list" {
+run "rule_with_waived_guards_as_string" {
   command = plan
 
   variables {
@@ -239,7 +239,7 @@ run "rule_of_guards_that_are_no_list" {
   expect_failures = [var.repository_rules]
 }
 
-run "list_in_no_object" {
+run "reference_list_without_key" {
   command = plan
 
   variables {
@@ -249,7 +249,7 @@ run "list_in_no_object" {
   expect_failures = [var.reference_lists]
 }
 
-run "list_of_a_wildcard" {
+run "reference_list_with_wildcard_in_key" {
   command = plan
 
   variables {
@@ -259,7 +259,7 @@ run "list_of_a_wildcard" {
   expect_failures = [var.reference_lists]
 }
 
-run "list_in_a_parameter_of_a_wildcard" {
+run "reference_list_with_wildcard_in_parameter" {
   command = plan
 
   variables {
@@ -269,7 +269,7 @@ run "list_in_a_parameter_of_a_wildcard" {
   expect_failures = [var.reference_lists]
 }
 
-run "two_lists_in_one" {
+run "reference_list_with_comma" {
   command = plan
 
   variables {
@@ -279,7 +279,7 @@ run "two_lists_in_one" {
   expect_failures = [var.reference_lists]
 }
 
-run "addresses_for_a_topic_of_somebody_else" {
+run "alarm_emails_with_given_topic" {
   command = plan
 
   variables {
@@ -290,7 +290,7 @@ run "addresses_for_a_topic_of_somebody_else" {
   expect_failures = [var.alarm_emails]
 }
 
-run "more_topics_than_an_alarm_can_tell" {
+run "more_than_five_alarm_topics" {
   command = plan
 
   variables {
@@ -300,7 +300,7 @@ run "more_topics_than_an_alarm_can_tell" {
   expect_failures = [var.alarm_topic_arns]
 }
 
-run "addresses_without_alarms" {
+run "alarm_emails_without_alarms" {
   command = plan
 
   variables {
@@ -311,7 +311,7 @@ run "addresses_without_alarms" {
   expect_failures = [var.alarm_emails]
 }
 
-run "address_that_is_none" {
+run "alarm_email_without_at_sign" {
   command = plan
 
   variables {
@@ -321,7 +321,7 @@ run "address_that_is_none" {
   expect_failures = [var.alarm_emails]
 }
 
-run "alias_of_the_key_of_a_queue" {
+run "kms_alias_for_queue" {
   command = plan
 
   variables {
@@ -332,7 +332,7 @@ run "alias_of_the_key_of_a_queue" {
   expect_failures = [var.on_failure_destination_kms_key_arn]
 }
 
-run "any_key_for_a_queue" {
+run "wildcard_in_kms_key_for_queue" {
   command = plan
 
   variables {
@@ -343,7 +343,7 @@ run "any_key_for_a_queue" {
   expect_failures = [var.on_failure_destination_kms_key_arn]
 }
 
-run "any_destination_and_any_key" {
+run "wildcards_in_destination_and_kms_key" {
   command = plan
 
   variables {
@@ -354,7 +354,7 @@ run "any_destination_and_any_key" {
   expect_failures = [var.on_failure_destination_arn, var.kms_key_arn]
 }
 
-run "key_of_no_destination" {
+run "kms_key_without_destination" {
   command = plan
 
   variables {
@@ -364,7 +364,7 @@ run "key_of_no_destination" {
   expect_failures = [var.on_failure_destination_kms_key_arn]
 }
 
-run "key_of_a_bus" {
+run "kms_key_for_event_bus" {
   command = plan
 
   variables {

@@ -234,7 +234,7 @@ def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
             {"run_interval_hours": 23},
             ("cron(0 0 * * ? *)", "run_interval_hours is 23", "go off between runs"),
         ),
-        ({"kms_key_arn": ""}, ('kms_key_arn is ""', "allowed are null and the ARN")),
+        ({"kms_key_arn": ""}, ('kms_key_arn is ""', "must be null or the ARN")),
         (
             {"schedule_expression": "rate(2 days)", "run_interval_hours": 24},
             ("rate(2 days)", "run_interval_hours is 24"),
@@ -535,7 +535,7 @@ def test_script_builds_nothing_that_is_already_there(script: Script) -> None:
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert len(script.called("docker", "build")) == 1
-    assert "is already there" in second.stdout
+    assert "already exists in the repository" in second.stdout
 
 
 def test_script_refuses_an_image_for_another_architecture(script: Script) -> None:

@@ -1,4 +1,4 @@
-# The module with a topic whose ARN is known only once it is applied.
+# The module with an SNS topic whose ARN is known only after the apply.
 
 terraform {
   required_version = ">= 1.9"
@@ -12,7 +12,7 @@ terraform {
 }
 
 variable "image_uri" {
-  description = "Ready image, so that nothing is built."
+  description = "Existing image, so that the module builds none."
   type        = string
 }
 

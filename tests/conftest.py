@@ -93,7 +93,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def no_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS knows every host: whether a region has a service is then for its list, or for a call."""
-    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", bool)
+    monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", bool)
 
 
 # -- End-to-end tests --------------------------------------------------------------------------

@@ -6,7 +6,16 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-# Seconds kept for finishing the work in progress and writing the summary.
+# How long one attempt of an AWS call waits for a connection, and then for an answer.
+CONNECT_TIMEOUT = timedelta(seconds=5)
+READ_TIMEOUT = timedelta(seconds=30)
+
+# An attempt may begin if it ends, at the latest, this long before the deadline: time enough to
+# write the summary.
+_SUMMARY = timedelta(seconds=5)
+_CALL_RESERVE = CONNECT_TIMEOUT + READ_TIMEOUT + _SUMMARY
+
+# Nothing new begins in the last minute: the calls of what is in progress are still allowed.
 RESERVE = timedelta(seconds=60)
 
 
@@ -36,3 +45,7 @@ class Deadline:
     def allows(self, duration: timedelta) -> bool:
         """Return whether work of this duration ends before the reserve begins."""
         return self._seconds_left() >= (duration + RESERVE).total_seconds()
+
+    def allows_call(self) -> bool:
+        """Return whether one attempt of an AWS call, timeouts included, ends in time."""
+        return self._seconds_left() >= _CALL_RESERVE.total_seconds()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from threading import Barrier, Lock
@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from core.worlds import REPOSITORY
 from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
+from ecr_cleaner.aws.availability import host_exists
 from ecr_cleaner.aws.registry import EcrRegistry
-from ecr_cleaner.aws.session import Aws, host_exists, open_session
+from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.errors import ApiError, CleanerError
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import FakeApi, FakeSession, Parameters, error
@@ -105,8 +106,26 @@ def test_each_yields_what_all_pages_hold(made: Callable[..., Api], pages: list[s
     assert names_of(made(*pages)) == list("".join(pages))
 
 
-def test_page_that_lacks_the_list_holds_nothing() -> None:
-    assert names_of(listing("a", {}, "b")) == ["a", "b"]
+def test_page_that_lacks_its_list_is_an_error() -> None:
+    pages: list[Any] = [{"Pipes": [{"Name": "a"}], "NextToken": "2"}, {"NextToken": "3"}]
+    fake = FakeApi("pipes").on("ListPipes", lambda asked: pages["NextToken" in asked])
+
+    with pytest.raises(ApiError, match="IncompleteAnswer: .* holds no list under Pipes"):
+        names_of(Api(fake.client))
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "key"),
+    [("pipes", "ListPipes", "Pipes"), ("apprunner", "ListServices", "ServiceSummaryList")],
+)
+def test_tokens_that_repeat_in_a_cycle_are_an_error(service: str, operation: str, key: str) -> None:
+    tokens = itertools.cycle("abc")
+    fake = FakeApi(service).on(operation, lambda _: {key: [], "NextToken": next(tokens)})
+
+    with pytest.raises(ApiError, match="repeats a page token"):
+        list(Api(fake.client).each(operation, key))
+
+    assert len(fake.calls) == 4
 
 
 @pytest.mark.parametrize("made", [listing, by_token])
@@ -133,7 +152,7 @@ def test_token_that_comes_twice_is_an_error_and_no_endless_loop() -> None:
     page = {"ServiceSummaryList": [], "NextToken": "again"}
     fake = FakeApi("apprunner").on("ListServices", page)
 
-    with pytest.raises(ApiError, match="RepeatedToken: the same page token came twice"):
+    with pytest.raises(ApiError, match="repeats a page token"):
         names_of(Api(fake.client))
 
     assert len(fake.calls) == 2
@@ -236,7 +255,9 @@ def test_raw_answer_without_its_list_is_an_error_and_not_an_empty_one(
     api = ecr_answering(200, body, content_type)
     api.take_raw("DescribeImages", "imageDetails")
 
-    with pytest.raises(ApiError, match="no JSON object with a list of imageDetails") as failure:
+    with pytest.raises(
+        ApiError, match="answer (is not a JSON object|holds no list under imageDetails)"
+    ) as failure:
         list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
     assert failure.value.code == "IncompleteAnswer"
 
@@ -275,7 +296,7 @@ def test_registry_reads_its_images_from_raw_pages() -> None:
 
 
 def test_registry_takes_no_page_without_images_for_an_empty_one() -> None:
-    with Workers(1) as workers, pytest.raises(ApiError, match="list of imageDetails"):
+    with Workers(1) as workers, pytest.raises(ApiError, match="list under imageDetails"):
         EcrRegistry(ecr_answering(200, b"{}"), workers).images(REPOSITORY)
 
 
@@ -356,93 +377,3 @@ def test_no_more_calls_of_a_service_are_under_way_at_once_than_its_bound(workers
     workers.map(lambda _: api.call("ListPipes"), range(2 * CALLS_AT_ONCE))
 
     assert most == CALLS_AT_ONCE
-
-
-# -- What a region offers ----------------------------------------------------------------------
-
-
-def offers(
-    service: str,
-    region: str,
-    workers: Workers,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    dns_knows: bool | None,
-) -> bool:
-    """Ask for a service; ``dns_knows`` None means that nobody may ask DNS."""
-
-    def look_up(host: str) -> bool:
-        assert dns_knows is not None, f"DNS was asked for {host}"
-        return dns_knows
-
-    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", look_up)
-    return Aws(boto3.Session(region_name=region), workers).offers(service)
-
-
-@pytest.mark.parametrize(
-    ("service", "region"),
-    [
-        ("ecs", "eu-west-1"),
-        ("apprunner", "us-east-1"),
-        ("ecs", "cn-north-1"),
-        ("ecs", "us-gov-west-1"),
-    ],
-)
-def test_service_on_the_list_is_offered_and_dns_is_not_asked(
-    service: str, region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert offers(service, region, workers, monkeypatch, dns_knows=None) is True
-
-
-@pytest.mark.parametrize("dns_knows", [True, False])
-@pytest.mark.parametrize(
-    ("service", "region"), [("ecs", "eu-west-9"), ("bedrock-agentcore-control", "sa-west-9")]
-)
-def test_service_that_the_list_lacks_is_offered_where_dns_knows_its_host(
-    service: str,
-    region: str,
-    workers: Workers,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    dns_knows: bool,
-) -> None:
-    assert offers(service, region, workers, monkeypatch, dns_knows=dns_knows) is dns_knows
-
-
-@pytest.mark.parametrize("region", ["eu-north-1", "cn-north-1", "sa-east-1"])
-def test_list_of_a_service_that_comes_to_no_more_regions_is_final(
-    region: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert offers("apprunner", region, workers, monkeypatch, dns_knows=None) is False
-
-
-def test_region_that_the_sdk_has_never_heard_of_is_asked_for_it_all_the_same(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert offers("apprunner", "eu-west-9", workers, monkeypatch, dns_knows=None) is True
-
-
-@pytest.mark.parametrize(
-    ("failure", "exists"),
-    [
-        (None, True),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
-        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), True),
-    ],
-)
-def test_only_the_plain_no_of_dns_is_a_no(
-    failure: OSError | None, monkeypatch: pytest.MonkeyPatch, *, exists: bool
-) -> None:
-    asked: list[tuple[str, int]] = []
-
-    def look_up(host: str, port: int) -> list[Any]:
-        asked.append((host, port))
-        if failure:
-            raise failure
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-
-    assert LOOK_UP("ecs.eu-west-9.amazonaws.com") is exists
-    assert asked == [("ecs.eu-west-9.amazonaws.com", 443)]

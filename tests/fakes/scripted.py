@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fakes.aws_api import FakeApi, Parameters, error
+from fakes.aws_api import TOKENS, FakeApi, Parameters, error
 
 Line = Any  # an answer, an error, the pages of a listing, or a function from parameters to these
 
@@ -51,8 +51,12 @@ class Scripted(FakeApi):
             said = self._page(operation, said, parameters)
         if isinstance(said, ClientError):
             raise said
-        completed: dict[str, Any] = _completed(self._output(operation), said)
-        return completed
+        output = self._output(operation)
+        completed: dict[str, Any] = _completed(output, said)
+        # A listing writes an empty list as one.
+        lists = [name for name, shape in output.members.items() if shape.type_name == "list"]
+        is_listing = any(token in output.members for _, token in TOKENS)
+        return dict.fromkeys(lists, []) | completed if is_listing else completed
 
     def _page(self, operation: str, pages: Sequence[Any], parameters: Parameters) -> Any:
         token_in, token_out = self._tokens(operation)

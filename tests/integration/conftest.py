@@ -23,7 +23,7 @@ def empty_world() -> Iterator[World]:
     loader = create_loader()
     cached = mock.patch("botocore.session.create_loader", return_value=loader)
     # Only a name server could tell, and the tests ask none; moto stands in for every region.
-    everywhere = mock.patch("ecr_cleaner.aws.session.host_exists", return_value=True)
+    everywhere = mock.patch("ecr_cleaner.aws.availability.host_exists", return_value=True)
     with cached, everywhere, told_services(), aws_as_it_is(), mock_aws():
         yield World()
 

@@ -177,7 +177,7 @@ def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
 
 
 def test_region_without_eks_has_no_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", lambda _: False)
+    monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", lambda _: False)
     clusters = eks(["prod"])
 
     assert standing(ecr(), clusters, region="eu-west-9") == NAMES[1:]

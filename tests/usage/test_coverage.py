@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import ecr_cleaner
+from ecr_cleaner.aws.availability import Availability
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import InvalidSettingError, ScanError
 from ecr_cleaner.core.settings import Settings
@@ -210,7 +211,8 @@ def test_unknown_waived_source_is_an_error_before_any_call(
 def test_source_that_the_region_does_not_have_is_told_apart_and_not_called(
     empty: EmptyAccount, source: UsageSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ecr_cleaner.aws.session.host_exists", lambda _: False)
+    monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", lambda _: False)
+    monkeypatch.setattr(Availability, "_published_regions", lambda *_: {"us-east-1"})
     region = WITHOUT_APP_RUNNER if source.name == "app-runner" else UNHEARD_OF
 
     result = empty.scan(Settings(), region, [source])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,16 +16,16 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.aws.answers import incomplete, is_success, json_object
+from ecr_cleaner.core.errors import ApiError, OperationAbsentError
 
 # What AWS answered to one call, or one part of it.
 Answer = Mapping[str, Any]
 
 T = TypeVar("T")
 
-# Calls of one service that are under way at once: fewer than the burst of 50 that ECS allows. How
-# many go in a second is not guessed here: the SDK's adaptive mode slows a client down as soon as
-# the service throttles it.
+# Concurrent calls of one service: fewer than the burst of 50 that ECS allows. Rates are not guessed
+# here: a client slows down as soon as the service throttles it.
 CALLS_AT_ONCE = 32
 
 _DENIED = frozenset(
@@ -39,6 +38,10 @@ _DENIED = frozenset(
         "NotAuthorized",
         "UnauthorizedOperation",
     }
+)
+# What services answer if the region lacks one operation. A denied call is never one of these.
+_ABSENT = frozenset(
+    {"UnsupportedOperation", "UnsupportedOperationException", "UnknownOperationException"}
 )
 _ACTION_IN_MESSAGE = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 
@@ -57,7 +60,7 @@ class Api:
         return str(urlsplit(self._client.meta.endpoint_url).hostname)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Return the answer of one call; raise ApiError where there is none."""
+        """Return the answer of one call; raise ApiError if it failed."""
         answer: dict[str, Any] = self._ask(
             operation, lambda: getattr(self._client, xform_name(operation))(**parameters)
         )
@@ -66,10 +69,10 @@ class Api:
     def take_raw(self, operation: str, key: str) -> None:
         """Take the JSON answers of an operation as they are sent, times as seconds of the epoch.
 
-        The SDK goes through every field of every item by its model, which takes five times as long
-        as reading the JSON; for listings with a million items that counts. An answer without a
-        list under ``key`` is an ApiError. Should the SDK come to speak another protocol with the
-        service, answers come as it reads them.
+        The SDK parses every field of every item by its model, which takes five times as long as
+        parsing the JSON; for listings with a million items that counts. An answer without a list
+        under ``key`` is an ApiError. If the SDK speaks another protocol with the service one day,
+        it parses the answers.
         """
 
         def take(
@@ -79,15 +82,18 @@ class Api:
             **_: Any,
         ) -> None:
             is_json = operation_model.service_model.resolved_protocol == "json"
-            if is_json and response_dict["status_code"] == HTTPStatus.OK:
-                customized_response_dict.update(self._read(operation, key, response_dict["body"]))
-                response_dict["body"] = b"{}"
+            if is_json and is_success(response_dict):
+                answer = json_object(operation_model, response_dict["body"])
+                if not isinstance(answer.get(key), list):
+                    raise incomplete(operation_model, f"holds no list under {key}")
+                customized_response_dict.update(answer)
+                response_dict["body"] = json.dumps({key: []}).encode()
 
         service = self._client.meta.service_model.service_id.hyphenize()
         self._client.meta.events.register(f"before-parse.{service}.{operation}", take)
 
     def find(self, operation: str, *gone: str, **parameters: Any) -> dict[str, Any] | None:
-        """Return the answer, or None where the error code says that the resource has vanished."""
+        """Return the answer, or None if the error code says that the resource has vanished."""
         try:
             return self.call(operation, **parameters)
         except ApiError as error:
@@ -96,12 +102,17 @@ class Api:
             raise
 
     def each(self, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
-        """Yield every item that all pages of a listing hold under ``key``."""
+        """Yield every item that the pages of a listing hold under ``key``.
+
+        A page without its list is an ApiError: an empty list is written as one.
+        """
         for page in self._pages(operation, parameters):
-            yield from page.get(key) or ()
+            if not isinstance(page.get(key), list):
+                raise self._incomplete(operation, f"a page holds no list under {key}")
+            yield from page[key]
 
     def each_found(self, operation: str, key: str, *gone: str, **parameters: Any) -> Iterator[Any]:
-        """Yield as ``each`` does; end where the error code says that the resource has vanished."""
+        """Yield as ``each`` does; stop if the error code says that the resource has vanished."""
         try:
             yield from self.each(operation, key, **parameters)
         except ApiError as error:
@@ -110,10 +121,22 @@ class Api:
 
     def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         name = xform_name(operation)
-        if not self._client.can_paginate(name):
-            yield from self._pages_by_token(operation, parameters)
-            return
-        pages = iter(self._client.get_paginator(name).paginate(**parameters))
+        if self._client.can_paginate(name):
+            pages = self._pages_of_paginator(operation, parameters)
+        else:
+            pages = self._pages_by_token(operation, parameters)
+        seen: set[str] = set()
+        for page in pages:
+            yield page
+            token = str(_tokens_of(page))
+            if token in seen:
+                raise self._incomplete(operation, "repeats a page token")
+            seen.add(token)
+
+    def _pages_of_paginator(
+        self, operation: str, parameters: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        pages = iter(self._client.get_paginator(xform_name(operation)).paginate(**parameters))
         while (page := self._ask(operation, lambda: next(pages, None))) is not None:
             yield page
 
@@ -125,23 +148,12 @@ class Api:
         while True:
             page = self.call(operation, **parameters, **token)
             yield page
-            following = _next_token(page)
-            if not following:
+            token = _next_token(page)
+            if not token:
                 return
-            if following == token:
-                problem = "the same page token came twice"
-                raise ApiError(self.service, operation, code="RepeatedToken", message=problem)
-            token = following
 
-    def _read(self, operation: str, key: str, body: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
-        if isinstance(answer, dict) and isinstance(answer.get(key), list):
-            return answer
-        message = f"the answer is no JSON object with a list of {key}"
-        raise ApiError(self.service, operation, code="IncompleteAnswer", message=message)
+    def _incomplete(self, operation: str, problem: str) -> ApiError:
+        return incomplete(self._client.meta.service_model.operation_model(operation), problem)
 
     def _ask(self, operation: str, question: Callable[[], T]) -> T:
         try:
@@ -156,12 +168,22 @@ class Api:
         code = str(error.response.get("Error", {}).get("Code", "Unknown"))
         message = str(error.response.get("Error", {}).get("Message", ""))
         action = self._action(operation, message) if code in _DENIED else None
-        return ApiError(self.service, operation, code=code, message=message, action=action)
+        kind = OperationAbsentError if code in _ABSENT else ApiError
+        return kind(self.service, operation, code=code, message=message, action=action)
 
     def _action(self, operation: str, message: str) -> str:
         named = _ACTION_IN_MESSAGE.search(message)
         return named[1] if named else f"{self._client.meta.service_model.signing_name}:{operation}"
 
 
-def _next_token(page: dict[str, Any]) -> dict[str, str]:
+def _next_token(page: Mapping[str, Any]) -> dict[str, str]:
     return {name: page[name] for name in ("nextToken", "NextToken") if page.get(name)}
+
+
+def _tokens_of(page: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokens of the next page, by whichever names the service has for them."""
+    return {
+        name: value
+        for name, value in page.items()
+        if name.lower().endswith(("token", "marker")) and value
+    }

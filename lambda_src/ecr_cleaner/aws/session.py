@@ -1,9 +1,8 @@
-"""The session: clients of the account and region, and which services the region has."""
+"""The session: the clients of an account."""
 
 from __future__ import annotations
 
 import re
-import socket
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
@@ -14,22 +13,22 @@ from botocore.exceptions import BotoCoreError
 from botocore.session import get_session
 from botocore.utils import parse_timestamp
 
+from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
+from ecr_cleaner.aws.availability import Availability
+from ecr_cleaner.aws.timely import keep_deadline
 from ecr_cleaner.core.errors import CleanerError, InvalidSettingError
-from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.deadline import CONNECT_TIMEOUT, READ_TIMEOUT, Deadline
 from ecr_cleaner.workers import Workers
 
+# The SDK's adaptive mode is the standard mode with a rate limiter; keep_deadline adds that one.
 _CONFIG = Config(
-    retries={"mode": "adaptive", "total_max_attempts": 10},
+    retries={"mode": "standard", "total_max_attempts": 10},
     max_pool_connections=CALLS_AT_ONCE,
-    connect_timeout=5,
-    read_timeout=30,
+    connect_timeout=CONNECT_TIMEOUT.seconds,
+    read_timeout=READ_TIMEOUT.seconds,
     user_agent_extra="ecr-cleaner",
 )
-
-# Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
-# its list of regions is final.
-_NO_MORE_REGIONS = frozenset({"apprunner"})
 
 
 class Aws:
@@ -39,58 +38,44 @@ class Aws:
         self, session: boto3.Session, workers: Workers, deadline: Deadline | None = None
     ) -> None:
         self._session = session
-        self._apis: dict[str, Api] = {}
+        self._apis: dict[tuple[str, str | None], Api] = {}
         self._making = Lock()
-        self._looking = Lock()
+        self._availability = Availability(session, self.api)
         self.workers = workers
         self.deadline = deadline or Deadline()
 
-    def api(self, service: str) -> Api:
-        """Return the one Api of a service; boto3 makes clients safely in one thread at a time.
+    def api(self, service: str, region: str | None = None) -> Api:
+        """Return the one Api of a service, in the session's region unless another is named.
 
-        Raise CleanerError where there can be none, such as with half of the credentials.
+        Raise CleanerError if the client cannot be made, such as with half of the credentials.
         """
+        # boto3 makes clients safely in one thread at a time.
         with self._making:
-            if service not in self._apis:
-                self._apis[service] = Api(self._client(service))
-            return self._apis[service]
-
-    def _client(self, service: str) -> Any:
-        make: Any = self._session.client  # typed for literal names of services only
-        try:
-            return make(service, config=_CONFIG)
-        except BotoCoreError as error:
-            raise CleanerError(str(error)) from error
+            key = (service, region)
+            if key not in self._apis:
+                self._apis[key] = Api(self._client(service, region))
+            return self._apis[key]
 
     def offers(self, service: str) -> bool:
-        """Tell whether the region has this service.
+        """Return whether the region has this service; raise CleanerError if that is unknown."""
+        return self._availability.offers(service)
 
-        The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101), and a
-        service that is taken for absent is not scanned. So what the list lacks is absent only
-        where DNS knows no such host either; a call would have nowhere to go.
-        """
-        if self._is_listed(service):
-            return True
-        if service in _NO_MORE_REGIONS:
-            # A region that the SDK has never heard of is asked all the same.
-            return not self._is_listed("ecr")
-        return host_exists(self.api(service).host)
-
-    def _is_listed(self, service: str) -> bool:
-        region = self._session.region_name
-        # One thread at a time: reading the SDK's files is work for the processor, and side by side
-        # the source that has to begin first would have its list last. Not the lock of the clients,
-        # or that source would queue for its client behind all the others' lists.
-        with self._looking:
-            partition = self._session.get_partition_for_region(region)
-            return region in self._session.get_available_regions(service, partition)
+    def _client(self, service: str, region: str | None) -> Any:
+        make: Any = self._session.client  # typed for literal names of services only
+        try:
+            client = make(service, region_name=region, config=_CONFIG)
+        except BotoCoreError as error:
+            raise CleanerError(str(error)) from error
+        refuse_garbled_answers(client)
+        keep_deadline(client, self.deadline)
+        return client
 
 
 def open_session(region: str | None) -> boto3.Session:
     """Return a session with what boto3 itself finds in its environment.
 
     The SDK for Python reads AWS_DEFAULT_REGION only, so AWS_REGION is handed in. Raise CleanerError
-    where that leaves no region, or where the configuration is broken.
+    if neither names a region, or if the configuration is broken.
     """
     try:
         core = get_session()
@@ -108,16 +93,7 @@ def open_session(region: str | None) -> boto3.Session:
 
 
 def _time(value: Any) -> datetime:
-    """Read a time of an answer. The SDK looks up the local zone for each of them."""
+    """Parse a time of an answer. Faster than the SDK, which looks up the local zone each time."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     return parse_timestamp(value)
-
-
-def host_exists(host: str) -> bool:
-    """Tell whether DNS knows the host. Only its plain no is a no; a failure says nothing."""
-    try:
-        socket.getaddrinfo(host, 443)
-    except socket.gaierror as error:
-        return error.errno != socket.EAI_NONAME
-    return True

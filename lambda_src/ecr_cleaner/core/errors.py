@@ -8,7 +8,7 @@ from typing import Any
 class CleanerError(Exception):
     """Base of every error that this program raises on purpose.
 
-    ``fields`` is what a log line tells about it: the message, and what stands beside it.
+    ``fields`` are its fields in a log line: the message, and details beside it.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:
@@ -17,16 +17,16 @@ class CleanerError(Exception):
 
 
 class InvalidSettingError(CleanerError):
-    """A setting or a repository tag that cannot be understood; nothing is guessed from it."""
+    """A setting or a repository tag with a value that is not allowed. There is no fallback."""
 
     def __init__(self, name: str, value: str, allowed: str) -> None:
         super().__init__(f"{name} is {value!r}, but must be {allowed}", setting=name)
 
 
 class ApiError(CleanerError):
-    """An AWS call that did not give its answer, retries included.
+    """An AWS call that failed after all retries.
 
-    ``action`` is the IAM action that the caller lacks, where access was denied; otherwise None.
+    ``action`` is the missing IAM action if access was denied, otherwise None.
     """
 
     def __init__(
@@ -44,32 +44,51 @@ class ApiError(CleanerError):
         self.action = action
 
 
+class OperationAbsentError(ApiError):
+    """The region has the service, but not this operation of it."""
+
+
+class ServiceUnknownError(CleanerError):
+    """It is unknown whether the region has an AWS service."""
+
+    def __init__(self, service: str, region: str, problem: str) -> None:
+        super().__init__(
+            f"whether {region} has the AWS service {service} is unknown: {problem}; if the region "
+            "does not have it, name the usage source in WAIVED_SOURCES",
+            service=service,
+        )
+
+
+class OutOfTimeError(CleanerError):
+    """The deadline is too near for another call."""
+
+
 class IncompleteAnswerError(CleanerError):
     """AWS answered, but the answer lacks something that was asked for."""
 
 
 class ScanError(CleanerError):
-    """A usage source that could not be read in full: what is in use is unknown."""
+    """A usage source could not be read in full, so it is unknown what is in use."""
 
     def __init__(self, source: str, cause: Exception) -> None:
-        told = dict(cause.fields) if isinstance(cause, CleanerError) else {}
-        told.pop("error", None)
+        details = dict(cause.fields) if isinstance(cause, CleanerError) else {}
+        details.pop("error", None)
         problem = str(cause) if isinstance(cause, CleanerError) else repr(cause)
         super().__init__(
-            f"usage source {source} could not be read in full: {problem}", source=source, **told
+            f"usage source {source} could not be read in full: {problem}", source=source, **details
         )
 
 
 class ManifestError(CleanerError):
-    """An image manifest that cannot be read or understood; it never counts as "no children"."""
+    """An image manifest cannot be read or parsed; that never counts as "no children"."""
 
     def __init__(self, digest: str, problem: str) -> None:
         super().__init__(f"manifest of {digest} {problem}", digest=digest)
 
 
 class LogError(CleanerError):
-    """The log cannot be written, so that nobody would read what went wrong."""
+    """The log cannot be written."""
 
 
 class RunFailedError(CleanerError):
-    """The run did what it could, and something failed. Raised after the work, for an alarm."""
+    """Part of the run failed. Raised after the rest of the work, for alarms."""

@@ -1,0 +1,92 @@
+"""Refuse what is not an answer of AWS.
+
+botocore parses an HTML page of a proxy, cut-off JSON, an empty body and ``{}`` as an answer without
+content, which would read as "nothing there".
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from botocore.model import OperationModel, Shape
+
+from ecr_cleaner.core.errors import ApiError
+
+# What the SDK's models call the shapes of JSON values that a garbled answer could not hold.
+_JSON_TYPES: dict[str, type] = {"list": list, "map": dict, "structure": dict}
+
+
+def refuse_garbled_answers(client: Any) -> None:
+    """Make every successful answer of this client either one of its operation or an ApiError."""
+    service = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register(f"before-parse.{service}", _check)
+
+
+def incomplete(operation: OperationModel, problem: str) -> ApiError:
+    """Return the error for an answer that is not whole."""
+    return ApiError(
+        operation.service_model.service_name,
+        operation.name,
+        code="IncompleteAnswer",
+        message=f"the answer {problem}; does a proxy or firewall change answers of AWS?",
+    )
+
+
+def json_object(operation: OperationModel, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer; raise ApiError if it is anything else."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise incomplete(operation, "is not a JSON object")
+    return answer
+
+
+def is_success(response: dict[str, Any]) -> bool:
+    """Return whether the status of an HTTP response is one of success."""
+    return bool(HTTPStatus.OK <= response["status_code"] < HTTPStatus.MULTIPLE_CHOICES)
+
+
+def _check(operation_model: OperationModel, response_dict: dict[str, Any], **_: Any) -> None:
+    shape = operation_model.output_shape
+    if not is_success(response_dict) or shape is None or "payload" in shape.serialization:
+        return
+    if "json" in operation_model.service_model.resolved_protocol:
+        _check_json(operation_model, shape, response_dict["body"])
+    else:
+        _check_xml(operation_model, shape, response_dict["body"])
+
+
+def _check_json(operation: OperationModel, shape: Any, body: bytes) -> None:
+    answer = json_object(operation, body)
+    members: dict[str, Shape] = {
+        member.serialization.get("name", name): member
+        for name, member in shape.members.items()
+        if member.serialization.get("location") is None
+    }
+    present = [name for name in members if answer.get(name) is not None]
+    if members and not present:
+        raise incomplete(operation, f"holds none of {', '.join(sorted(members))}")
+    for name in present:
+        expected = _JSON_TYPES.get(members[name].type_name, object)
+        if not isinstance(answer[name], expected):
+            raise incomplete(operation, f"holds no {expected.__name__} under {name}")
+
+
+def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
+    """The root of an XML answer has the name of the operation.
+
+    Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#response-serialization
+    """
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - as botocore parses it; expat resolves no entities
+    except ET.ParseError:
+        raise incomplete(operation, "is not XML") from None
+    names = {element.tag.rpartition("}")[2] for element in (root, *root)}
+    wanted = {f"{operation.name}Response", shape.serialization.get("resultWrapper")} - {None}
+    if not wanted <= names:
+        raise incomplete(operation, f"is not a {operation.name}Response")

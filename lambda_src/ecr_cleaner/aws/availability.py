@@ -1,0 +1,96 @@
+"""Which AWS services a region has. Absence needs evidence, not a failed look-up."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from threading import Lock
+
+import boto3
+
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.errors import ApiError, ServiceUnknownError
+
+# Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
+# the SDK's list of its regions is final.
+_NO_MORE_REGIONS = frozenset({"apprunner"})
+
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters-global-infrastructure.html
+# names the regions that can be asked; any of them answers for all.
+_PUBLISHED = "/aws/service/global-infrastructure/services"
+_PUBLISHING = frozenset(
+    {
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("ap-east-1", "ap-south-1", "ap-northeast-1", "ap-northeast-2"),
+        *("ap-southeast-1", "ap-southeast-2"),
+        *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"),
+    }
+)
+# Services that are published by another name than boto3's.
+_PUBLISHED_NAMES = {"bedrock-agentcore-control": "bedrock-agentcore", "greengrassv2": "greengrass"}
+
+
+class Availability:
+    """Knows which services the session's region has.
+
+    ``api`` returns the Api of a service, in the session's region or in another one.
+    """
+
+    def __init__(self, session: boto3.Session, api: Callable[[str, str | None], Api]) -> None:
+        self._session = session
+        self._api = api
+        self._looking = Lock()
+
+    def offers(self, service: str) -> bool:
+        """Return whether the region has this service.
+
+        The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101). So a
+        service that it does not list is absent only if DNS does not know its host and AWS publishes
+        that other regions have it and this one does not. DNS alone is not evidence: a firewall or a
+        private resolver may not know the host either.
+
+        Raise ServiceUnknownError if there is no evidence.
+        """
+        if self._is_listed(service):
+            return True
+        if service in _NO_MORE_REGIONS:
+            # A region that the SDK does not know at all is asked.
+            return not self._is_listed("ecr")
+        if host_exists(self._api(service, None).host):
+            return True
+        return self._session.region_name in self._published_regions(service)
+
+    def _is_listed(self, service: str) -> bool:
+        region = self._session.region_name
+        # Serialised: loading SDK data is CPU-bound, and the first source must not wait. This is
+        # not the lock of the clients, or that source would wait for the others' lists.
+        with self._looking:
+            partition = self._session.get_partition_for_region(region)
+            return region in self._session.get_available_regions(service, partition)
+
+    def _published_regions(self, service: str) -> set[str]:
+        region = self._session.region_name
+        asked = region if region in _PUBLISHING or not self._is_standard(region) else "us-east-1"
+        path = f"{_PUBLISHED}/{_PUBLISHED_NAMES.get(service, service)}/regions"
+        problem = f"AWS publishes no regions of it ({path})"
+        try:
+            found = self._api("ssm", asked).each("GetParametersByPath", "Parameters", Path=path)
+            regions = {parameter["Value"] for parameter in found}
+        except ApiError as error:
+            raise ServiceUnknownError(service, region, str(error)) from error
+        if not regions:
+            raise ServiceUnknownError(service, region, problem)
+        return regions
+
+    def _is_standard(self, region: str) -> bool:
+        with self._looking:
+            return self._session.get_partition_for_region(region) == "aws"
+
+
+def host_exists(host: str) -> bool:
+    """Return whether DNS knows the host. A failure other than "no such host" counts as yes."""
+    try:
+        socket.getaddrinfo(host, 443)
+    except socket.gaierror as error:
+        return error.errno != socket.EAI_NONAME
+    return True

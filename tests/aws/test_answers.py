@@ -1,0 +1,141 @@
+"""Every operation that the program calls, with every answer that is not one of AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from ecr_cleaner.aws.answers import refuse_garbled_answers
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.core.errors import ApiError
+
+PERMISSIONS = json.loads(
+    (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
+)
+# boto3's names of the services whose IAM prefix is another.
+SERVICES = {
+    "bedrock-agentcore": "bedrock-agentcore-control",
+    "states": "stepfunctions",
+}
+GARBLED = {
+    "an empty body": b"",
+    "an HTML page": b"<!DOCTYPE html><html><body>blocked</body></html>",
+    "well-formed XML of somebody else": b"<html><body/></html>",
+    "cut-off JSON": b'{"a": [',
+    "an empty object": b"{}",
+    "an object of somebody else": b'{"message": "blocked by policy"}',
+    "an array": b"[]",
+    "null": b"null",
+    "a string": b'"ok"',
+    "a number": b"0",
+    "bytes that are not text": b"\xff\xfe\x00",
+}
+
+
+def actions(node: Any) -> Iterator[str]:
+    """Yield every action that stands anywhere in permissions.json."""
+    if isinstance(node, str):
+        yield node
+    else:
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from actions(inner)
+
+
+@cache
+def client_of(service: str) -> Any:
+    made: Any = boto3.Session("key", "secret", region_name="eu-west-1").client(
+        service,  # type: ignore[call-overload]
+        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
+    )
+    refuse_garbled_answers(made)
+    return made
+
+
+def operations() -> list[tuple[str, str]]:
+    """Every operation whose answer has a content that the program reads, by service."""
+    pairs = sorted({tuple(action.split(":")) for action in actions(PERMISSIONS)})
+    named = [(SERVICES.get(prefix, prefix), operation) for prefix, operation in pairs]
+    return [(service, operation) for service, operation in named if service != "s3"]
+
+
+OPERATIONS = operations()
+
+
+def answering(service: str, body: bytes) -> Any:
+    """Return the client of a service behind a connection that gives this answer to everything."""
+    client = client_of(service)
+    headers: Any = {"content-type": "application/x-amz-json-1.1"}
+    answer = AWSResponse("", 200, headers, SimpleNamespace(stream=lambda: [body]))
+    client.meta.events.unregister("before-send", unique_id="answer")
+    client.meta.events.register("before-send", lambda **_: answer, unique_id="answer")
+    return client
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__(dict.fromkeys(shape.required_members if shape else (), "x"))
+
+
+@pytest.mark.parametrize("body", GARBLED.values(), ids=GARBLED)
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_garbled_answer_is_an_error(service: str, operation: str, body: bytes) -> None:
+    client = answering(service, body)
+    shape = client.meta.service_model.operation_model(operation).input_shape
+
+    with pytest.raises(ApiError) as failure:
+        Api(client).call(operation, **parameters_of(shape))
+
+    assert failure.value.code in {"IncompleteAnswer", "ResponseParserError"}
+
+
+def parameters_of(shape: Any) -> dict[str, Any]:
+    """Return the required parameters, of any value: nothing is sent."""
+    fillers = {"list": [], "structure": {}, "map": {}, "string": "x", "integer": 1}
+    return {name: fillers[shape.members[name].type_name] for name in shape.required_members}
+
+
+def lists_of(service: str, operation: str) -> list[str]:
+    output = client_of(service).meta.service_model.operation_model(operation).output_shape
+    return [name for name, member in output.members.items() if member.type_name == "list"]
+
+
+LISTINGS = [
+    (service, operation, key)
+    for service, operation in OPERATIONS
+    if client_of(service).can_paginate(xform_name(operation))
+    for key in lists_of(service, operation)
+]
+
+
+@pytest.mark.parametrize("value", ["null", "{}", '""', '"abc"', "0", "true"])
+@pytest.mark.parametrize(("service", "operation", "key"), LISTINGS)
+def test_listing_without_a_list_under_its_key_is_an_error(
+    service: str, operation: str, key: str, value: str
+) -> None:
+    client = answering(service, f'{{"{wire_name(service, operation, key)}": {value}}}'.encode())
+    shape = client.meta.service_model.operation_model(operation).input_shape
+
+    with pytest.raises(ApiError):
+        list(Api(client).each(operation, key, **parameters_of(shape)))
+
+
+@pytest.mark.parametrize(("service", "operation", "key"), LISTINGS)
+def test_empty_list_under_its_key_is_an_answer(service: str, operation: str, key: str) -> None:
+    client = answering(service, f'{{"{wire_name(service, operation, key)}": []}}'.encode())
+    shape = client.meta.service_model.operation_model(operation).input_shape
+
+    assert list(Api(client).each(operation, key, **parameters_of(shape))) == []
+
+
+def wire_name(service: str, operation: str, key: str) -> str:
+    output = client_of(service).meta.service_model.operation_model(operation).output_shape
+    name: str = output.members[key].serialization.get("name", key)
+    return name

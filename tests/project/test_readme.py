@@ -60,11 +60,21 @@ class Recorder(dict[str, str]):
 # -- Code ----------------------------------------------------------------------------------------
 
 
-def test_first_block_is_the_simple_example() -> None:
-    assert blocks("hcl")[0] == (ROOT / "examples/simple/main.tf").read_text()
+MODULE_ADDRESS = "git::https://github.com/OWNER/ecr-cleaner.git//terraform?ref=v1.0.0"
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)\b(?=[`\s])", README))))
+def test_first_block_is_the_simple_example_with_the_address_of_the_module() -> None:
+    example = (ROOT / "examples/simple/main.tf").read_text()
+    local, released = '  source = "../../terraform"\n', f'  source = "{MODULE_ADDRESS}"\n'
+    assert example.count(local) == 1
+    assert blocks("hcl")[0] == example.replace(local, released)
+
+
+# "make" is also a word of prose: targets are in backticks, or at the start of a line of a block.
+TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", README, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -147,8 +157,9 @@ def test_every_repository_tag_is_told() -> None:
 
 
 def test_every_field_of_a_rule_is_told() -> None:
-    section = README.partition("A rule has\n")[2].partition("\n```")[0]
-    assert quoted(section) == [one.name for one in fields(RepositoryRule)]
+    text = " ".join(README.split())
+    sentence = text.partition("A rule has ")[2].partition("The first rule")[0]
+    assert quoted(sentence) == [one.name for one in fields(RepositoryRule)]
 
 
 # -- Judging -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""See the cleaner work: a small AWS in this process, cleaned dry and then for real.
+"""Clean a small simulated AWS account: first as a dry run, then for real.
 
-Needs no account, no network and no container engine. Ends with 1 if anything in use was lost.
+Needs no AWS account, no network and no container engine. Exits with 1 if a run or a check failed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from table import (
 
 Line = Mapping[str, Any]
 
-# The verdict in a word, by the event of the line.
+# The verdict as one word, by log event.
 VERDICTS = {
     events.WOULD_REMOVE: "remove",
     events.REMOVING: "removed",
@@ -50,14 +50,14 @@ COLOURS = {"remove": Colour.RED, "removed": Colour.RED, "keep": Colour.GREEN}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the program: the lines that it logged, and the error that it ended with."""
+    """One run of the program: its log lines, and the error that it raised."""
 
     lines: Sequence[Line]
     error: CleanerError | None
 
     @property
     def verdicts(self) -> list[Line]:
-        """The lines about single images, young before old, an index before its parts."""
+        """The lines about single images: young before old, indexes before their children."""
         found = [line for line in self.lines if line["event"] in VERDICTS]
         return sorted(found, key=_order)
 
@@ -67,12 +67,12 @@ class Run:
 
     @property
     def summary(self) -> Line:
-        """The line at the end; none where the run was stopped before."""
+        """The summary line; empty if the run failed before it."""
         return next((line for line in self.lines if line["event"] == events.RUN_DONE), {})
 
 
 def main() -> int:
-    """Build the world, clean it twice, and prove that nothing in use was lost."""
+    """Build the account, clean it twice, and check that no image in use was removed."""
     with embedded_aws():
         world = small_world.build(datetime.now(UTC))
         before = proof.list_images()
@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def run(dry_run: str) -> Run:
-    """Run the real program, as Lambda would, and catch what it writes."""
+    """Run the real program as Lambda does, and capture its log."""
     os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG"}
     error = None
     with redirect_stdout(io.StringIO()) as written:
@@ -101,20 +101,20 @@ def run(dry_run: str) -> Run:
 
 
 def introduce(world: small_world.World, before: proof.Listing) -> None:
-    """Say what there is, and what to look for."""
+    """Print the repositories, and what to look for in each."""
     print(paint("ECR cleaner: a demonstration", Colour.BOLD))
     print()
-    print(f"An AWS inside this process stands in for account {ACCOUNT} in {REGION}.")
-    print("The program is the one that runs on Lambda. But for LOG_LEVEL=DEBUG, which has it tell")
-    print("every verdict, its settings are the default ones.")
+    print(f"This process simulates the AWS account {ACCOUNT} in {REGION}.")
+    print("It runs the same program as Lambda, with default settings except LOG_LEVEL=DEBUG, which")
+    print("logs every verdict.")
     print()
     rows = [(name, str(len(before[name])), story) for name, story in sorted(world.stories.items())]
     print(table(("REPOSITORY", "IMAGES", "WHAT TO LOOK FOR"), rows, right=("IMAGES",)))
 
 
 def show_dry_run(dry: Run) -> None:
-    """Show each verdict, and why."""
-    print(heading("1. Dry run: what it would do, and why"))
+    """Print each verdict and the reason."""
+    print(heading("1. Dry run: what it would remove, and why"))
     show_end(dry)
     show_coverage(dry.summary.get("coverage", {}))
     print()
@@ -125,8 +125,8 @@ def show_dry_run(dry: Run) -> None:
 
 
 def show_real_run(real: Run, dry: Run) -> None:
-    """Show what was removed; what was kept for the same reason as before is only counted."""
-    print(heading("2. The same with DRY_RUN=false"))
+    """Print what was removed; count images that were kept for the same reason as before."""
+    print(heading("2. The same account with DRY_RUN=false"))
     show_end(real)
     known = {_judged(line) for line in dry.verdicts}
     kept = [line for line in real.verdicts if VERDICTS[line["event"]] == "keep"]
@@ -140,7 +140,7 @@ def show_real_run(real: Run, dry: Run) -> None:
 
 
 def show_coverage(sources: Mapping[str, Mapping[str, Any]]) -> None:
-    """Show what each usage source found, and which could not be asked."""
+    """Print what each usage source found, and which sources the region does not have."""
     by_state: dict[str, list[str]] = {}
     for source, reading in sources.items():
         found = reading.get("usages")
@@ -151,13 +151,13 @@ def show_coverage(sources: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def show_end(finished: Run) -> None:
-    """Say so where a run did not end well."""
+    """Print the error of a run that failed."""
     if finished.error:
         print(paint(f"THE RUN FAILED: {finished.error}", Colour.RED))
 
 
 def show_verdicts(lines: Sequence[Line]) -> None:
-    """Show the program's lines about single images as a table."""
+    """Print the log lines about single images as a table."""
     titles = ("REPOSITORY", "TAGS", "DIGEST", "AGE", "SIZE", "VERDICT", "WHY")
     names = without_repeats([line["repository"] for line in lines])
     rows = [(name, *_cells(line)) for name, line in zip(names, lines, strict=True)]
@@ -165,9 +165,9 @@ def show_verdicts(lines: Sequence[Line]) -> None:
 
 
 def show_what_is_left(before: proof.Listing, after: proof.Listing) -> None:
-    """Show the images and bytes of each repository before and after."""
+    """Print the images and bytes of each repository before and after."""
     print(heading("3. What is left"))
-    titles = ("REPOSITORY", "IMAGES", "WERE", "SIZE", "WAS", "TAGS LEFT")
+    titles = ("REPOSITORY", "IMAGES", "BEFORE", "SIZE", "BEFORE", "TAGS LEFT")
     rows = [
         (
             name,
@@ -183,8 +183,8 @@ def show_what_is_left(before: proof.Listing, after: proof.Listing) -> None:
 
 
 def show_proof(checks: Iterable[proof.Check], runs: Sequence[Run]) -> int:
-    """Show each check, and return the exit status."""
-    print(heading("4. Proof, asked of ECR without the program"))
+    """Print each check; return the exit status."""
+    print(heading("4. Checks that ask ECR directly, without the program"))
     done = list(checks)
     rows = [("VIOLATED" if check.violations else "ok", check.claim) for check in done]
     print(table(("", ""), rows, colours={"ok": Colour.GREEN, "VIOLATED": Colour.RED}).lstrip())
@@ -210,7 +210,7 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _why(line: Line) -> str:
-    """Return the reason, and the first of the consumers or images that it points to."""
+    """Return the reason, and the first consumer or image that it names."""
     reason = str(line["reason"]).replace("_", " ")
     if not line["because"]:
         return reason

@@ -1,8 +1,8 @@
-"""An AWS inside this process, and the few things that ECR and ECS do and moto does not.
+"""A simulated AWS in this process: moto, and features of ECR and ECS that moto lacks.
 
-moto answers the SDK's calls from memory. What it leaves out is added here as AWS documents it:
-pull times, subjects and sizes of images, and the digests that tasks run. A listing that moto does
-not know finds nothing: nothing of its kind exists in the demo.
+moto answers the calls of the SDK from memory. This module adds what moto lacks, as AWS documents
+it: pull times, subjects and sizes of images, and the digests of running tasks. List operations
+that moto does not implement return nothing, because the demo has no such resources.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ACCOUNT = DEFAULT_ACCOUNT_ID
 REGION = "eu-north-1"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 
-# Nothing of the user's AWS set-up, and no setting of the program, may leak in.
+# Keep the AWS configuration of the user and settings of the program out of the demo.
 _TAKEN_OVER = ("HOME", "NO_COLOR", "PATH", "TMPDIR")
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "demo",
@@ -40,14 +40,14 @@ _ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
-    # Functions resolve their image in moto's ECR.
+    # Let moto resolve the images of functions in its own ECR.
     "MOTO_LAMBDA_STUB_ECR": "false",
 }
 
 
 @contextmanager
 def embedded_aws() -> Iterator[None]:
-    """Answer every AWS call of this process from memory, until the end of the block."""
+    """Answer all AWS calls of this process from memory, until the end of the block."""
     taken_over = {name: os.environ[name] for name in _TAKEN_OVER if name in os.environ}
     with (
         patch.dict(os.environ, taken_over | _ENVIRONMENT, clear=True),
@@ -64,18 +64,18 @@ def _call_action(response: BaseResponse) -> TYPE_RESPONSE:
     try:
         return _moto_call_action(response)
     except NotImplementedError:
-        if not response._get_action().startswith("List"):  # noqa: SLF001 - moto has no public way
+        if not response._get_action().startswith("List"):  # noqa: SLF001 - moto has no public API for this
             raise
         return 200, {}, "{}"
 
 
 class EcrImage(Image):
-    """One image of a repository, with what DescribeImages tells of it and moto does not.
+    """One image of a repository, with fields of DescribeImages that moto lacks.
 
     Source: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
     """
 
-    __module__ = Image.__module__  # moto wants to find a service's name in it
+    __module__ = Image.__module__  # moto reads the name of the service from it
 
     def __init__(self, repository: str, manifest: dict[str, Any], tag: str | None) -> None:
         text = json.dumps(manifest)
@@ -90,7 +90,7 @@ class EcrImage(Image):
     @property
     @override
     def image_size_in_bytes(self) -> int:
-        """The compressed size; moto takes that of the configuration alone."""
+        """The compressed size; moto returns only the size of the configuration."""
         return self.size
 
 
@@ -104,7 +104,7 @@ def create_repository(name: str, **tags: str) -> None:
 def push(
     repository: str, manifest: dict[str, Any], tag: str | None, pushed_at: datetime, size: int
 ) -> EcrImage:
-    """Push an image. The image that had the tag stays, untagged: moto's put_image deletes it."""
+    """Push an image. The image that had the tag stays, untagged; put_image of moto deletes it."""
     image = EcrImage(repository, manifest, tag)
     image.image_pushed_at = int(pushed_at.timestamp())
     image.size = size
@@ -130,7 +130,7 @@ def create_service(cluster: str, name: str, image: str) -> None:
 
 
 def run_task(cluster: str, name: str, image: str, digest: str) -> None:
-    """Run one ECS task, for which ECS resolved the image to this digest.
+    """Run one ECS task whose image ECS resolved to this digest.
 
     Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Container.html
     """
@@ -139,7 +139,7 @@ def run_task(cluster: str, name: str, image: str, digest: str) -> None:
         cluster=cluster, taskDefinition=definition, launchType="FARGATE"
     )
     task = ecs_backends[ACCOUNT][REGION].tasks[cluster][answer["tasks"][0]["taskArn"]]
-    # moto's containers lack this attribute; its answers tell every one that they have.
+    # Containers of moto lack this attribute; answers contain every attribute that is set.
     vars(task.containers[0])["image_digest"] = digest
 
 
@@ -159,9 +159,9 @@ def create_function(name: str, image: str) -> None:
 
 
 def update_function(name: str, image: str) -> None:
-    """Give a function's $LATEST another image; its version 1 keeps its own."""
+    """Change the image of $LATEST of a function; version 1 keeps its image."""
     version = lambda_backends[ACCOUNT][REGION].get_function(name, "1")
-    version.code = dict(version.code)  # in moto it shares that of $LATEST
+    version.code = dict(version.code)  # in moto it is the same object as that of $LATEST
     boto3.client("lambda").update_function_code(FunctionName=name, ImageUri=image)
 
 

@@ -1,4 +1,4 @@
-"""Was anything lost? Asked of ECR directly, with nothing of the program."""
+"""Check what is left by asking ECR directly, without code of the program."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import boto3
 
 from small_world import World
 
-# What DescribeImages tells, by repository and digest.
+# Answers of DescribeImages, by repository and digest.
 Listing = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that has to hold; ``violations`` says where it does not."""
+    """One claim that must be true; ``violations`` lists where it is not."""
 
     claim: str
     violations: tuple[str, ...]
@@ -39,7 +39,7 @@ def list_images() -> Listing:
 def checks(
     world: World, before: Listing, between: Listing, after: Listing, announced: Iterable[str]
 ) -> Iterator[Check]:
-    """Check what is there after the two runs; ``announced`` are the digests of the dry run."""
+    """Check what is left after both runs; ``announced`` are the digests in the dry-run report."""
     left, gone = _digests(after), _digests(before) - _digests(after)
     needed = len(world.needed)
     yield Check("The dry run changed nothing", tuple(_changed(before, between)))
@@ -51,14 +51,14 @@ def checks(
             if digest not in left
         ),
     )
-    yield Check("Each multi-platform image that is left has all its platforms", _broken(after))
-    yield Check("Each signature that is left has its image", tuple(_widowed(after)))
+    yield Check("Each remaining multi-platform image has all its platforms", _broken(after))
+    yield Check("Each remaining signature has its image", tuple(_widowed(after)))
     yield Check(
-        "What did not opt in is as it was",
+        "Repositories that did not opt in are unchanged",
         tuple(name for name in world.not_opted_in if before[name] != after[name]),
     )
     yield Check(
-        "Removed is what the dry run announced, no more and no less",
+        "Exactly the images that the dry run reported were removed",
         tuple(sorted(gone ^ set(announced))),
     )
 

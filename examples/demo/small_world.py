@@ -1,4 +1,4 @@
-"""The account of the demo: six repositories, and what runs from them."""
+"""The account of the demo: six repositories, and the consumers of their images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
 
 @dataclass(slots=True)
 class World:
-    """What was built, as the proof at the end needs it.
+    """The account that was built, with what the checks at the end need.
 
-    ``needed`` leads from the digest of an image to what breaks without it. It is written down
-    while the world is built, and owes nothing to the program.
+    ``needed`` maps the digest of an image to the consumer that breaks without it. It is recorded
+    while the account is built, independently of the program.
     """
 
     now: datetime
@@ -32,7 +32,7 @@ class World:
     not_opted_in: list[str] = field(default_factory=list)
 
     def repository(self, name: str, story: str, *, opted_in: bool = True, **tags: str) -> None:
-        """Create a repository; its story is what a reader should look for."""
+        """Create a repository; ``story`` is what a reader should look for."""
         self.stories[name] = story
         if opted_in:
             tags["BoxCleanerEnabled"] = "true"
@@ -41,8 +41,8 @@ class World:
         fake_aws.create_repository(name, **tags)
 
     def image(self, repository: str, tag: str | None, days: int, megabytes: int) -> EcrImage:
-        """Push an image that was built so many days ago."""
-        # Tag and age make each image another one.
+        """Push an image that was built this many days ago."""
+        # The tag and the age give each image a different digest.
         layer = {"digest": f"{repository}:{tag}:{days}", "size": megabytes * MB}
         manifest = {"mediaType": _OCI_IMAGE, "config": {"size": 1_000}, "layers": [layer]}
         return self._push(repository, manifest, tag, days, megabytes * MB)
@@ -50,13 +50,13 @@ class World:
     def index(
         self, repository: str, tag: str, days: int, platforms: Sequence[EcrImage]
     ) -> EcrImage:
-        """Push a multi-platform image; ECR tells the size of its largest platform."""
+        """Push a multi-platform image; ECR returns the size of its largest platform image."""
         listed = [{"mediaType": _OCI_IMAGE, "digest": one.image_digest} for one in platforms]
         manifest = {"mediaType": _OCI_INDEX, "manifests": listed}
         return self._push(repository, manifest, tag, days, max(one.size for one in platforms))
 
     def signature(self, repository: str, subject: EcrImage, days: int) -> EcrImage:
-        """Push a signature that names its subject, as the OCI referrers API wants it."""
+        """Push a signature that names its subject, as the OCI referrers API requires."""
         manifest = {
             "mediaType": _OCI_IMAGE,
             "artifactType": _SIGNATURE,
@@ -73,19 +73,19 @@ class World:
         return self._push(repository, manifest, tag, days, 2_000)
 
     def need(self, consumer: str, *images: EcrImage) -> None:
-        """Write down that a consumer needs these images."""
+        """Record that a consumer needs these images."""
         self.needed.update({image.image_digest: consumer for image in images})
 
     def _push(
         self, repository: str, manifest: dict[str, Any], tag: str | None, days: int, size: int
     ) -> EcrImage:
-        # Six hours more, so that no age lies on the edge of a day.
+        # Add six hours, so that no age is exactly a whole number of days.
         pushed_at = self.now - timedelta(days=days, hours=6)
         return fake_aws.push(repository, manifest, tag, pushed_at, size)
 
 
 def build(now: datetime) -> World:
-    """Fill the account."""
+    """Build the account."""
     world = World(now)
     fake_aws.create_cluster(CLUSTER)
     for fill in (_shop, _payments, _invoices, _worker, _tools, _legacy):
@@ -94,7 +94,7 @@ def build(now: datetime) -> World:
 
 
 def _shop(world: World) -> None:
-    world.repository("shop", "a service still runs an image that is months old")
+    world.repository("shop", "a service still runs an old image")
     world.image("shop", "1.3", days=130, megabytes=212)
     running = world.image("shop", "1.4", days=96, megabytes=214)
     world.image("shop", None, days=75, megabytes=214)
@@ -105,7 +105,7 @@ def _shop(world: World) -> None:
 
 
 def _payments(world: World) -> None:
-    world.repository("payments", "the tag moved on, a task still runs the digest from before")
+    world.repository("payments", "the tag has moved; a task still runs the previous digest")
     world.image("payments", "stable", days=140, megabytes=176)
     running = world.image("payments", "stable", days=88, megabytes=178)
     fake_aws.run_task(CLUSTER, "payments", f"{REGISTRY}/payments:stable", running.image_digest)
@@ -115,7 +115,7 @@ def _payments(world: World) -> None:
 
 
 def _invoices(world: World) -> None:
-    world.repository("invoices", "version 1 of a function is pinned to an old image")
+    world.repository("invoices", "version 1 of a function uses an old image")
     pinned = world.image("invoices", "2.0", days=180, megabytes=148)
     world.image("invoices", "2.1", days=90, megabytes=150)
     latest = world.image("invoices", "2.2", days=20, megabytes=151)
@@ -127,7 +127,7 @@ def _invoices(world: World) -> None:
 
 def _worker(world: World) -> None:
     name = "base/worker"
-    world.repository(name, "two signed multi-platform images, a service runs one of them")
+    world.repository(name, "two signed multi-platform images; a service runs one of them")
     before = [world.image(name, None, days=300, megabytes=size) for size in (301, 288)]
     removable = world.index(name, "3.11", days=300, platforms=before)
     world.tagged_signature(name, removable, days=300)
@@ -136,20 +136,20 @@ def _worker(world: World) -> None:
     signature = world.signature(name, running, days=120)
     fake_aws.create_service(CLUSTER, "worker", f"{REGISTRY}/{name}:3.12")
     world.need("the service worker", running, *platforms)
-    world.need("whoever verifies the service worker", signature)
+    world.need("the signature check of the service worker", signature)
 
 
 def _tools(world: World) -> None:
-    story = "keeps 180 days by a tag of its own; someone outside AWS pulls an old one"
+    story = "a tag keeps images for 180 days; a user outside AWS pulls an old one"
     world.repository("tools", story, BoxCleanerKeepDays="180")
     pulled = world.image("tools", "cli", days=400, megabytes=64)
     pulled.last_recorded_pull_time = world.now - timedelta(days=4)
     world.image("tools", "spring", days=200, megabytes=66)
     world.image("tools", "summer", days=150, megabytes=66)
-    world.need("someone outside AWS", pulled)
+    world.need("a user outside AWS", pulled)
 
 
 def _legacy(world: World) -> None:
-    world.repository("legacy", "old and unused, but did not opt in", opted_in=False)
+    world.repository("legacy", "old and unused images; did not opt in", opted_in=False)
     world.image("legacy", "2019", days=900, megabytes=410)
     world.image("legacy", "2020", days=800, megabytes=415)

@@ -16,7 +16,7 @@ _LONG_TAG = 16
 
 
 class Colour(Enum):
-    """ANSI colours (https://no-color.org says when not to use them)."""
+    """ANSI colours; see https://no-color.org for NO_COLOR."""
 
     BOLD = "1"
     GREEN = "32"
@@ -24,19 +24,19 @@ class Colour(Enum):
 
 
 def paint(text: str, colour: Colour) -> str:
-    """Colour a text where a person reads it on a terminal."""
+    """Colour a text if the output is a terminal."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\033[{colour.value}m{text}\033[0m"
 
 
 def heading(text: str) -> str:
-    """Return a heading with a line below and an empty line above."""
+    """Return a heading with an empty line above and a rule below."""
     return f"\n{paint(text, Colour.BOLD)}\n{'-' * WIDTH}"
 
 
 def paragraph(text: str) -> str:
-    """Break a text into lines, never within a name; the second and later ones are indented."""
+    """Wrap a text without breaking names; indent the second and later lines."""
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
@@ -47,7 +47,7 @@ def table(
     right: Sequence[str] = (),
     colours: Mapping[str, Colour] | None = None,
 ) -> str:
-    """Align the columns, those named in ``right`` to the right; ``colours`` is by a cell's text."""
+    """Return a table; ``right`` names right-aligned columns, ``colours`` is by text of a cell."""
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -66,18 +66,18 @@ def _painted(cell: str, colours: Mapping[str, Colour]) -> str:
 
 
 def without_repeats(names: Sequence[str]) -> list[str]:
-    """Blank each name that is the same as the one above it."""
+    """Replace each name that equals the name above it with an empty string."""
     above = [None, *names]
     return ["" if name == before else name for name, before in zip(names, above, strict=False)]
 
 
 def short_digest(digest: str) -> str:
-    """Return the first hexadecimal digits: enough to tell the images of a repository apart."""
+    """Return the first hexadecimal digits, enough to distinguish the images of a repository."""
     return digest.partition(":")[2][:_SHORT_DIGEST]
 
 
 def short_tags(tags: Sequence[str]) -> str:
-    """Return the tags; of a long one, such as a signature's, its two ends."""
+    """Return the tags; long tags, such as those of signatures, are shortened in the middle."""
     return ", ".join(map(_short_tag, tags)) or "(untagged)"
 
 
@@ -86,13 +86,13 @@ def _short_tag(tag: str) -> str:
 
 
 def short_arn(arn: str) -> str:
-    """Return what an ARN names, without account and region; of a unique identifier its start."""
+    """Return the resource of an ARN, with unique identifiers shortened."""
     name = arn.split(":", 5)[-1]
     return _UNIQUE_ID.sub(lambda match: match[0][:_SHORT_DIGEST], name)
 
 
 def human_size(size: int) -> str:
-    """Return bytes, kB, MB or GB, as registries bill them: by thousands."""
+    """Return a size in B, kB, MB or GB (powers of 1000)."""
     for unit, divisor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= divisor:
             number = size / divisor
@@ -101,5 +101,5 @@ def human_size(size: int) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural."""
+    """Return a number and its noun in singular or plural."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

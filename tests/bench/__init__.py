@@ -1,1 +1,1 @@
-"""A benchmark of the whole program against a fake AWS of its own: ``python -m bench``."""
+"""Benchmark of the whole program against a fake AWS: ``python -m bench``."""

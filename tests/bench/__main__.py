@@ -1,4 +1,4 @@
-"""``python -m bench``: measure the whole program against a fake AWS, within a deadline."""
+"""``python -m bench``: measure the whole program against a fake AWS, within a time limit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from bench.report import MEBIBYTE, call_table, outcome, plot, run_table
 from bench.world import WorldSpec
 
 LEGEND = (
-    "consumers: references to images that something holds; minimum: the fewest calls that the APIs",
-    "allow, and ratio what was made of it; broken: references whose image was removed.",
+    "consumers: references to images; minimum: the fewest calls that the APIs allow; ratio: calls",
+    "divided by the minimum; broken: references whose image was removed.",
 )
 LATENCY = 0.03
 LIBRARIES = "boto3, structlog"
@@ -42,7 +42,7 @@ NO_CONSUMERS = WorldSpec(images=1000, services=10, tasks=20, functions=5)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One run of the program in one world."""
+    """One run of the program in one account."""
 
     name: str
     config: FakeConfig
@@ -82,11 +82,11 @@ UNDER_RATES = [
     ),
 ]
 
-# What a cold start takes is the same in any world.
+# The cold start is the same in any account.
 TINY = FakeConfig(WorldSpec(repositories=1, images=1, services=1, tasks=1, functions=1))
 STARTS = 5
 
-# Too large for every day: only with --million.
+# Too large to run every time: only with --million.
 MILLION = [
     _full(f"{count * 1000:,} images, full clean", replace(NO_CONSUMERS, repositories=count))
     for count in (50, 1000)
@@ -94,7 +94,7 @@ MILLION = [
 
 
 class Bench:
-    """Runs scenarios one after another until the time is over, and keeps what was measured."""
+    """Runs scenarios one after another until the time limit, and keeps the measurements."""
 
     def __init__(self, seconds: float, write: Callable[[str], object]) -> None:
         self._deadline = Deadline.after(seconds)
@@ -107,7 +107,7 @@ class Bench:
                 with fake_aws(scenario.config) as fake:
                     run = run_program(fake, self._deadline, dict(scenario.settings))
             except DeadlineError:
-                self._write(f"left out, the deadline has come: {scenario.name}\n")
+                self._write(f"skipped, out of time: {scenario.name}\n")
                 continue
             self.runs[scenario.name] = run
             self._write(f"{scenario.name}: {run.measured.wall:.1f} s, {outcome(run)}\n")
@@ -115,16 +115,16 @@ class Bench:
                 self._write(run.measured.output[-2000:])
 
     def sequential(self) -> Mapping[str, Any] | None:
-        """Measure the sequential client over its sample of the standard world."""
+        """Measure the sequential client on a sample of the standard account."""
         try:
             with fake_aws(STANDARD_FULL.config) as fake:
                 return run_sequential(fake, self._deadline)
         except DeadlineError:
-            self._write("left out, the deadline has come: the sequential client\n")
+            self._write("skipped, out of time: the sequential client\n")
             return None
 
     def cold_start(self) -> Mapping[str, float]:
-        """Measure, each time anew, what the imports take, and the way to the first call."""
+        """Return the median times of the imports and of the start up to the first call."""
         taken: dict[str, list[float]] = defaultdict(list)
         try:
             for _ in range(STARTS):
@@ -133,7 +133,7 @@ class Bench:
                 with fake_aws(TINY) as fake:
                     taken[FIRST_CALL].append(run_program(fake, self._deadline, {}).first_call)
         except DeadlineError:
-            self._write("left out, the deadline has come: the cold start\n")
+            self._write("skipped, out of time: the cold start\n")
         return {name: median(times) for name, times in taken.items() if times}
 
     def show(self, lines: Iterable[str]) -> None:
@@ -151,9 +151,9 @@ class Bench:
 
 
 def ratio_lines(runs: Mapping[str, Run], sample: Mapping[str, Any]) -> Iterable[str]:
-    """Yield how the program compares to the sequential client in the same world."""
-    yield "A plain sequential client of the same world, extrapolated from at most 40 calls of each"
-    yield "operation in this run (it waits for one call after another, so calls times mean time):"
+    """Yield the comparison with the sequential client in the same account."""
+    yield "A sequential client in the same account, extrapolated from at most 40 calls of each"
+    yield "operation (number of calls times mean time, because it makes one call at a time):"
     for scenario, mode in ((STANDARD_DRY, "dry"), (STANDARD_FULL, "full")):
         run = runs.get(scenario.name)
         if run is not None:
@@ -171,10 +171,10 @@ def _mean(sample: Mapping[str, Any], operation: str) -> float:
 
 
 def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
-    """Yield how the throttled runs compare to the time that the rates alone enforce."""
+    """Yield the comparison of the throttled runs with the time that the rates alone require."""
     measured = [scenario for scenario in UNDER_RATES if scenario.name in runs]
     if measured:
-        yield "Time that the rates alone enforce for the calls that the run made:"
+        yield "Time that the rates alone require for the calls of the run:"
     for scenario in measured:
         run = runs[scenario.name]
         least = least_seconds(run.calls, scenario.config.rates)
@@ -185,7 +185,7 @@ def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
 
 
 def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
-    """Yield what a cold start takes, against what the two libraries alone take."""
+    """Yield the time of a cold start, relative to importing the two libraries alone."""
     if LIBRARIES in seconds:
         yield f"Cold start of the process, median of {STARTS}:"
     for name, taken in seconds.items():
@@ -193,10 +193,10 @@ def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
 
 
 def main() -> int:
-    """Run every scenario, print what was measured; return 1 where a reference was broken."""
+    """Run every scenario and print the measurements; return 1 if a reference was broken."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300, help="stop after so many (300)")
-    parser.add_argument("--million", action="store_true", help="a million images, and no more")
+    parser.add_argument("--seconds", type=float, default=300, help="time limit (300)")
+    parser.add_argument("--million", action="store_true", help="only runs up to a million images")
     arguments = parser.parse_args()
     bench = Bench(arguments.seconds, _write)
     if arguments.million:

@@ -1,4 +1,4 @@
-"""What a fake AWS is told: its world, and how it behaves."""
+"""Configuration of the fake AWS: its account, and how it behaves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.world import WorldSpec
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong, with a probability, in calls of an operation.
+    """A failure of calls of one operation, with a probability.
 
-    ``denied`` and ``error`` are answers of AWS, ``dropped`` cuts the connection before, ``lost``
-    after the work was done, and ``partial`` reports a failure for one item of a batch.
+    ``denied`` and ``error`` are answers of AWS. ``dropped`` drops the connection before the work
+    is done, and ``lost`` afterwards. ``partial`` reports a failure for one item of a batch.
     """
 
     operation: str
@@ -25,7 +25,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class FakeConfig:
-    """A world, and how the AWS around it behaves. Latency is in seconds a call."""
+    """An account, and how its AWS behaves. Latency is in seconds per call."""
 
     world: WorldSpec
     latency: float = 0.0
@@ -38,11 +38,11 @@ class FakeConfig:
 
     @classmethod
     def from_json(cls, text: str) -> FakeConfig:
-        told = json.loads(text)
+        values = json.loads(text)
         return cls(
-            world=WorldSpec(**told["world"]),
-            latency=told["latency"],
-            jitter=told["jitter"],
-            rates={group: Rate(**rate) for group, rate in told["rates"].items()},
-            faults=tuple(Fault(**fault) for fault in told["faults"]),
+            world=WorldSpec(**values["world"]),
+            latency=values["latency"],
+            jitter=values["jitter"],
+            rates={group: Rate(**rate) for group, rate in values["rates"].items()},
+            faults=tuple(Fault(**fault) for fault in values["faults"]),
         )

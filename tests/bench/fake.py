@@ -1,7 +1,7 @@
-"""The fake AWS as a process of its own: ``python -m bench.fake CONFIG`` on loopback.
+"""The fake AWS as a separate process: ``python -m bench.fake CONFIG`` on loopback.
 
-It prints its port, serves until its standard input ends, and tells at ``/bench/stats`` what it
-was asked and what was broken. A process of its own, so that its work is not the program's.
+It prints its port, serves until its standard input closes, and returns its statistics at
+``/bench/stats``. It is a separate process so that its work is not measured with the program.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation, read from a request; ``encode`` writes its answer."""
+    """One call of an operation, parsed from a request; ``encode`` serializes its answer."""
 
     operation: str
     parameters: Mapping[str, Any]
@@ -62,7 +62,7 @@ def _json(answer: Any) -> bytes:
 
 
 def _cbor(value: Any) -> bytes:
-    """Write the little CBOR that is needed here (RFC 8949)."""
+    """Encode strings, maps and lists as CBOR (RFC 8949)."""
     if isinstance(value, str):
         return _cbor_head(3, len(value.encode())) + value.encode()
     if isinstance(value, dict):
@@ -84,7 +84,7 @@ def _identity_xml(answer: Any) -> bytes:
 
 
 def read_call(request: Request) -> Call:
-    """Tell which operation is called, whatever the protocol of its service."""
+    """Return the call in a request, in any of the protocols of AWS."""
     signed = _SIGNED_FOR.search(request.headers.get("authorization", ""))
     signer = signed["service"] if signed else "unsigned"
     service = _BOTO3_NAMES.get(signer, signer)
@@ -116,7 +116,7 @@ def _read_rest_call(service: str, request: Request) -> Call:
 
 @cache
 def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
-    """Methods and paths of a REST service, as the SDK's own model of it tells them."""
+    """Return the methods and paths of a REST service from its model in the SDK."""
     try:
         model = botocore.session.get_session().get_service_model(service)
     except botocore.exceptions.UnknownServiceError:
@@ -133,11 +133,11 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
 
 
 class Fake:
-    """Answers calls, and counts."""
+    """Answers calls and counts them."""
 
     def __init__(self, config: FakeConfig) -> None:
         self.config = config
-        self._random = Random(config.world.seed)  # noqa: S311 -- nothing secret: repeatable
+        self._random = Random(config.world.seed)  # noqa: S311 -- not secret: repeatable
         world = World(config.world, time.time())
         modes = {"dry": False, "full": True}
         self._least = {mode: least_calls(world, deleting=full) for mode, full in modes.items()}
@@ -179,7 +179,7 @@ class Fake:
         return self.config.latency + self._random.random() * self.config.jitter
 
     def answer(self, request: Request) -> bytes | None:
-        """Return the whole HTTP response; None: the connection is cut instead."""
+        """Return the HTTP response, or None to close the connection instead."""
         if request.path == "/bench/stats":
             return _response(200, "application/json", _json(self.stats()))
         self._first_call_at = self._first_call_at or time.time()
@@ -226,7 +226,7 @@ _FAILURES = {
 
 
 def _partly(operation: Operation) -> Operation:
-    """Return the operation with a failure for the first item of its batch, where it has one."""
+    """Return the operation with a failure for the first item of its batch, if it has batches."""
 
     def describe(account: Account, parameters: Parameters) -> Answer:
         answer = operation(account, parameters)
@@ -268,7 +268,7 @@ def _response(status: int, media_type: str, body: bytes, headers: str = "") -> b
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as much of it as an AWS SDK speaks."""
+    """HTTP/1.1 with keep-alive, as far as an AWS SDK uses it."""
 
     def __init__(self, fake: Fake) -> None:
         self._fake = fake
@@ -320,9 +320,9 @@ async def _serve(fake: Fake) -> None:
 
 
 def main() -> None:
-    """Serve one world."""
+    """Serve one account."""
     fake = Fake(FakeConfig.from_json(sys.argv[1]))
-    # The world is large and stays: nothing of it is worth looking at by the collector.
+    # The account is large and never freed, so exclude it from garbage collection.
     gc.collect()
     gc.freeze()
     asyncio.run(_serve(fake))

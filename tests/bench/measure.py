@@ -1,4 +1,4 @@
-"""Run a program against a fake AWS, and measure it from outside."""
+"""Run a program against a fake AWS, and measure its process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DeadlineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment when all has to be over, by the monotonic clock."""
+    """The end of the time limit, on the monotonic clock."""
 
     moment: float
 
@@ -40,7 +40,7 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
     def left(self) -> float:
-        """Return the seconds left; raise DeadlineError where there are none."""
+        """Return the seconds left; raise DeadlineError if there are none."""
         seconds = self.moment - time.monotonic()
         if seconds <= 0:
             raise DeadlineError
@@ -49,7 +49,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A process that ended: what it cost, and what it wrote. Times are in seconds."""
+    """The resources and the output of a process that has ended. Times are in seconds."""
 
     status: int
     began_at: float
@@ -61,7 +61,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of the program, its summary, and what the fake AWS says about it."""
+    """A run of the program, its summary, and the statistics of the fake AWS."""
 
     measured: Measured
     summary: Mapping[str, Any]
@@ -80,13 +80,13 @@ class Run:
 
     @property
     def least(self) -> Mapping[str, int]:
-        """The least calls of the operations that the program uses; nought: not needed at all."""
+        """The fewest calls of each operation that the program used; 0 if it is not needed."""
         least = self.stats["least"]["full" if self.deleting else "dry"]
         return {name: least.get(name, 0) for name in self.calls}
 
 
 class Fake:
-    """A fake AWS that is running."""
+    """A running fake AWS."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -107,9 +107,9 @@ class Fake:
 
 @contextmanager
 def fake_aws(config: FakeConfig) -> Iterator[Fake]:
-    """Start a fake AWS in a process of its own, and stop it in the end.
+    """Start a fake AWS in a separate process, and stop it after the block.
 
-    The process ends with its standard input, so it does not outlive this one whatever happens.
+    The process exits when its standard input closes, so it never outlives this process.
     """
     process = _start(["bench.fake", config.to_json()], {}, subprocess.PIPE, subprocess.PIPE)
     try:
@@ -128,12 +128,12 @@ def run_program(fake: Fake, deadline: Deadline, settings: Mapping[str, str]) -> 
 
 
 def run_import(modules: str, deadline: Deadline) -> Measured:
-    """Start Python, import these modules, and be done."""
+    """Start Python, import these modules, and exit."""
     return run_module(["timeit", "-n1", "-r1", f"import {modules}"], {}, deadline)
 
 
 def run_sequential(fake: Fake, deadline: Deadline) -> dict[str, Any]:
-    """Run the sequential client over its sample; return its measurements by operation."""
+    """Run the sequential client on its sample; return its measurements by operation."""
     measured = run_module(["bench.sequential"], _aws(fake), deadline)
     if measured.status:
         raise RuntimeError(f"the sequential client failed: {measured.output}")
@@ -155,7 +155,7 @@ def _aws(fake: Fake) -> dict[str, str]:
 
 
 def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Deadline) -> Measured:
-    """Run ``python -m`` to its end, or stop it at the deadline and raise DeadlineError."""
+    """Run ``python -m`` until it exits; at the deadline, kill it and raise DeadlineError."""
     with tempfile.TemporaryFile() as output:
         began_at, began = time.time(), time.monotonic()
         process = _start(command, environ, subprocess.DEVNULL, output, subprocess.STDOUT)
@@ -172,7 +172,7 @@ def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Dea
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
-    """Wait as ``process.wait`` does and return what the process used; kill it at the deadline."""
+    """Wait for the process and return its resource usage; kill it at the deadline."""
     try:
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -210,7 +210,7 @@ def _tail(output: IO[bytes]) -> str:
 
 
 def _summary(log: str) -> dict[str, Any]:
-    """Return the summary that the program logged; empty where it never came to that."""
+    """Return the summary that the program logged; empty if it logged none."""
     for line in reversed(log.splitlines()):
         if '"Run finished"' in line and line.startswith("{"):
             summary: dict[str, Any] = json.loads(line)

@@ -1,4 +1,4 @@
-"""How many calls a world costs: the least that AWS's APIs allow, and what the original made."""
+"""Numbers of calls for an account: the fewest that the APIs allow, and those of the original."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bench.services import EMPTY
 from bench.world import INDEX, World
 
-# What holds for the whole account takes one call.
+# Operations that need one call per account.
 _ONCE = (
     *EMPTY,
     "ecr:DescribeRegistry",
@@ -18,12 +18,12 @@ _ONCE = (
 
 
 def calls_for(items: int, batch: int) -> int:
-    """Calls for so many items, full batches: a listing takes one even where it is empty."""
+    """Return the calls for this many items in full batches; an empty listing takes one call."""
     return max(1, -(-items // batch))
 
 
 def least_calls(world: World, *, deleting: bool) -> Counter[str]:
-    """Return by operation the least calls that tell all that the program has to know."""
+    """Return the fewest calls, by operation, that return everything that the program needs."""
     calls = _least_scan(world)
     calls["ecr:DescribeRepositories"] = calls_for(len(world.repositories), 1000)
     calls["ecr:ListTagsForResource"] = len(world.repositories)
@@ -37,7 +37,7 @@ def least_calls(world: World, *, deleting: bool) -> Counter[str]:
         if steps and indexes:
             calls["ecr:BatchGetImage"] += calls_for(indexes, 100)
         if steps and deleting:
-            # A step cannot go with the one before; but calls hold images of several families.
+            # One call per step at least; a call may contain images of several families.
             count = sum(map(len, steps))
             calls["ecr:BatchDeleteImage"] += max(len(steps), calls_for(count, 100))
     return calls
@@ -56,10 +56,10 @@ def _least_scan(world: World) -> Counter[str]:
     revisions = sum(len(one.definitions) for one in world.services)
     calls["ecs:DescribeServiceRevisions"] = calls_for(revisions, 20) if revisions else 0
     calls["ecs:ListServiceDeployments"] = len(world.services)
-    # What a service revision tells need not be asked of its task definition. The newest revision
-    # of each family is found in the listing of all, or by asking family by family.
-    told = {arn for one in world.services for arn in one.definitions}
-    calls["ecs:DescribeTaskDefinition"] = len(world.definitions.keys() - told)
+    # A service revision contains the images of its task definition. The newest revision of each
+    # family is found by listing all revisions, or by listing each family.
+    known = {arn for one in world.services for arn in one.definitions}
+    calls["ecs:DescribeTaskDefinition"] = len(world.definitions.keys() - known)
     listing = calls_for(sum(map(len, world.families.values())), 100)
     by_family = calls_for(len(world.families), 100) + len(world.families)
     calls["ecs:ListTaskDefinitions"] = min(listing, by_family)
@@ -76,7 +76,7 @@ def _by_cluster(world: World, clusters: Iterable[str]) -> list[int]:
 
 
 def sequential_calls(world: World, *, deleting: bool) -> Counter[str]:
-    """Return by operation the calls of the original: default pages, one deletion for each tag."""
+    """Return the calls of the original, by operation: default pages, one deletion per tag."""
     calls: Counter[str] = Counter()
     calls["ecs:ListClusters"] = calls_for(len(world.clusters), 100)
     for services in _by_cluster(world, (one.cluster for one in world.services)):

@@ -1,4 +1,4 @@
-"""How many calls AWS allows: token buckets, one for each group of operations.
+"""Rate limits of AWS: token buckets, one per group of operations.
 
 Sources: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html,
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html,
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A bucket of ``burst`` tokens that fills up again by ``per_second``."""
+    """A bucket of ``burst`` tokens that is refilled with ``per_second`` tokens."""
 
     burst: float
     per_second: float
 
     def seconds_for(self, calls: int) -> float:
-        """The least time in which so many calls are let through."""
+        """Return the shortest time in which this many calls are allowed."""
         return max(0.0, calls - self.burst) / self.per_second
 
 
@@ -35,7 +35,7 @@ PUBLISHED: Mapping[str, Rate] = {
     "ecr:BatchGetImage": Rate(2000, 2000),
 }
 
-# An operation that is not named here is a group of its own.
+# An operation that is not listed here is its own group.
 _GROUPS: Mapping[str, str] = {
     "ecs:ListClusters": "ecs cluster reads",
     "ecs:DescribeClusters": "ecs cluster reads",
@@ -54,12 +54,12 @@ _GROUPS: Mapping[str, str] = {
 
 
 def group_of(operation: str) -> str:
-    """Return the group whose bucket the operation draws from."""
+    """Return the group whose bucket the operation uses."""
     return _GROUPS.get(operation, operation)
 
 
 def least_seconds(calls: Mapping[str, int], rates: Mapping[str, Rate]) -> float:
-    """The time that the rates alone enforce for these calls, all groups asked side by side."""
+    """Return the shortest time for these calls if all groups are called at the same time."""
     grouped: dict[str, int] = {}
     for operation, count in calls.items():
         grouped[group_of(operation)] = grouped.get(group_of(operation), 0) + count
@@ -77,7 +77,7 @@ class Buckets:
         self._levels: dict[str, tuple[float, float]] = {}
 
     def take(self, operation: str, now: float) -> bool:
-        """Take a token for one call; tell whether there was one."""
+        """Take a token for one call; return False if there was none."""
         group = group_of(operation)
         rate = self._rates.get(group)
         if rate is None:

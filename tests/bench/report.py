@@ -20,12 +20,12 @@ class Column:
 
 
 def call_ratio(run: Run) -> float:
-    """Return the calls that were made, over the least that would have done."""
+    """Return the number of calls divided by the fewest possible."""
     return sum(run.calls.values()) / max(1, sum(run.least.values()))
 
 
 def outcome(run: Run) -> str:
-    """Return how a run ended, in a word."""
+    """Return how a run ended, in one word."""
     if run.measured.status:
         return "failed"
     return "complete" if run.summary.get("complete") else "incomplete"
@@ -54,7 +54,7 @@ def run_table(runs: Mapping[str, Run]) -> Iterator[str]:
 
 
 def call_table(runs: Mapping[str, Run]) -> Iterator[str]:
-    """Yield, operation by operation, the calls of each run, and the least in parentheses."""
+    """Yield the calls of each run by operation, and the minimum in parentheses."""
     names = sorted({name for run in runs.values() for name in run.calls})
     rows = [[name, *(_calls(run, name) for run in runs.values())] for name in names]
     total = [f"{sum(r.calls.values())} ({sum(r.least.values())})" for r in runs.values()]
@@ -79,7 +79,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def plot(title: str, unit: str, points: Iterable[tuple[str, float]]) -> Iterator[str]:
-    """Yield a bar for each point, all to one scale that begins at nought."""
+    """Yield a bar for each point, on one scale that starts at 0."""
     shown = list(points)
     most = max((value for _, value in shown), default=0) or 1
     label = max((len(name) for name, _ in shown), default=0)

@@ -1,8 +1,8 @@
-"""A plain client that makes one call after another, as the original cleaner did.
+"""A client that makes one call at a time, like the original cleaner.
 
-It makes at most ``SAMPLE`` calls of each operation, and tells what they took. What the whole of
-its work would take is that, times the calls that the world needs: it does nothing but wait for
-its calls, so each further call of an operation costs what those before it did.
+It makes at most ``SAMPLE`` calls of each operation and prints their times. The time for the whole
+account is the mean time of a call multiplied by the number of calls, because the client only waits
+for its calls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SAMPLE = 40
 
 
 class Stopwatch:
-    """Makes calls, and keeps wall and CPU time by operation."""
+    """Makes calls and records wall and CPU time by operation."""
 
     def __init__(self) -> None:
         self._session = botocore.session.get_session()
@@ -41,7 +41,7 @@ class Stopwatch:
         return answer
 
     def pages(self, operation: str, key: str, token: str, **parameters: Any) -> list[Any]:
-        """List page after page, at most ``SAMPLE`` of them."""
+        """Return the items of at most ``SAMPLE`` pages."""
         found: list[Any] = []
         argument = "Marker" if token == "NextMarker" else token  # noqa: S105 -- of pages
         for _ in range(SAMPLE):

@@ -1,7 +1,7 @@
-"""The operations of the fake AWS: real page sizes, real limits, real refusals.
+"""The operations of the fake AWS, with the page sizes, limits and errors of AWS.
 
-An operation is a function under ``@answers``; a listing that is empty in every world is one line
-in ``EMPTY``. Operations are called ``service:Operation`` by boto3's name of the service.
+An operation is a function with ``@answers``, or a line in ``EMPTY`` if its listing is always empty.
+The name of an operation is ``service:Operation``, with the boto3 name of the service.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of our
 
 @dataclass(slots=True)
 class Account:
-    """The world as it stands, and what has become of it."""
+    """The current state of the world, and what the program removed and broke."""
 
     world: World
     now: Callable[[], float]
@@ -45,7 +45,7 @@ class Account:
         return self.world.repositories[name]
 
     def remove(self, repository: Repository, digest: str) -> None:
-        """Remove an image, and note whom that breaks."""
+        """Remove an image, and count the consumers that this breaks."""
         repository.remove(digest)
         self.removed.add((repository.name, digest))
         consumers = self.world.needed[repository.name, digest]
@@ -56,7 +56,7 @@ class Account:
 Operation = Callable[[Account, Parameters], Answer]
 OPERATIONS: dict[str, Operation] = {}
 
-# Listings that are empty in every world: the operation, and the key of its list. One call tells.
+# Listings that are always empty: operation, and key of the list.
 EMPTY: Mapping[str, str] = {
     "batch:DescribeJobDefinitions": "jobDefinitions",
     "batch:DescribeJobQueues": "jobQueues",
@@ -104,7 +104,7 @@ def answers(operation: str) -> Callable[[Operation], Operation]:
 
 
 def find(operation: str) -> Operation | None:
-    """Return the function that answers an operation; None: nobody wrote it yet."""
+    """Return the function that answers an operation, or None if it is not implemented."""
     if operation in EMPTY:
         key = EMPTY[operation]
         return lambda _account, _parameters: {key: []}
@@ -114,7 +114,7 @@ def find(operation: str) -> Operation | None:
 def page(
     items: Sequence[Any], token: str | None, size: int | None, most: int
 ) -> tuple[Sequence[Any], str | None]:
-    """Cut a page out of a listing and return it with the token of the next."""
+    """Return one page of a listing, and the token of the next page."""
     if size is not None and not 1 <= size <= most:
         raise Refusal("InvalidParameterException", f"a page holds 1 to {most}, not {size}")
     start = int(token or 0)
@@ -129,7 +129,7 @@ def at_most(most: int, ids: Sequence[Any]) -> None:
 
 
 def with_token(answer: Answer, token: str | None, name: str = "nextToken") -> Answer:
-    """Add the token of the next page, where there is one."""
+    """Add the token of the next page, if there is one."""
     return answer | {name: token} if token else answer
 
 
@@ -214,7 +214,7 @@ def _detail(repository: Repository, image: StoredImage) -> Answer:
 
 @answers("ecr:BatchGetImage")
 def batch_get_image(account: Account, parameters: Parameters) -> Answer:
-    """Answer with manifests; to ECR that is a pull."""
+    """Return manifests; ECR records this as a pull."""
     repository = account.repository(parameters)
     at_most(100, parameters["imageIds"])
     images, failures = [], []
@@ -255,7 +255,7 @@ def _manifest(repository: Repository, image: StoredImage) -> Answer:
 
 @answers("ecr:BatchDeleteImage")
 def batch_delete_image(account: Account, parameters: Parameters) -> Answer:
-    """Delete by digest or by tag; what a live index lists stays, even where both go in one call."""
+    """Delete by digest or by tag; refuse children of an index, even in the same call."""
     repository = account.repository(parameters)
     ids = parameters["imageIds"]
     at_most(100, ids)
@@ -506,7 +506,7 @@ def get_function(account: Account, parameters: Parameters) -> Answer:
     container = version.container
     code: Answer = {"RepositoryType": "S3", "Location": "https://example.com/code.zip"}
     if container:
-        # No host here has a port, so a colon begins a tag or stands within a digest.
+        # No host here has a port, so a colon starts a tag or is part of a digest.
         uri = re.split("[:@]", container.image)[0]
         code = {
             "RepositoryType": "ECR",

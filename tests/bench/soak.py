@@ -1,7 +1,7 @@
-"""``python -m bench.soak``: many random worlds, with throttling, latency and failures.
+"""``python -m bench.soak``: many random accounts, with throttling, latency and failures.
 
-Every run has to end complete, with all gone that may go, or to fail loudly; whichever it is,
-nothing is removed that anybody needs. A seed that went wrong is printed, and shows the same again.
+Every run must either be complete, with all removable images removed, or fail with an error in the
+log. In both cases it must not remove an image that is needed. The printed seed reproduces a case.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.rates import Rate
 from bench.report import outcome
 from bench.world import WorldSpec
 
-# Failures that retries get over, mostly; and those that they do not.
+# Failures that retries usually solve, and failures that they do not.
 _PASSING = ("error", "dropped", "lost")
 _LASTING = ("denied", "partial")
 _OPERATIONS = (
@@ -42,7 +42,7 @@ _OPERATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One world with all that goes wrong in it."""
+    """One account, its failures, and the settings of the run."""
 
     seed: int
     config: FakeConfig
@@ -51,7 +51,7 @@ class Case:
 
 def case(seed: int) -> Case:
     """Return the case of a seed."""
-    random = Random(seed)  # noqa: S311 -- nothing secret: repeatable
+    random = Random(seed)  # noqa: S311 -- not secret: repeatable
     config = FakeConfig(
         world=_world(seed, random),
         latency=random.choice((0.0, 0.002, 0.01)),
@@ -102,13 +102,13 @@ def _faults(random: Random) -> Iterator[Fault]:
 
 
 def run_case(one: Case, deadline: Deadline) -> Run:
-    """Run the program once in the world of this case."""
+    """Run the program once in the account of this case."""
     with fake_aws(one.config) as fake:
         return run_program(fake, deadline, one.settings)
 
 
 def problems(run: Run) -> Iterator[str]:
-    """Yield what must never be, whatever went wrong around the program."""
+    """Yield everything that must never happen, regardless of the failures."""
     stats, removed = run.stats, run.stats["removed"]
     if stats["broken"]:
         yield f"{stats['broken']} references broken"
@@ -120,25 +120,25 @@ def problems(run: Run) -> Iterator[str]:
         if '"level": "error"' not in run.measured.output:
             yield "failed without an error in the log"
     elif not run.summary.get("complete"):
-        yield "ended well, but not complete"
+        yield "succeeded, but was not complete"
     elif run.deleting and removed != stats["removable"]:
-        yield f"said complete, but {stats['removable'] - removed} removable images are left"
+        yield f"was complete, but {stats['removable'] - removed} removable images are left"
     if run.deleting and run.summary:
         yield from _miscounted(run)
 
 
 def _miscounted(run: Run) -> Iterator[str]:
-    """An image that was deleted is counted once: as removed, or, its answer lost, as gone."""
-    told = run.summary["removed"] + run.summary["already_gone"]
+    """A deleted image is counted once: as removed, or as gone if the answer was lost."""
+    counted = run.summary["removed"] + run.summary["already_gone"]
     unsure = run.summary["failed"]
-    if not told <= run.stats["removed"] <= told + unsure:
-        yield f"counted {told} removed, but it were {run.stats['removed']}"
+    if not counted <= run.stats["removed"] <= counted + unsure:
+        yield f"counted {counted} removed images, but there were {run.stats['removed']}"
 
 
 def main() -> int:
-    """Run seed after seed until the time is over; return 1 where anything went wrong."""
+    """Run one seed after another until the time limit; return 1 if there was any problem."""
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120, help="how long (120)")
+    parser.add_argument("--seconds", type=float, default=120, help="time limit (120)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
     arguments = parser.parse_args()
     deadline = Deadline.after(arguments.seconds)

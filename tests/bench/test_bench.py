@@ -1,4 +1,4 @@
-"""The benchmark in a small world: calls and references are asserted, times never."""
+"""The benchmark in a small account: assert calls and references, never times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.rates import PUBLISHED, Rate, least_seconds
 from bench.report import call_ratio, call_table, run_table
 from bench.world import WorldSpec
 
-# More than one page of everything, and every shape that a world can have.
+# More than one page of everything, and every kind of image and consumer.
 SMALL = WorldSpec(
     repositories=3,
     images=1100,
@@ -42,34 +42,34 @@ def _full() -> Run:
     return _run(FULL)
 
 
-def test_a_dry_run_makes_hardly_more_calls_than_the_apis_demand(dry: Run) -> None:
+def test_dry_run_makes_at_most_a_tenth_more_calls_than_needed(dry: Run) -> None:
     assert call_ratio(dry) <= 1.1, "\n".join(call_table({"dry run": dry}))
 
 
-def test_a_full_clean_makes_hardly_more_calls_than_the_apis_demand(full: Run) -> None:
+def test_full_clean_makes_at_most_a_tenth_more_calls_than_needed(full: Run) -> None:
     assert call_ratio(full) <= 1.1, "\n".join(call_table({"full clean": full}))
 
 
-def test_a_dry_run_changes_nothing(dry: Run) -> None:
+def test_dry_run_changes_nothing(dry: Run) -> None:
     assert (dry.measured.status, dry.stats["removed"]) == (0, 0), dry.measured.output[-2000:]
     assert dry.summary["removable"] == dry.stats["removable"]
 
 
-def test_a_full_clean_removes_all_that_may_go_and_breaks_nothing(full: Run) -> None:
+def test_full_clean_removes_all_removable_images_and_breaks_nothing(full: Run) -> None:
     assert full.measured.status == 0, full.measured.output[-2000:]
     assert full.summary["complete"]
     assert full.summary["removed"] == full.stats["removed"] == full.stats["removable"]
     assert (full.stats["broken"], full.stats["removed_wrongly"]) == (0, 0)
 
 
-def test_the_table_tells_what_a_run_did(full: Run) -> None:
+def test_table_has_a_row_for_the_run(full: Run) -> None:
     head, _, row = run_table({"full clean": full})
     assert head.split()[:2] == ["run", "images"]
     assert row.split()[:3] == ["full", "clean", "3,300"]
     assert row.endswith("complete")
 
 
-def test_rates_alone_enforce_a_time() -> None:
+def test_rates_require_a_minimum_time() -> None:
     calls = {"ecs:ListServices": 150, "ecs:DescribeServices": 100, "ecr:DescribeImages": 10_000}
     assert least_seconds(calls, PUBLISHED) == (250 - 50) / 20
     assert least_seconds({"a": 5}, {"a": Rate(10, 1)}) == 0

@@ -1,4 +1,4 @@
-"""A short soak: random worlds in which things go wrong. ``python -m bench.soak`` goes on longer."""
+"""A short soak test: random accounts with failures. ``python -m bench.soak`` runs for longer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from bench.soak import case, problems, run_case
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_a_run_ends_complete_or_loudly_and_breaks_nothing(seed: int) -> None:
+def test_run_is_complete_or_fails_with_an_error_and_breaks_nothing(seed: int) -> None:
     run = run_case(case(seed), Deadline.after(300))
     assert list(problems(run)) == [], run.measured.output[-4000:]

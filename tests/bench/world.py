@@ -1,4 +1,4 @@
-"""A made-up AWS account, grown from a seed: what lies in ECR, who uses it, what may go."""
+"""A random AWS account from a seed: its images, their consumers, and which are removable."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ IMAGE = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 DAY = 86_400.0
-# Ages keep well away from the 30 days of the default, so a slow run changes no verdict.
+# Ages differ clearly from the default of 30 days, so that a slow run does not change a verdict.
 YOUNG_DAYS = (1, 20)
 OLD_DAYS = (40, 400)
 
 
 @dataclass(frozen=True, slots=True)
 class WorldSpec:
-    """The size and the mixture of a world. ``images`` is the number in each repository.
+    """The size and composition of a world. ``images`` is the number in each repository.
 
-    ``revisions`` are the ACTIVE ones of each task-definition family, of which only the newest is
-    in use. Shares are of families of images: an image or an index, with all that follows it.
+    ``revisions`` is the number of ACTIVE revisions of each task-definition family; only the newest
+    is in use. Fractions are of image families: an image or an index with its followers.
     """
 
     seed: int = 1
@@ -53,7 +53,7 @@ class WorldSpec:
 
 @dataclass(slots=True)
 class StoredImage:
-    """An image as the registry holds it. Times are seconds since 1970."""
+    """An image in the registry. Times are seconds since 1970."""
 
     digest: str
     tags: list[str]
@@ -67,9 +67,9 @@ class StoredImage:
 
 @dataclass(slots=True)
 class Family:
-    """An image or an index with all that follows it: kept or removed as a whole.
+    """An image or an index with its followers, which are kept or removed together.
 
-    ``steps`` are the digests in the order in which they can go.
+    ``steps`` are the digests in the order in which they can be removed.
     """
 
     repository: Repository
@@ -82,7 +82,7 @@ class Family:
 
 @dataclass(slots=True)
 class Repository:
-    """A repository; ``order`` is the order of listing, digests that are gone included."""
+    """A repository; ``order`` is the order of the listing, including removed digests."""
 
     name: str
     opted_in: bool
@@ -117,7 +117,7 @@ class Repository:
             self.parents[child].discard(digest)
 
     def closure(self, digest: str) -> Iterator[str]:
-        """Yield the digest and all that an index lists, nested ones too."""
+        """Yield the digest and the children of an index, including nested ones."""
         yield digest
         for child in self.images[digest].children:
             yield from self.closure(child)
@@ -125,7 +125,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """An image as a consumer wrote it, and the digest that AWS says it runs."""
+    """The reference that a consumer wrote, and the digest that AWS says is running."""
 
     image: str
     digest: str
@@ -165,11 +165,11 @@ class FunctionVersion:
 
 
 class World:
-    """All that the fake AWS knows. The same spec and time give the same world."""
+    """The content of the fake AWS. The same spec and time give the same world."""
 
     def __init__(self, spec: WorldSpec, now: float) -> None:
         self.spec = spec
-        self._random = Random(spec.seed)  # noqa: S311 -- nothing secret: the same every time
+        self._random = Random(spec.seed)  # noqa: S311 -- not secret: repeatable
         self._now = now
         self.repositories = {one.name: one for one in self._repositories()}
         self._families = [family for one in self.repositories.values() for family in one.families]
@@ -182,7 +182,7 @@ class World:
         self.tasks = [self._task(n) for n in range(spec.tasks)]
         self.functions = list(self._functions())
         self.app_runner = {
-            # App Runner tells no digest: where a tag has moved, nobody could know what runs.
+            # App Runner returns no digest, so after a tag has moved, the running image is unknown.
             f"arn:aws:apprunner:{REGION}:{ACCOUNT}:service/a{n}/{n:032x}": self._use(0).image
             for n in range(spec.app_runner_services)
         }
@@ -196,7 +196,7 @@ class World:
         self.function_versions = {(one.name, one.version): one for one in self.functions}
         self.removable = self._removable()
 
-    # What lies in ECR.
+    # Images in ECR.
 
     def _repositories(self) -> Iterator[Repository]:
         for number in range(self.spec.repositories):
@@ -240,7 +240,7 @@ class World:
         return [[root.digest], *steps], leaves
 
     def _referrer(self, repository: Repository, subject: StoredImage, pushed: float) -> StoredImage:
-        """A signature: declared in its manifest, or by the tag scheme of older tools."""
+        """Add a signature that names its subject in its manifest, or by a tag like older tools."""
         declared = self._random.random() < 0.5
         tags = [] if declared else [subject.digest.replace(":", "-") + ".sig"]
         referrer = self._image(repository, pushed, tags)
@@ -260,10 +260,10 @@ class World:
         media_type = INDEX if children else IMAGE
         return repository.add(StoredImage(digest, tags, pushed, size, media_type, children))
 
-    # Who uses it.
+    # Consumers.
 
     def _use(self, moved_tags: float) -> Container:
-        """Take a family into use, by tag or by digest; its tag may have moved on since."""
+        """Use a family by tag or by digest; its tag may have moved since then."""
         running = self._random.choice(self._families)
         written = running
         if self._random.random() < moved_tags:
@@ -293,7 +293,7 @@ class World:
         return Service(arn, cluster, tuple(map(self._definition, names)))
 
     def _task(self, number: int) -> Task:
-        """A task of a service, or one by itself where there are no services."""
+        """Return a task of a service, or a standalone task if there are no services."""
         if self.services:
             service = self.services[number % len(self.services)]
             cluster, definition = service.cluster, service.definitions[-1]
@@ -311,10 +311,10 @@ class World:
         for number in range(self.spec.zip_functions):
             yield FunctionVersion(f"z{number}", "$LATEST", None)
 
-    # What may go.
+    # Removable images.
 
     def _removable(self) -> dict[str, list[list[str]]]:
-        """By repository, all that a complete run removes, in steps that can go one by one."""
+        """Return what a complete run removes, by repository, in steps in a valid order."""
         removable: dict[str, list[list[str]]] = {}
         for family in self._families:
             if family.repository.opted_in and not family.used and not family.stays:

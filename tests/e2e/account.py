@@ -1,4 +1,4 @@
-"""What the account holds before the cleaner is deployed, and what the example makes of it."""
+"""The account before the cleaner is deployed, and what the example should do with its images."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from world import World
 
-# The complete example's rule for these keeps three days, whatever their number and pulls.
+# A rule of the complete example keeps these for three days, regardless of number and pulls.
 SANDBOX = "sandbox/web"
-# Its settings for all others keep the newest three, thirty days, and releases.
+# Its general settings keep the newest three, images of 30 days, and releases.
 SHOP = "shop"
 NOT_OPTED_IN = "legacy"
 REPOSITORIES = (SANDBOX, SHOP, NOT_OPTED_IN)
@@ -37,10 +37,10 @@ def fill(world: World) -> Account:
     world.repository(NOT_OPTED_IN, tags={"BoxCleanerEnabled": "false"})
     world.image(NOT_OPTED_IN, "old", days_old=900)
     in_use = {_in_a_service(world), _in_a_function(world), _in_app_runner(world)}
-    # The third of the newest three is young anyway.
+    # The third of the newest three is a young image.
     newest = {world.image(SHOP, f"build-{days}", days_old=days) for days in (60, 61)}
     young = {world.image(SANDBOX, "new", days_old=2), world.image(SHOP, "new", days_old=20)}
-    moved_on = world.image(SHOP, "job", days_old=20)  # the function runs the older one, still
+    moved_on = world.image(SHOP, "job", days_old=20)  # the function still runs the older one
     release = world.image(SHOP, "v1.0", "build-1", days_old=800)
     unused = {world.image(SHOP, f"build-{days}", days_old=days) for days in (62, 63, 64)}
     unused |= {world.image(SANDBOX, days_old=90)}
@@ -53,12 +53,12 @@ def fill(world: World) -> Account:
 
 
 def digests(world: World) -> dict[str, set[str]]:
-    """Return what each repository of the account holds now."""
+    """Return the digests that each repository of the account contains now."""
     return {repository: world.digests(repository) for repository in REPOSITORIES}
 
 
 def archived(world: World) -> set[str]:
-    """Return the digests of what is in the archive now."""
+    """Return the digests of the images that are archived now."""
     return {
         digest
         for repository in REPOSITORIES
@@ -93,7 +93,7 @@ def _index(world: World, tag: str) -> set[str]:
 
 
 def _archived_long_ago(world: World) -> set[str]:
-    """ECR deletes no child before its index: the order matters here."""
+    """Add an archived index and its children: ECR refuses to delete a child before its index."""
     found = _index(world, "last-year")
     for digest in found:
         stored = world.stored(SANDBOX, digest)

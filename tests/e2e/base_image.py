@@ -1,9 +1,9 @@
-"""A stand-in for AWS's base image, under its own name, so that the Dockerfile needs no change.
+"""A stand-in for the AWS base image with the same name, so that the Dockerfile needs no change.
 
-AWS's registry cannot be asked here. The stand-in has what the image under test needs of the real
-one: the same directories, environment and entry point, a Python, pip, and AWS's own runtime client.
-Its system is this machine's, not Amazon Linux, and its Python is 3.13 only where the machine has
-one; otherwise it is the Python that runs these tests.
+The tests cannot pull from the AWS registry. The stand-in has what the image under test needs: the
+same directories, environment and entry point, Python, pip, and the AWS runtime client. Its system
+is that of this machine, not Amazon Linux. Its Python is 3.13 if the machine has it, otherwise the
+Python that runs these tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from e2e.tools import pip_install
 NAME = "public.ecr.aws/lambda/python:3.13"
 VERSION = "3.13"
 
-# As AWS's image sets them. Libraries are all in /var/lang/lib, whatever directory they come from.
+# As in the AWS image. All libraries are in /var/lang/lib, regardless of where they came from.
 ENVIRONMENT = {
     "LANG": "en_US.UTF-8",
     "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
@@ -44,7 +44,7 @@ NOT_NEEDED = (
 
 ENTRY_POINT = """\
 #!/bin/sh
-# Lambda and its emulator both say where the runtime finds its events.
+# Lambda and its emulator set the address from which the runtime gets events.
 export _HANDLER="$1"
 exec /var/runtime/bootstrap
 """
@@ -72,7 +72,7 @@ class Python:
 
 
 def find_python() -> Python:
-    """Return the Python of AWS's image if the machine has one, else the one that runs this."""
+    """Return the Python version of the AWS image if the machine has it, else the running one."""
     name = f"python{VERSION}"
     of_pyenv = Path.home().glob(f".pyenv/versions/{VERSION}.*/bin/{name}")
     candidates: list[str | Path] = [name, *sorted(of_pyenv)]
@@ -92,7 +92,7 @@ def _describe(python: str | Path) -> Python:
 
 
 def make_base_image(engine: Engine, directory: Path) -> Python:
-    """Make the stand-in known to the engine; return the Python that is in it."""
+    """Import the stand-in into the engine; return its Python."""
     python = find_python()
     tree = directory / "tree"
     _copy_python(python, tree)
@@ -128,7 +128,7 @@ def _copy_python(python: Python, tree: Path) -> None:
 
 
 def _add_runtime(python: Python, tree: Path) -> None:
-    """Add AWS's runtime client where AWS has it, and pip."""
+    """Add the AWS runtime client at its usual path, and pip."""
     wheels = [f"manylinux{tag}_{platform.machine()}" for tag in ("2014", "_2_17", "_2_28")]
     runtime = tree / "var/runtime"
     pip_install(
@@ -136,11 +136,11 @@ def _add_runtime(python: Python, tree: Path) -> None:
         *("--python-version", python.version),
         *(f"--platform={platform}" for platform in wheels),
     )
-    # Among the standard library: the one place where every distribution's Python looks.
+    # Into the standard library, the only directory that the Python of every distribution searches.
     shutil.move(runtime / "pip", tree / f"var/lang/lib/python{python.version}")
     _write_command(runtime / "bootstrap", BOOTSTRAP)
     _write_command(tree / "lambda-entrypoint.sh", ENTRY_POINT)
-    # As in AWS's image: compiled, or each cold start would pay for it.
+    # Compiled as in the AWS image; otherwise each cold start would compile it.
     run(python.executable, "-m", "compileall", "-q", runtime)
 
 
@@ -154,7 +154,7 @@ def _copy_commands(tree: Path) -> None:
 
 
 def _copy_libraries(tree: Path) -> None:
-    """Copy what the programs in the tree are linked to, and the loader that links them."""
+    """Copy the libraries that programs in the tree are linked to, and the loader."""
     programs = [*tree.glob("bin/*"), *tree.glob("var/lang/bin/python3.*"), *tree.rglob("*.so")]
     for library in sorted(_linked(programs)):
         if library.name.startswith("ld-linux"):
@@ -166,8 +166,8 @@ def _copy_libraries(tree: Path) -> None:
 
 
 def _linked(programs: Iterable[Path]) -> set[Path]:
-    """Return the paths in ldd's answer: ``NAME => PATH (ADDRESS)``, the loader without a name."""
-    # It fails where one of the files is linked to nothing.
+    """Return the paths that ldd prints: ``NAME => PATH (ADDRESS)``, the loader without a name."""
+    # ldd fails if one of the files is not dynamically linked.
     answer = subprocess.run(
         [shutil.which("ldd") or "ldd", *programs], capture_output=True, text=True, check=False
     )
@@ -181,7 +181,7 @@ def _add_system_files(tree: Path) -> None:
     (tree / "tmp").mkdir()
     (tree / "tmp").chmod(0o1777)
     (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
-    # Where outgoing TLS is intercepted, the machine knows the authority that pip has to trust.
+    # If outgoing TLS is intercepted, the machine has the certificate that pip must trust.
     authorities = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
     if authorities:
         shutil.copy(authorities, tree / CERTIFICATES.lstrip("/"))

@@ -1,4 +1,4 @@
-"""Everything that the end-to-end tests start, in the order in which it has to be there."""
+"""Fixtures that start what the end-to-end tests need, in the order in which it is needed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MEASUREMENTS = pytest.StashKey[Measurements]()
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """Return a directory for all that is fetched and written.
+    """Return a directory for all downloads and output.
 
-    Not pytest's own: the path of a socket may have 107 characters, and pytest keeps what it made.
+    Not the directory of pytest: a socket path may have 107 characters, and pytest keeps its files.
     """
     require_terraform()
     lacking = tools.missing()
@@ -41,9 +41,9 @@ def directory() -> Iterator[Path]:
 
 
 def in_memory() -> Path | None:
-    """Return where files are kept in memory, None if there is little room.
+    """Return a directory in memory, or None if there is too little room.
 
-    Layers and tools are thousands of files: a disk can take a minute to remove them alone.
+    Layers and tools are thousands of files; removing them from a disk can take a minute.
     """
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
@@ -54,7 +54,7 @@ def measurements(pytestconfig: pytest.Config) -> Measurements:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was measured."""
+    """Print the measurements."""
     measured = terminalreporter.config.stash.get(MEASUREMENTS, None)
     if measured and measured.lines:
         terminalreporter.section("measured under AWS's emulator")

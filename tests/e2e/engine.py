@@ -1,4 +1,4 @@
-"""A container engine of the tests' own: Debian's dockerd, beside whatever else the machine runs."""
+"""A separate container engine for the tests: Debian's dockerd, independent of other engines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from e2e.processes import CommandError, run, service
 from e2e.tools import Tools
 
-# The daemon is the one process that has to believe that a name of AWS is on this machine, so it
-# gets a mount namespace of its own, with a file of hosts of its own.
+# Only the daemon must resolve an AWS host name to this machine, so it gets its own mount namespace
+# with its own /etc/hosts.
 START = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
-# No network but the host's, so that neither bridges nor rules of the firewall have to be made.
+# Only the host network, so that no bridges and no firewall rules are created.
 DAEMON_OPTIONS = (
     "--storage-driver=overlay2",
     "--bridge=none",
@@ -30,14 +30,14 @@ DAEMON_OPTIONS = (
 
 @dataclass(frozen=True)
 class Engine:
-    """The docker command, with the daemon that it talks to."""
+    """The docker command and its daemon."""
 
     tools: Tools
     directory: Path
 
     @property
     def environ(self) -> dict[str, str]:
-        """What makes the docker command, of whoever runs it, talk to this daemon."""
+        """The environment in which the docker command uses this daemon."""
         return {
             **self.tools.environ,
             "DOCKER_HOST": f"unix://{self.directory / 'socket'}",
@@ -49,12 +49,12 @@ class Engine:
         return run(self.tools.find("docker"), *arguments, environ=self.environ)
 
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
-        """Return what the engine knows of an image or a container."""
+        """Return the description of an image or a container."""
         (found,) = json.loads(self.run(kind, "inspect", name))
         return dict(found)
 
     def is_ready(self) -> bool:
-        """Tell whether the daemon answers."""
+        """Return whether the daemon answers."""
         try:
             self.run("version")
         except CommandError:
@@ -62,12 +62,12 @@ class Engine:
         return True
 
     def builder(self) -> dict[str, str]:
-        """Return what makes the client build with BuildKit; from version 23 on it does anyway."""
+        """Return the environment that enables BuildKit; from version 23 it is the default."""
         version = self.run("version", "--format", "{{.Client.Version}}")
         return {"DOCKER_BUILDKIT": "1"} if int(version.split(".")[0]) < 23 else {}
 
     def log_in(self, registry: str, token: str) -> None:
-        """Give the engine what it shows to a registry."""
+        """Store the token for a registry in the configuration of the engine."""
         config = self.directory / "config" / "config.json"
         config.parent.mkdir(exist_ok=True)
         config.write_text(json.dumps({"auths": {registry: {"auth": token}}}))
@@ -79,7 +79,7 @@ class Engine:
 
 @contextmanager
 def engine(tools: Tools, directory: Path, hosts: dict[str, str]) -> Iterator[Engine]:
-    """Run a container engine that keeps everything in the directory and knows the hosts."""
+    """Run a container engine that stores everything in the directory and resolves the hosts."""
     made = Engine(tools, directory)
     known = [f"{address} {host}\n" for host, address in hosts.items()]
     (directory / "hosts").write_text(Path("/etc/hosts").read_text() + "\n" + "".join(known))

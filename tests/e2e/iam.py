@@ -1,4 +1,4 @@
-"""IAM enforced by moto, also for requests that have no body."""
+"""Let moto enforce IAM, including for requests without a body."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from unittest import mock
 from moto.core.authorization import enable_iam_authentication
 from moto.iam.access_control import IAMRequest, IAMRequestBase
 
-create_request: Any = IAMRequestBase._create_aws_request  # noqa: SLF001  # no other way
+create_request: Any = IAMRequestBase._create_aws_request  # noqa: SLF001 - no public API
 
 
 def create_request_without_body(request: Any) -> Any:
-    """Keep moto from taking the query for the body, of which the signature holds the hash."""
+    """Stop moto from using the query as the body; the signature contains the hash of the body."""
     if not request._body:  # noqa: SLF001
         request._data = {}  # noqa: SLF001
     return create_request(request)
@@ -22,7 +22,7 @@ def create_request_without_body(request: Any) -> Any:
 
 @contextmanager
 def iam_enforced() -> Iterator[None]:
-    """Have moto check each request's signature, and the policies of whoever made it."""
+    """Let moto check the signature of each request, and the policies of the caller."""
     check: Any = IAMRequestBase.check_signature
     with (
         mock.patch.object(IAMRequest, "check_signature", check),

@@ -1,8 +1,9 @@
-"""Lambda's side of an invocation, which moto cannot do for functions that are images.
+"""Invoke a function that is a container image, which moto cannot do.
 
-What the function is comes from moto: image, environment, memory, timeout, role. The image runs as
-Lambda runs it, as far as an engine can: read-only but for /tmp, with the function's memory, as a
-user without any rights, under AWS's own Runtime Interface Emulator, with credentials of the role.
+The configuration of the function comes from moto: image, environment, memory, timeout and role. The
+image runs as on Lambda, as far as a container engine can: read-only except /tmp, with the memory of
+the function, as an unprivileged user, under the AWS Runtime Interface Emulator, with credentials of
+the role.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from terraform_support import FakeAws
 
 EMULATOR = "/aws-lambda-rie"
 PATH = "/2015-03-31/functions/function/invocations"
-# What the emulator writes after an invocation, and when the runtime is ready.
+# Printed by the emulator after an invocation, and when the runtime is ready.
 REPORT = "REPORT RequestId:"
 INIT_REPORT = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
-USER = "993:990"  # neither root nor the one that the image names: Lambda takes one of its own
+USER = "993:990"  # Lambda uses its own user: neither root nor the user of the image
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What an invocation answered and wrote, and how long it took."""
+    """The answer and the log lines of an invocation, and its duration."""
 
     answer: Any
     lines: list[dict[str, Any]]
@@ -45,7 +46,7 @@ class Invocation:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the function returned; that it failed is seen by nothing but the answer."""
+        """The value that the function returned. Only the answer shows whether it failed."""
         assert "errorType" not in self.answer, self.answer
         return dict(self.answer)
 
@@ -77,33 +78,33 @@ class RunningFunction:
         return Invocation(json.loads(text), self._new_lines(), seconds)
 
     def peak_memory(self) -> int:
-        """Return the most memory that the function's own process has had, in bytes."""
+        """Return the peak memory of the process of the function, in bytes."""
         emulator = self.engine.inspect("container", self.container)["State"]["Pid"]
         threads = Path(f"/proc/{emulator}/task").glob("*/children")
         children = [child for thread in threads for child in thread.read_text().split()]
         return max(map(_peak_memory, children))
 
     def cold_start(self) -> float:
-        """Return how long the runtime took to be ready for its first event, in seconds."""
+        """Return the seconds until the runtime was ready for its first event."""
         (milliseconds,) = INIT_REPORT.findall(self._output(stderr=True))
         return float(milliseconds) / 1000
 
     def _output(self, *, stderr: bool = False) -> str:
-        """Return what the container wrote; the emulator's own messages are on standard error."""
+        """Return the output of the container; the emulator writes to standard error."""
         return run(
             *("sh", "-c", "docker logs $0 2>&1" if stderr else "docker logs $0", self.container),
             environ=self.engine.environ,
         )
 
     def _new_lines(self) -> list[dict[str, Any]]:
-        """Return the log lines since the last look."""
+        """Return the log lines since the last call."""
         wait_until(self._has_reported, f"the report of invocation {self.invoked}")
         lines = [json.loads(line) for line in self._output().splitlines() if line.startswith("{")]
         new, self.read = lines[self.read :], len(lines)
         return new
 
     def _has_reported(self) -> bool:
-        """Tell whether the log holds the last invocation: it comes a little after the answer."""
+        """Return whether the log contains the last invocation; it is written after the answer."""
         return self._output().count(REPORT) == self.invoked
 
 
@@ -114,7 +115,7 @@ def _peak_memory(pid: str) -> int:
 
 
 def scheduled_event(schedule: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
-    """Return what EventBridge Scheduler sends: the schedule's own input, else an event of its."""
+    """Return what EventBridge Scheduler sends: the input of the schedule, or the default event."""
     given = schedule["Target"].get("Input")
     if given:
         return dict(json.loads(given))
@@ -134,7 +135,7 @@ def scheduled_event(schedule: Mapping[str, Any], account: str, region: str) -> d
 def lambda_environment(
     configuration: Mapping[str, Any], aws: FakeAws, region: str
 ) -> dict[str, str]:
-    """Return what Lambda sets for a function, and where this test's AWS is."""
+    """Return the variables that Lambda sets for a function, and the address of the fake AWS."""
     credentials = aws.credentials_of(configuration["Role"])
     logging = configuration["LoggingConfig"]
     return {
@@ -160,7 +161,7 @@ def running_function(
     configuration: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> Iterator[RunningFunction]:
-    """Run the image of a function in a container of its own."""
+    """Run the image of a function in a new container."""
     addresses = _free_address(), _free_address()
     container = engine.run(
         *("run", "--detach", "--network=host", "--read-only", "--tmpfs=/tmp:size=512m"),
@@ -169,7 +170,7 @@ def running_function(
         f"--volume={emulator}:{EMULATOR}:ro",
         *(f"--env={name}={value}" for name, value in environment.items()),
         *(f"--entrypoint={EMULATOR}", image),
-        # Without these it would listen on every interface.
+        # Without these options, the emulator listens on all interfaces.
         *("--runtime-interface-emulator-address", addresses[0]),
         *("--runtime-api-address", addresses[1]),
         *_command(engine, image),
@@ -183,7 +184,7 @@ def running_function(
 
 
 def _command(engine: Engine, image: str) -> list[str]:
-    """Return what the image itself would run, which the emulator is put before."""
+    """Return the command of the image, which the emulator starts."""
     config = engine.inspect("image", image)["Config"]
     return [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())]
 

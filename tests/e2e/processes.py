@@ -1,4 +1,4 @@
-"""Commands and services of the end-to-end tests: bounded in time, stopped by their own id."""
+"""Commands and services of the end-to-end tests: limited in time, stopped by process id."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SECONDS_TO_START = 30
 SECONDS_TO_STOP = 30
 SECONDS_BETWEEN_LOOKS = 0.02
 
-# Even where the tests are killed, so that nothing can be tidied up, no service of theirs stays.
+# Stop the services even if the tests are killed and cannot clean up.
 DIES_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "TERM")
 
 
 class CommandError(Exception):
-    """A command failed, or a service did not come up; the message holds what it printed."""
+    """A command failed, or a service did not start; the message contains the output."""
 
 
 def run(
     *command: str | Path, environ: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> str:
-    """Run a command to its end and return what it printed on its standard output."""
+    """Run a command and return its standard output."""
     done = subprocess.run(
         command,
         env=None if environ is None else {**os.environ, **environ},
@@ -43,7 +43,7 @@ def run(
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = SECONDS_TO_START) -> None:
-    """Return as soon as it is ready; fail once the time is over."""
+    """Return as soon as ``ready`` returns true; raise CommandError after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -58,7 +58,7 @@ def service(
     ready: Callable[[], bool],
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """Run a service, from when it is ready on, to the end of the block; yield its process id."""
+    """Start a service, yield its process id when it is ready, stop it after the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             (*DIES_WITH_THE_TESTS, *command),
@@ -66,7 +66,7 @@ def service(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for the tests, which stop what they started in the right order.
+            # Ctrl-C must reach only the tests, which stop their services in the right order.
             start_new_session=True,
         )
     try:
@@ -92,6 +92,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
-        # Its whole session: a service that does not answer does not stop its children either.
+        # Kill the whole session: a service that hangs does not stop its children.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(SECONDS_TO_STOP)

@@ -1,9 +1,9 @@
-"""ECR's data plane: a real registry behind a small proxy that holds it to what moto's ECR says.
+"""The registry of ECR: a real registry behind a small proxy that follows the ECR of moto.
 
-ECR is two things: an API, which moto plays, and a registry that images are pushed to. The registry
-here is Debian's. The proxy answers for it over TLS under ECR's host name, asks for the token that
-moto handed out, knows the repositories that moto's ECR knows, and enters each pushed manifest into
-moto's ECR before the push returns.
+ECR consists of an API, which moto provides, and a registry that images are pushed to. The registry
+here is Debian's. The proxy serves it over TLS with the host name of ECR, requires the token that
+moto returned, accepts only repositories that exist in moto, and records each pushed manifest in
+moto before the push returns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from cryptography.x509.oid import NameOID
 from e2e.processes import service
 from e2e.tools import Tools
 
-TLS_PORT = 443  # that of every registry whose name has none
+TLS_PORT = 443  # the port of a registry host without a port
 SECONDS_FOR_A_REQUEST = 60
 CHUNK = 1 << 16
 
@@ -54,14 +54,14 @@ http:
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry as its users see it."""
+    """The host name of a registry, and its address on this machine."""
 
     host: str
     address: str
 
 
 def loopback_address() -> str:
-    """Return an address of this machine that no other run of these tests takes."""
+    """Return a loopback address that no other run of these tests uses."""
     pid = os.getpid()
     return f"127.{1 + (pid >> 16) % 254}.{pid >> 8 & 255}.{pid & 255}"
 
@@ -70,7 +70,7 @@ def loopback_address() -> str:
 
 
 class UnixConnection(HTTPConnection):
-    """HTTP over a socket file, so that no port has to be found."""
+    """HTTP over a Unix socket, so that no free port is needed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=SECONDS_FOR_A_REQUEST)
@@ -84,7 +84,7 @@ class UnixConnection(HTTPConnection):
 
 @contextmanager
 def storage(tools: Tools, directory: Path) -> Iterator[Path]:
-    """Run Debian's registry; yield the socket that it listens on."""
+    """Run Debian's registry; yield the path of its socket."""
     listening = directory / "registry.socket"
     config = directory / "registry.yml"
     config.write_text(CONFIG.format(storage=directory / "storage", socket=listening))
@@ -101,7 +101,7 @@ def storage(tools: Tools, directory: Path) -> Iterator[Path]:
 
 
 class RefusedError(Exception):
-    """A request that ECR would refuse, with the answer's status, code and message."""
+    """A request that ECR would refuse, with the status, code and message of the answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -110,7 +110,7 @@ class RefusedError(Exception):
 
 
 class Proxy(ThreadingHTTPServer):
-    """The registry's TLS side."""
+    """Serves the registry over TLS."""
 
     daemon_threads = True
 
@@ -124,20 +124,20 @@ class Proxy(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def check_token(self, authorization: str | None) -> None:
-        """Refuse whoever does not show the token that the API hands out."""
+        """Refuse requests without the token that the API returns."""
         (data,) = self.ecr.get_authorization_token()["authorizationData"]
         if authorization != f"Basic {data['authorizationToken']}":
             raise RefusedError(401, "UNAUTHORIZED", "authentication required")
 
     def check_repository(self, name: str) -> None:
-        """Refuse repositories that the API does not know: a push makes none."""
+        """Refuse repositories that do not exist in the API; a push does not create them."""
         try:
             self.ecr.describe_repositories(repositoryNames=[name])
         except ClientError as error:
             raise RefusedError(404, "NAME_UNKNOWN", str(error)) from error
 
     def enter(self, repository: str, reference: str, manifest: bytes, answer: HTTPResponse) -> None:
-        """Tell the API of a manifest that was pushed; refuse the push if the API does."""
+        """Record a pushed manifest in the API; refuse the push if the API refuses it."""
         tag = {} if reference.startswith("sha256:") else {"imageTag": reference}
         try:
             self.ecr.put_image(
@@ -152,13 +152,13 @@ class Proxy(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
+    """Handles one connection of a client."""
 
     protocol_version = "HTTP/1.1"
     server: Proxy
 
     def handle_request(self) -> None:
-        """Answer one request, whatever its method."""
+        """Answer one request of any method."""
         try:
             self.server.check_token(self.headers["Authorization"])
             path = PATH.match(self.path)
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Write nothing: what went wrong is in the answer."""
+        """Write nothing: errors are in the answer."""
 
     def _pass_on(self, path: re.Match[str] | None) -> None:
         upstream = UnixConnection(self.server.upstream)
@@ -218,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(part)
 
     def _refuse(self, refused: RefusedError) -> None:
-        # What is left of the body is not read, so the connection cannot be used again.
+        # The rest of the body is not read, so the connection cannot be reused.
         self.close_connection = True
         self.send_response(refused.status)
         self.send_header("WWW-Authenticate", f'Basic realm="https://{self.server.host}/"')
@@ -232,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def ecr_registry(tools: Tools, directory: Path, registry: Registry, ecr: Any) -> Iterator[Registry]:
-    """Run the registry behind its proxy; ``ecr`` is a client of moto's API in its region."""
+    """Run the registry behind its proxy; ``ecr`` is a client of moto in the same region."""
     certificate = directory / "certificate.pem"
     certificate.write_bytes(_self_signed(registry.host))
     with (
@@ -249,9 +249,9 @@ def ecr_registry(tools: Tools, directory: Path, registry: Registry, ecr: Any) ->
 
 
 def _self_signed(host: str) -> bytes:
-    """Return a key and a certificate. The engine takes any on loopback, so nobody need trust it."""
+    """Return a key and a certificate. The engine accepts any certificate on loopback."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # A name may have 64 characters at most, the alternative one as many as it needs.
+    # A common name is limited to 64 characters; the alternative name is not.
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
     now = dt.datetime.now(dt.UTC)
     certificate = (

@@ -1,4 +1,4 @@
-"""The complete example, deployed with the real Terraform, and invoked as its schedule does."""
+"""The complete example, deployed with real Terraform and invoked as by its schedule."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ NAME = "nightly-cleaner"
 VARIABLES = {
     "region": REGION,
     "name": NAME,
-    # The emulator and its engine run what the machine itself runs.
+    # The container engine runs only images for the architecture of this machine.
     "architecture": {"amd64": "x86_64", "arm64": "arm64"}[ARCHITECTURES[platform.machine()]],
-    # The engine has no network of its own.
+    # The engine has no bridge network.
     "extra_build_args": ["--network", "host"],
 }
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a deployment needs."""
+    """Everything that a deployment needs."""
 
     tools: Tools
     directory: Path
@@ -46,14 +46,14 @@ class Machine:
     docker: Engine
 
     def terraform(self) -> Terraform:
-        """Return Terraform in a copy of the example."""
+        """Return Terraform, initialized in a copy of the example."""
         project = copy_project(self.directory / "project")
         environ = {**self.aws.environ, **self.docker.environ, **self.docker.builder()}
         terraform = Terraform(project / "examples" / "complete", environ, dict(VARIABLES))
         return terraform.init()
 
     def compressed_layers(self, image: str) -> list[int]:
-        """Return the sizes of the layers of an image as the registry holds them, the base first."""
+        """Return the compressed sizes of the layers of an image, the base layer first."""
         name, _, tag = image.removeprefix(f"{self.registry.host}/").partition(":")
         (found,) = self.aws.client("ecr", REGION).batch_get_image(
             repositoryName=name, imageIds=[{"imageTag": tag}]
@@ -61,7 +61,7 @@ class Machine:
         return [layer["size"] for layer in json.loads(found["imageManifest"])["layers"]]
 
     def pull(self, image: str) -> str:
-        """Pull an image as whoever may read the registry; return its name."""
+        """Log in to the registry and pull an image; return its name."""
         ecr = self.aws.client("ecr", REGION)
         (login,) = ecr.get_authorization_token()["authorizationData"]
         self.docker.log_in(self.registry.host, login["authorizationToken"])
@@ -70,7 +70,7 @@ class Machine:
 
     @contextmanager
     def function(self, **settings: str) -> Iterator[RunningFunction]:
-        """Run what the schedule starts as it is deployed now, but for the settings given here."""
+        """Run the function of the schedule as deployed; ``settings`` override its environment."""
         target = self._schedule()["Target"]["Arn"]
         function = self.aws.client("lambda", REGION).get_function(FunctionName=target)
         image = self.pull(function["Code"]["ResolvedImageUri"])
@@ -82,14 +82,14 @@ class Machine:
             yield running
 
     def event(self) -> dict[str, Any]:
-        """Return what the schedule sends."""
+        """Return the event that the schedule sends."""
         return scheduled_event(self._schedule(), self.aws.account_id, REGION)
 
     def _schedule(self) -> dict[str, Any]:
         return dict(self.aws.client("scheduler", REGION).get_schedule(Name=NAME))
 
     def inventory(self) -> dict[str, list[str]]:
-        """Return the names of what there is of the kinds that the module and the example make."""
+        """Return the names of all resources of the kinds that the module and the example create."""
         client = partial(self.aws.client, region=REGION)
         logs, metrics, topics = client("logs"), client("cloudwatch"), client("sns")
         found = {

@@ -1,6 +1,6 @@
-"""From an empty machine to a cleaned account and back, with nothing pretended that can be real.
+"""Deploy the module, run the function and destroy everything, with as many real parts as possible.
 
-The fixtures are the steps, each built on the one before; the tests say what holds after each.
+The fixtures are the steps, each based on the one before. The tests check the state after each step.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
 LIFECYCLE = "module.ecr_cleaner.aws_ecr_lifecycle_policy.this[0]"
 
-# The first test waits for everything to be fetched, built and deployed.
+# The first test waits until everything is downloaded, built and deployed.
 pytestmark = pytest.mark.timeout(600)
 
-# What boto3 and structlog need, and the program itself: nothing else may ship.
+# The program, and what boto3 and structlog need. Nothing else may ship.
 SHIPPED = {
     *("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3"),
     *("structlog", "ecr_cleaner", "__pycache__"),
@@ -36,7 +36,7 @@ SHIPPED = {
 
 @dataclass(frozen=True)
 class Step:
-    """What was seen after a configuration was applied and its function had run."""
+    """The state after a configuration was applied and its function has run."""
 
     plan: dict[str, str]
     runs: list[Invocation]
@@ -56,21 +56,21 @@ def filled(world: World) -> Account:
 
 @pytest.fixture(scope="module")
 def untouched(world: World, filled: Account) -> dict[str, set[str]]:
-    """Return what each repository holds before the first run."""
+    """Return the digests in each repository before the first run."""
     assert filled.everything
     return account.digests(world)
 
 
 @pytest.fixture(scope="module")
 def before(machine: Machine, filled: Account) -> dict[str, list[str]]:
-    """Return what is in the account before anything is deployed."""
+    """Return the resources of the account before the deployment."""
     assert filled.everything
     return machine.inventory()
 
 
 @pytest.fixture(scope="module")
 def terraform(machine: Machine, before: dict[str, list[str]]) -> Iterator[Terraform]:
-    """Return Terraform, which at the end destroys what is left where a step failed."""
+    """Return Terraform; after the tests, destroy what is left if a step failed."""
     made = machine.terraform()
     yield made
     if machine.inventory() != before:
@@ -85,13 +85,13 @@ def dry(
     untouched: dict[str, set[str]],
     measurements: Measurements,
 ) -> Step:
-    """Deploy the example as it is, and let its schedule come twice."""
+    """Deploy the example as a dry run, and invoke the function twice."""
     assert untouched
     terraform.apply()
     plan = terraform.plan()
     image = terraform.outputs()["image_uri"]
     measurements.add_image(machine.docker, machine.compressed_layers(image), image)
-    # From here on only the registry has it.
+    # From now on, only the registry has the image.
     machine.docker.forget(image)
     with machine.function() as function:
         runs = [function.invoke(machine.event()) for _ in range(2)]
@@ -101,7 +101,7 @@ def dry(
 
 @pytest.fixture(scope="module")
 def disobedient(machine: Machine, world: World, dry: Step) -> Step:
-    """Have the dry run's function told to delete, by whoever may change its settings."""
+    """Run the function of the dry run with a changed DRY_RUN setting."""
     with machine.function(DRY_RUN="false") as function:
         runs = [function.invoke(machine.event())]
     return Step(dry.plan, runs, account.digests(world), account.archived(world))
@@ -109,7 +109,7 @@ def disobedient(machine: Machine, world: World, dry: Step) -> Step:
 
 @pytest.fixture(scope="module")
 def rebuild(terraform: Terraform, disobedient: Step) -> dict[str, str]:
-    """Return the plan after a change in the sources, which is taken back."""
+    """Return the plan after a change of the sources, then revert the change."""
     assert disobedient.runs
     source = terraform.directory.parent.parent / "lambda_src" / "ecr_cleaner" / "__init__.py"
     written = source.read_text()
@@ -121,7 +121,7 @@ def rebuild(terraform: Terraform, disobedient: Step) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def real(machine: Machine, terraform: Terraform, world: World, rebuild: dict[str, str]) -> Step:
-    """Deploy it again, no longer as a dry run."""
+    """Deploy again with dry_run = false, and invoke the function."""
     assert rebuild
     terraform.variables["dry_run"] = False
     terraform.apply()
@@ -133,14 +133,14 @@ def real(machine: Machine, terraform: Terraform, world: World, rebuild: dict[str
 
 @pytest.fixture(scope="module")
 def destroyed(machine: Machine, terraform: Terraform, real: Step) -> dict[str, list[str]]:
-    """Return what is in the account after everything was destroyed."""
+    """Return the resources of the account after everything was destroyed."""
     assert real.runs
     terraform.destroy()
     return machine.inventory()
 
 
 def judged(run: Invocation, event: str) -> dict[str, set[str]]:
-    """Return the digests that the lines of one event name, by what is done with them."""
+    """Return the digests in the log lines of one event, by action."""
     found: dict[str, set[str]] = {}
     for line in run.events(event):
         found.setdefault(line["action"], set()).add(line["digest"])
@@ -151,7 +151,7 @@ def judged(run: Invocation, event: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.usefixtures("dry")
-def test_image_ships_the_program_and_what_it_needs_and_nothing_else(
+def test_image_contains_only_the_program_and_its_requirements(
     machine: Machine, terraform: Terraform
 ) -> None:
     image = machine.pull(terraform.outputs()["image_uri"])
@@ -162,18 +162,18 @@ def test_image_ships_the_program_and_what_it_needs_and_nothing_else(
     assert found >= SHIPPED - {"__pycache__"}
 
 
-def test_changed_source_plans_the_rebuild_and_nothing_else(rebuild: dict[str, str]) -> None:
+def test_changed_source_plans_only_the_rebuild(rebuild: dict[str, str]) -> None:
     assert rebuild == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "replace"}
 
 
 # -- The dry run -------------------------------------------------------------------------------
 
 
-def test_nothing_is_left_to_apply_after_the_first_deployment(dry: Step) -> None:
+def test_plan_is_empty_after_the_first_deployment(dry: Step) -> None:
     assert dry.plan == {}
 
 
-def test_each_run_of_the_schedule_reports_what_would_go(dry: Step, filled: Account) -> None:
+def test_each_dry_run_reports_what_it_would_remove(dry: Step, filled: Account) -> None:
     for run in dry.runs:
         assert judged(run, events.WOULD_REMOVE) == {
             "archive": filled.archived,
@@ -182,7 +182,7 @@ def test_each_run_of_the_schedule_reports_what_would_go(dry: Step, filled: Accou
         assert judged(run, events.REMOVING) == {}
 
 
-def test_it_reports_who_uses_what_is_old(dry: Step, filled: Account) -> None:
+def test_dry_run_reports_the_consumers_of_old_images(dry: Step, filled: Account) -> None:
     (first, *_) = dry.runs
     consumers = {line["digest"]: line["because"] for line in first.events(events.OLD_IN_USE)}
 
@@ -190,7 +190,7 @@ def test_it_reports_who_uses_what_is_old(dry: Step, filled: Account) -> None:
     assert all(consumers.values())
 
 
-def test_its_answer_is_the_summary_that_it_logs(dry: Step, filled: Account) -> None:
+def test_function_returns_the_summary_that_it_logs(dry: Step, filled: Account) -> None:
     for run in dry.runs:
         (line,) = run.events(events.RUN_DONE)
         assert run.summary == {name: line[name] for name in run.summary}
@@ -208,7 +208,7 @@ def test_dry_run_changes_nothing(
     assert dry.archived == filled.deleted
 
 
-def test_iam_keeps_a_dry_run_dry_whatever_the_function_is_told(
+def test_iam_denies_deletions_if_only_the_setting_is_changed(
     disobedient: Step, filled: Account, untouched: dict[str, set[str]]
 ) -> None:
     (run,) = disobedient.runs
@@ -222,11 +222,11 @@ def test_iam_keeps_a_dry_run_dry_whatever_the_function_is_told(
 # -- The real run ------------------------------------------------------------------------------
 
 
-def test_nothing_is_left_to_apply_after_the_second_deployment(real: Step) -> None:
+def test_plan_is_empty_after_the_second_deployment(real: Step) -> None:
     assert real.plan == {}
 
 
-def test_it_archives_and_deletes_what_the_dry_run_named(
+def test_real_run_removes_what_the_dry_run_reported(
     real: Step, filled: Account, untouched: dict[str, set[str]]
 ) -> None:
     (run,) = real.runs
@@ -238,7 +238,7 @@ def test_it_archives_and_deletes_what_the_dry_run_named(
     }
 
 
-def test_its_summary_counts_what_was_done(real: Step, filled: Account) -> None:
+def test_summary_counts_what_was_removed(real: Step, filled: Account) -> None:
     (run,) = real.runs
 
     assert run.summary["dry_run"] is False
@@ -247,7 +247,7 @@ def test_its_summary_counts_what_was_done(real: Step, filled: Account) -> None:
     assert run.summary["failed"] == 0
 
 
-# -- The end -----------------------------------------------------------------------------------
+# -- Destroy -----------------------------------------------------------------------------------
 
 
 def test_destroy_leaves_nothing_behind(

@@ -1,7 +1,7 @@
-"""What a machine lacks for the end-to-end tests: Debian's packages and Python's, unpacked aside.
+"""Download the tools of the end-to-end tests: Debian packages and Python packages.
 
-Nothing is installed into the system and no service of it is started: the packages are unpacked
-into a directory of the tests, which goes with them.
+Nothing is installed on the system, and no system service is started. The packages are unpacked into
+a directory that is removed after the tests.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from e2e.processes import run
 REQUIREMENTS = Path(__file__).parent / "requirements"
 DEBIAN_PACKAGES = ("docker.io", "docker-registry")
 
-# uname's name of the processor -> that of container images. An emulator is there for both.
+# Architecture as in uname -> as in container images. The emulator supports both.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CAP_SYS_ADMIN = 21
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Where the tools are that the machine lacked."""
+    """The directories of the downloaded tools."""
 
     packages: Path
     aws_cli: Path
@@ -33,13 +33,13 @@ class Tools:
 
     @property
     def path(self) -> str:
-        """PATH with the tools before the machine's own."""
+        """PATH with the downloaded tools before those of the machine."""
         own = [str(self.packages / folder) for folder in ("usr/sbin", "usr/bin")]
         return os.pathsep.join([str(self.aws_cli / "bin"), *own, os.environ["PATH"]])
 
     @property
     def environ(self) -> dict[str, str]:
-        """What makes the tools be found."""
+        """The environment in which the tools are found."""
         return {"PATH": self.path}
 
     def find(self, command: str) -> str:
@@ -48,7 +48,7 @@ class Tools:
 
 
 def missing() -> str | None:
-    """Return why these tests cannot run on this machine, None if they can."""
+    """Return why these tests cannot run on this machine, or None if they can."""
     if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
         return f"they need Linux on {' or '.join(ARCHITECTURES)}"
     if os.geteuid() or not _may_mount():
@@ -66,7 +66,7 @@ def _may_mount() -> bool:
 
 
 def install(directory: Path) -> Tools:
-    """Fetch and unpack every tool into the directory."""
+    """Download and unpack all tools into the directory."""
     return Tools(
         packages=_debian_packages(directory / "debian"),
         aws_cli=_aws_cli(directory / "aws-cli"),
@@ -79,7 +79,7 @@ def _debian_packages(directory: Path) -> Path:
     (archives / "partial").mkdir(parents=True)
     settings = {
         "Dir::Cache::archives": archives,
-        "APT::Sandbox::User": "root",  # nobody else may write there
+        "APT::Sandbox::User": "root",  # only root may write to the directory
         "DPkg::Lock::Timeout": 120,
     }
     options = ("-qq", *(f"--option={name}={value}" for name, value in settings.items()))
@@ -92,12 +92,12 @@ def _debian_packages(directory: Path) -> Path:
 
 
 def _client_package() -> list[str]:
-    """Debian split the client from docker.io after release 12, as a mere recommendation."""
+    """Return the package of the client, which Debian split from docker.io after release 12."""
     return run("apt-cache", "pkgnames", "docker-cli").split()[:1]
 
 
 def pip_install(requirements: str, directory: Path, *options: str) -> None:
-    """Install a file of pinned requirements into a directory of its own."""
+    """Install pinned requirements into a separate directory."""
     quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-conflicts")
     file = REQUIREMENTS / f"{requirements}.txt"
     pinned = ("--require-hashes", "--no-deps", "--target", directory, "--requirement", file)
@@ -113,7 +113,7 @@ def _aws_cli(directory: Path) -> Path:
 
 
 def _emulator(directory: Path) -> Path:
-    """AWS's Runtime Interface Emulator, which comes inside the SAM CLI."""
+    """Return the AWS Runtime Interface Emulator, which is part of the SAM CLI."""
     pip_install("emulator", directory, "--no-compile")
     processor = platform.machine().replace("aarch64", "arm64")
     emulator = directory / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{processor}"

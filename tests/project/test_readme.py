@@ -1,4 +1,4 @@
-"""The README's tables, code and queries, held against what they describe."""
+"""Compare the tables, code blocks and queries of the README with the code."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from ecr_cleaner.usage import scan
 from ecr_cleaner.usage.sources import sources_for
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "lambda_src/ecr_cleaner"
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 PERMISSIONS = json.loads((ROOT / "lambda_src/ecr_cleaner/permissions.json").read_text())
 
 
 def table(first_title: str) -> dict[str, dict[str, str]]:
-    """The rows of the table whose first column has this title, by their first cell."""
+    """Return the rows of the table whose first column has this title, by their first cell."""
     section = README.partition(f"\n| {first_title} |")
     lines = ("| " + first_title + " |" + section[2]).partition("\n\n")[0].splitlines()
     titles, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
@@ -36,35 +38,45 @@ def table(first_title: str) -> dict[str, dict[str, str]]:
 
 
 def quoted(text: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the texts in backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 
 def blocks(language: str) -> list[str]:
-    """The fenced code blocks in this language."""
+    """Return the fenced code blocks in this language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 class Recorder(dict[str, str]):
-    """An environment that remembers what it was asked for."""
+    """An environment that records which names are read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: set[str] = set()
+        self.names: set[str] = set()
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        self.asked.add(name)
+        self.names.add(name)
         return default
 
 
 # -- Code ----------------------------------------------------------------------------------------
 
 
-def test_first_block_is_the_simple_example() -> None:
-    assert blocks("hcl")[0] == (ROOT / "examples/simple/main.tf").read_text()
+MODULE_ADDRESS = "git::https://github.com/OWNER/ecr-cleaner.git//terraform?ref=v1.0.0"
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)\b(?=[`\s])", README))))
+def test_first_block_is_the_simple_example_with_the_address_of_the_module() -> None:
+    example = (ROOT / "examples/simple/main.tf").read_text()
+    local, released = '  source = "../../terraform"\n', f'  source = "{MODULE_ADDRESS}"\n'
+    assert example.count(local) == 1
+    assert blocks("hcl")[0] == example.replace(local, released)
+
+
+# "make" is also a word of prose: targets are in backticks, or at the start of a line of a block.
+TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", README, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -72,6 +84,18 @@ def test_targets_exist(target: str) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_links_lead_to_files(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_contributing_names_paths_that_exist() -> None:
+    paths = re.findall(r"`([a-z_]+(?:/[a-z_.]*)+)`", CONTRIBUTING)
+    links = re.findall(r"\]\(([^)#]+)\)", CONTRIBUTING)
+    assert {"core/retention.py", "tests/core/"} <= set(paths)
+    # A path is relative to this repository or to the program.
+    assert [path for path in [*paths, *links] if not _exists(path)] == []
+
+
+def _exists(path: str) -> bool:
+    return (ROOT / path).exists() or (PROGRAM / path).exists()
 
 
 @pytest.mark.parametrize("anchor", sorted(set(re.findall(r"\]\(#([^)]+)\)", README))))
@@ -85,25 +109,25 @@ def test_links_lead_to_headings(anchor: str) -> None:
 SETTINGS = table("environment")
 
 
-def test_every_setting_is_told() -> None:
+def test_every_setting_is_in_the_table() -> None:
     environ = Recorder()
     Settings.from_environ(environ)
     by_lambda_itself = {"AWS_LAMBDA_FUNCTION_NAME"}
-    assert set(SETTINGS) == environ.asked - by_lambda_itself
+    assert set(SETTINGS) == environ.names - by_lambda_itself
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_default_is_what_it_is_without_the_setting(name: str) -> None:
-    told = SETTINGS[name]["default"].strip("`")
-    absent = told in {"none", "not set"}
-    environ: Mapping[str, str] = {} if absent else {name: told}
+def test_default_equals_an_absent_setting(name: str) -> None:
+    documented = SETTINGS[name]["default"].strip("`")
+    absent = documented in {"none", "not set"}
+    environ: Mapping[str, str] = {} if absent else {name: documented}
     assert Settings.from_environ(environ) == Settings.from_environ({})
     if absent:
-        assert told == ("not set" if name.endswith("_DAYS") else "none")
+        assert documented == ("not set" if name.endswith("_DAYS") else "none")
 
 
 @pytest.mark.parametrize("name", [name for name in SETTINGS if " to " in SETTINGS[name]["allowed"]])
-def test_bounds_are_those_of_the_program(name: str) -> None:
+def test_bounds_equal_those_of_the_program(name: str) -> None:
     least, most = (int(bound) for bound in SETTINGS[name]["allowed"].split(" to "))
     Settings.from_environ({name: str(least)})
     Settings.from_environ({name: str(most)})
@@ -115,7 +139,7 @@ def test_bounds_are_those_of_the_program(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in SETTINGS if re.fullmatch(r"(`\w+`(, )?)+", SETTINGS[name]["allowed"])]
 )
-def test_choices_are_those_of_the_program(name: str) -> None:
+def test_choices_equal_those_of_the_program(name: str) -> None:
     choices = quoted(SETTINGS[name]["allowed"])
     with pytest.raises(InvalidSettingError) as refused:
         Settings.from_environ({name: "something else"})
@@ -123,32 +147,33 @@ def test_choices_are_those_of_the_program(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_terraform_sets_it_from_the_variable(name: str) -> None:
+def test_terraform_sets_the_setting_from_the_variable(name: str) -> None:
     variable = SETTINGS[name]["Terraform"].strip("`")
     settings = (ROOT / "terraform/main.tf").read_text()
     assert re.search(rf"^ +{name} += .*\b(var|local)\.{variable}\b", settings, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_default_in_terraform_is_the_same(name: str) -> None:
+def test_default_equals_that_of_the_variable(name: str) -> None:
     variable = SETTINGS[name]["Terraform"].strip("`")
-    told = SETTINGS[name]["default"].strip("`")
+    documented = SETTINGS[name]["default"].strip("`")
     variables = (ROOT / "terraform/variables.tf").read_text()
     block = re.search(rf'^variable "{variable}" {{\n(.*?)^}}$', variables, re.DOTALL | re.MULTILINE)
     assert block is not None
     default = re.search(r"^  default += (.+)$", block[1], re.MULTILINE)
     assert default is not None
-    assert default[1].strip('"') == {"none": "[]", "not set": "null"}.get(told, told)
+    assert default[1].strip('"') == {"none": "[]", "not set": "null"}.get(documented, documented)
 
 
-def test_every_repository_tag_is_told() -> None:
+def test_every_repository_tag_is_in_the_table() -> None:
     tags = {policy.ENABLED_TAG, policy.KEEP_DAYS_TAG, policy.KEEP_COUNT_TAG}
     assert set(table("repository tag")) == tags
 
 
-def test_every_field_of_a_rule_is_told() -> None:
-    section = README.partition("A rule has\n")[2].partition("\n```")[0]
-    assert quoted(section) == [one.name for one in fields(RepositoryRule)]
+def test_every_field_of_a_rule_is_named() -> None:
+    text = " ".join(README.split())
+    sentence = text.partition("A rule has ")[2].partition("The first rule")[0]
+    assert quoted(sentence) == [one.name for one in fields(RepositoryRule)]
 
 
 # -- Judging -------------------------------------------------------------------------------------
@@ -156,7 +181,7 @@ def test_every_field_of_a_rule_is_told() -> None:
 REASONS = table("reason")
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_in_the_table() -> None:
     assert set(REASONS) == {reason.value for reason in Reason}
 
 
@@ -166,7 +191,7 @@ def test_reasons_to_remove_come_after_those_to_keep() -> None:
     assert set(verdicts) == {Action.KEEP.value, "remove"}
 
 
-def test_every_guard_is_told() -> None:
+def test_every_guard_is_in_the_table() -> None:
     assert set(table("guard")) == {guard.value for guard in Guard}
 
 
@@ -176,13 +201,13 @@ SOURCE_ROWS = table("source")
 SOURCE_PERMISSIONS = PERMISSIONS["usage"] | PERMISSIONS["optional"]
 
 
-def test_every_source_is_told_in_the_order_of_the_program() -> None:
+def test_every_source_is_in_the_table_in_the_order_of_the_program() -> None:
     everything = Settings(inspector_coverage=True, reference_lists=("ssm:/images",))
     assert list(SOURCE_ROWS) == [source.name for source in sources_for(everything)]
 
 
 @pytest.mark.parametrize("source", SOURCE_ROWS)
-def test_permissions_of_a_source_are_those_that_it_has(source: str) -> None:
+def test_permissions_of_a_source_equal_those_in_the_file(source: str) -> None:
     assert sorted(quoted(SOURCE_ROWS[source]["permissions"])) == SOURCE_PERMISSIONS[source]
 
 
@@ -195,10 +220,10 @@ def other_actions() -> Iterator[str]:
             yield from listed
 
 
-def test_every_other_action_is_told_with_its_reason() -> None:
+def test_every_other_action_is_in_the_table_with_its_reason() -> None:
     rows = table("action")
-    told = [action for row in rows.values() for action in quoted(row["action"])]
-    assert sorted(told) == sorted(other_actions())
+    documented = [action for row in rows.values() for action in quoted(row["action"])]
+    assert sorted(documented) == sorted(other_actions())
     assert all(row["why"] for row in rows.values())
 
 
@@ -207,17 +232,17 @@ def test_every_other_action_is_told_with_its_reason() -> None:
 EVENTS = {value for name, value in vars(events).items() if name.isupper()}
 
 
-def test_every_event_is_told() -> None:
+def test_every_event_is_in_the_table() -> None:
     assert set(table("event")) == EVENTS
 
 
-def test_every_reason_to_leave_an_image_is_told() -> None:
+def test_every_reason_to_leave_an_image_is_named() -> None:
     assert [why.value for why in Left if f"`{why.value}`" not in README] == []
 
 
 def written_fields() -> set[str]:
-    """The names that the program binds or passes to its log, and the keys of what it passes."""
-    # What structlog adds.
+    """Return the names that the program passes to its log, and the keys of their values."""
+    # Added by structlog.
     names = {"timestamp", "level", "event"}
     for module in (errors, lines, program, repository_report, run_report, summary, scan):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
@@ -230,14 +255,14 @@ def written_fields() -> set[str]:
 
 
 def test_fields_in_the_table_of_events_are_written() -> None:
-    told = [name for row in table("event").values() for name in quoted(row["fields"])]
-    assert set(told) - EVENTS <= written_fields()
+    documented = [name for row in table("event").values() for name in quoted(row["fields"])]
+    assert set(documented) - EVENTS <= written_fields()
 
 
 QUERIES = blocks("sql")
 
 
-def test_there_are_queries_to_start_with() -> None:
+def test_there_are_a_few_queries() -> None:
     assert 3 <= len(QUERIES) <= 5
 
 

@@ -80,9 +80,6 @@ def answering(service: str, body: bytes) -> Any:
     client.meta.events.register("before-send", lambda **_: answer, unique_id="answer")
     return client
 
-    def __init__(self, shape: Any) -> None:
-        super().__init__(dict.fromkeys(shape.required_members if shape else (), "x"))
-
 
 @pytest.mark.parametrize("body", GARBLED.values(), ids=GARBLED)
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)

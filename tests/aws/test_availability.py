@@ -127,8 +127,8 @@ def test_region_that_does_not_publish_asks_another_of_its_partition(
     regions: list[str | None] = []
 
     class Session(FakeSession):
-        def client(self, service: str, region_name: str | None = None, **_: Any) -> Any:
-            regions.append(region_name)
+        def client(self, service: str, **more: Any) -> Any:  # type: ignore[override]
+            regions.append(more["region_name"])
             return super().client(service)
 
     ssm = FakeApi("ssm").on("GetParametersByPath", values("us-east-1"))

@@ -110,7 +110,7 @@ def test_page_that_lacks_its_list_is_an_error() -> None:
     pages: list[Any] = [{"Pipes": [{"Name": "a"}], "NextToken": "2"}, {"NextToken": "3"}]
     fake = FakeApi("pipes").on("ListPipes", lambda asked: pages["NextToken" in asked])
 
-    with pytest.raises(ApiError, match="IncompleteAnswer: .* holds no list under Pipes"):
+    with pytest.raises(ApiError, match=r"IncompleteAnswer: .* holds no list under Pipes"):
         names_of(Api(fake.client))
 
 
@@ -256,7 +256,7 @@ def test_raw_answer_without_its_list_is_an_error_and_not_an_empty_one(
     api.take_raw("DescribeImages", "imageDetails")
 
     with pytest.raises(
-        ApiError, match="answer (is not a JSON object|holds no list under imageDetails)"
+        ApiError, match=r"answer (is not a JSON object|holds no list under imageDetails)"
     ) as failure:
         list(api.each("DescribeImages", "imageDetails", repositoryName="app"))
     assert failure.value.code == "IncompleteAnswer"

@@ -56,7 +56,7 @@ class Scripted(FakeApi):
         # A listing writes an empty list as one.
         lists = [name for name, shape in output.members.items() if shape.type_name == "list"]
         is_listing = any(token in output.members for _, token in TOKENS)
-        return dict.fromkeys(lists, []) | completed if is_listing else completed
+        return {name: [] for name in lists} | completed if is_listing else completed
 
     def _page(self, operation: str, pages: Sequence[Any], parameters: Parameters) -> Any:
         token_in, token_out = self._tokens(operation)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.worlds import REPOSITORY, policy_of, repository, usage
+from ecr_cleaner.aws.availability import Availability
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
@@ -178,6 +179,7 @@ def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
 
 def test_region_without_eks_has_no_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", lambda _: False)
+    monkeypatch.setattr(Availability, "_published_regions", lambda *_: {"us-east-1"})
     clusters = eks(["prod"])
 
     assert standing(ecr(), clusters, region="eu-west-9") == NAMES[1:]

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children, subjects_of
+from ecr_cleaner.core.graph import Graph, may_have_children, subjects_of
+from ecr_cleaner.core.hidden import possibly_listed
 from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan, Reason, Repository, Verdict
 from ecr_cleaner.core.policy import Policy
@@ -90,24 +91,14 @@ class _Judgement:
         self._newest = self._find_newest()
 
     def all_decisions(self) -> dict[str, Decision]:
-        """Judge, and judge again while an index that cannot be read may list what would go."""
-        while True:
-            decisions = self._judge_all()
-            unclear = self._unclear(decisions)
-            if not unclear:
-                return decisions
-            self._needed |= unclear
-
-    def _unclear(self, decisions: Mapping[str, Decision]) -> dict[str, Decision]:
-        images = self._graph.images
-        staying = [d for d in self._graph.unread if decisions[d].action is not Action.DELETE]
-        hidden = [images[digest] for digest in staying if not can_be_read(images[digest])]
-        return {
-            digest: _UNCLEAR
-            for digest, decision in decisions.items()
-            if hidden and decision.action is Action.DELETE and _may_be_child(images[digest])
-            if any(_may_list(index, images[digest]) for index in hidden)
-        }
+        """Judge all; judge again if a hidden index may list what would be deleted."""
+        decisions = self._judge_all()
+        actions = {digest: decision.action for digest, decision in decisions.items()}
+        listed = possibly_listed(self._graph, actions)
+        if not listed:
+            return decisions
+        self._needed |= dict.fromkeys(listed, _UNCLEAR)
+        return self._judge_all()
 
     def _judge_all(self) -> dict[str, Decision]:
         unreached = {digest: self._needed.get(digest, _UNCLEAR) for digest in self._graph.images}
@@ -226,13 +217,15 @@ class _Judgement:
         return any(time and time >= self._pulled_since for time in times)
 
     def _pull_times(self, image: Image) -> Iterator[datetime | None]:
-        """Pulls of leaves only: reading a manifest is a pull, and those of others were ours.
+        """Leaves only: our own manifest reads count as pulls of indexes.
 
+        An image without a media type counts, even if its manifest turns out to be an index: what
+        was kept before manifests were read must not be removed after it.
         Source: https://github.com/aws/containers-roadmap/issues/2390
         """
         for member in self._graph.family(image.digest):
             is_index = member.digest in self._graph.children
-            if not is_index and (member.media_type is None or not may_have_children(member)):
+            if member.media_type is None or not (is_index or may_have_children(member)):
                 yield member.pulled_at
 
     # Times.
@@ -260,24 +253,6 @@ _NEWEST = Decision(Action.KEEP, Reason.NEWEST)
 _UNCLEAR = Decision(Action.KEEP, Reason.GRAPH_UNCLEAR)
 _STAYS_ARCHIVED = Decision(Action.ARCHIVE, Reason.ARCHIVED)
 _DELETED = Decision(Action.DELETE, Reason.UNUSED)
-
-
-def _may_be_child(image: Image) -> bool:
-    return not subjects_of(image)
-
-
-def _may_list(index: Image, image: Image) -> bool:
-    """Tell whether an archived index, whose manifest ECR does not give out, may list the image.
-
-    Children are pushed before their index, and are archived with it or later, if at all.
-    """
-    if image.pushed_at and index.pushed_at and image.pushed_at > index.pushed_at:
-        return False
-    if index.status is ImageStatus.ACTIVATING:
-        return True
-    together = timedelta(days=1)
-    before = image.archived_at and index.archived_at and index.archived_at - image.archived_at
-    return not (before and before > together)
 
 
 def _passed_up(origin: str, need: Decision) -> Decision:

@@ -184,7 +184,7 @@ def test_every_policy_counts_and_each_outsider_is_named_once() -> None:
 def test_a_policy_that_is_not_understood_guards(document: str) -> None:
     guarded = cross_account_pull(REPOSITORY, [document])
     assert guarded
-    assert "could not be understood" in guarded.why
+    assert "could not be parsed" in guarded.why
 
 
 VALUES = st.none() | st.integers() | st.text() | st.lists(st.text())

@@ -63,20 +63,24 @@ def may_list(hidden: Image, child: Image) -> bool:
 
 def naive(graph: Graph, actions: dict[str, Action]) -> set[str]:
     """Return every image that stays after all, by going over all pairs until nothing changes."""
-    stays = {digest for digest, action in actions.items() if action is not Action.DELETE}
-    begun = set(stays)
+    begun = {digest for digest, action in actions.items() if action is not Action.DELETE}
+    listed: set[str] = set()
+    following: set[str] = set()
     while True:
-        hidden = [graph.images[d] for d in graph.unread & stays]
-        hidden = [one for one in hidden if not can_be_read(one)]
-        more = {
+        listing = [graph.images[d] for d in graph.unread & (begun | following)]
+        listing = [one for one in listing if not can_be_read(one)]
+        stays = begun | listed | following
+        led = {d for d in graph.images if stays.intersection(graph.leaders(d))} - stays
+        found = {
             digest
-            for digest, child in graph.images.items()
-            if (not subjects_of(child) and any(may_list(one, child) for one in hidden))
-            or any(leader in stays - begun for leader in graph.leaders(digest))
-        } - stays
-        if not more:
+            for digest in graph.images.keys() - stays
+            if not subjects_of(graph.images[digest])
+            and any(may_list(one, graph.images[digest]) for one in listing)
+        }
+        if not led | found:
             return stays - begun
-        stays |= more
+        following |= led
+        listed |= found
 
 
 @given(repositories())
@@ -89,8 +93,8 @@ def test_the_same_images_stay_as_by_looking_at_all_pairs(
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 1000, 20_000])
-def test_chain_of_indexes_archived_a_day_apart_stays_as_a_whole(count: int) -> None:
-    """Each may list the next: a search round by round takes hours for the longest of these."""
+def test_chain_of_indexes_archived_a_day_apart_keeps_the_first_only(count: int) -> None:
+    """Each may list the next, but nothing that the first may list is further down the chain."""
     chain = [
         index(
             f"i{number}",
@@ -102,7 +106,7 @@ def test_chain_of_indexes_archived_a_day_apart_stays_as_a_whole(count: int) -> N
     ]
     actions = {one.digest: Action.DELETE for one in chain} | {chain[0].digest: Action.KEEP}
 
-    assert len(possibly_listed(graph_of(chain), actions)) == count
+    assert possibly_listed(graph_of(chain), actions) == {chain[1].digest}
 
 
 def test_nothing_is_listed_if_every_hidden_index_is_deleted() -> None:

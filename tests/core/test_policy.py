@@ -7,7 +7,15 @@ import pytest
 from core.worlds import policy_of, repository
 from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action, Repository
-from ecr_cleaner.core.policy import Policy, is_opted_in, opt_in_looks_meant, policy_for
+from ecr_cleaner.core.policy import (
+    Policy,
+    is_opted_in,
+    misspelled_tags,
+    opt_in_looks_meant,
+    policy_for,
+    raised_keep_days,
+    unmatched_rules,
+)
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 
 ENVIRONMENT = Settings(keep_days=30, keep_count=1, keep_tag_patterns=("e*",), keep_pulled_days=31)
@@ -51,18 +59,75 @@ def test_a_tag_goes_before_a_rule_and_a_rule_before_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("tags", "rules", "days"),
+    ("general", "by_rule", "days", "push_is_pull"),
     [
-        ({}, (), 14),
-        ({}, (RepositoryRule(("app",), keep_days=60),), 60),
-        (KEEP_90, (RepositoryRule(("app",), keep_days=60),), 90),
+        (None, None, 35, False),
+        (7, None, 7, True),
+        (0, None, 0, True),
+        (None, 60, 60, True),
+        (7, 60, 60, True),
     ],
 )
-def test_pulled_days_that_nobody_set_are_the_days_of_the_repository(
-    tags: dict[str, str], rules: tuple[RepositoryRule, ...], days: int
+def test_pulls_keep_for_35_days_unless_somebody_says_otherwise(
+    general: int | None, by_rule: int | None, days: int, *, push_is_pull: bool
 ) -> None:
-    policy = policy_for(repository("app", **tags), Settings(keep_days=14, rules=rules))
-    assert policy.keep_pulled_days == days
+    rules = (RepositoryRule(("app",), keep_pulled_days=by_rule),)
+    policy = policy_for(repository("app"), Settings(keep_pulled_days=general, rules=rules))
+    assert (policy.keep_pulled_days, policy.push_is_pull) == (days, push_is_pull)
+
+
+@pytest.mark.parametrize("tag", ["0", "1", "36500"])
+def test_tag_of_days_to_keep_does_not_change_what_pulls_do(tag: str) -> None:
+    tagged = policy_for(repository("app", BoxCleanerKeepDays=tag), Settings())
+    assert tagged.keep_pulled_days == policy_for(repository("app"), Settings()).keep_pulled_days
+
+
+@pytest.mark.parametrize(
+    ("tag", "rule", "general", "least", "days"),
+    [
+        ("0", None, 30, 7, 7),
+        ("7", None, 30, 7, 7),
+        ("8", None, 30, 7, 8),
+        (None, 0, 30, 7, 7),
+        (None, None, 1, 7, 7),
+        ("0", None, 30, 0, 0),
+    ],
+)
+def test_floor_of_the_operator_is_under_tag_rule_and_setting(
+    tag: str | None, rule: int | None, general: int, least: int, days: int
+) -> None:
+    tags = {} if tag is None else {"BoxCleanerKeepDays": tag}
+    rules = (RepositoryRule(("app",), keep_days=rule),)
+    settings = Settings(keep_days=general, min_keep_days=least, rules=rules)
+    assert policy_for(repository("app", **tags), settings).keep_days == days
+    warning = raised_keep_days(repository("app", **tags), settings)
+    assert (warning is not None) is (tag is not None and int(tag) < least)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("boxcleanerkeepdays", "BoxCleanerKeepDay", "BoxCleanerkeepDays", "BoxCleanerKeep"),
+        *("box-cleaner-keep-days", "BoxCleaner:KeepDays", "BoxCleanerKeepDays ", "BoxCleaner"),
+        *("BoxClenerKeepDays", "BoxCleanrEnabled", "boxcleanerenabled", "BoxCleanerDisabled"),
+    ],
+)
+def test_tag_that_looks_like_ours_is_misspelled(tag: str) -> None:
+    assert misspelled_tags(repository("app", **{tag: "90"})) == [tag]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["BoxCleanerEnabled", "BoxCleanerKeepDays", "BoxCleanerKeepCount", "Name", "KeepDays", "Box"],
+)
+def test_other_tags_are_not(tag: str) -> None:
+    assert misspelled_tags(repository("app", **{tag: "90"})) == []
+
+
+def test_rule_that_matches_no_repository_is_named() -> None:
+    rules = (RepositoryRule(("app",)), RepositoryRule(("payment/*", "pay")), RepositoryRule(("*",)))
+    found = unmatched_rules(Settings(rules=rules), [repository("app"), repository("payments/api")])
+    assert found == ["entry 2 of REPOSITORY_RULES matches no repository: payment/*, pay"]
 
 
 def test_guards_are_waived_by_the_settings_and_by_the_rule() -> None:

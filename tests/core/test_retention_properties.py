@@ -271,6 +271,10 @@ def test_the_order_of_the_sweep_never_has_a_follower_with_or_before_its_leader(
 
 @given(worlds())
 def test_judging_the_world_that_a_sweep_left_removes_nothing_more(world: World) -> None:
+    # ECR archives an index with its children: one archived days before its index is not one of it.
+    children = {child for children in world.listed.values() for child in children or ()}
+    asleep = [image for image in world.images if image.digest in children and image.archived_at]
+    assume(not any(image.archived_at < ago(1) for image in asleep if image.archived_at))
     assert removals(after(world).judged()) == {}
 
 

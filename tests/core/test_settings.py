@@ -252,7 +252,7 @@ def test_rules_that_are_not_understood_in_full_are_an_error(value: str) -> None:
     ("value", "mistake"),
     [
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
-        ("{}", "it is no array"),
+        ("{}", "it is not an array"),
         ('[{"repositories": ["a"]}, {"keep_days": 1}]', "entry 2 names no repositories"),
         ('[{"repositories": ["a"], "keepdays": 1}]', "entry 1 has the unknown field 'keepdays'"),
         (

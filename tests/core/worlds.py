@@ -52,6 +52,7 @@ def policy_of(
     keep_count: int = 0,
     keep_tag_patterns: tuple[str, ...] = (),
     keep_pulled_days: int = 30,
+    push_is_pull: bool = True,  # noqa: FBT002 - a field of the policy like the others
     action: Action = Action.DELETE,
     archive_days: int | None = None,
     waived_guards: tuple[str, ...] = (),
@@ -61,6 +62,7 @@ def policy_of(
         keep_count,
         keep_tag_patterns,
         keep_pulled_days,
+        push_is_pull,
         action,
         archive_days,
         waived_guards,

@@ -71,7 +71,7 @@ def standing(
     """Return the names of the guards before the repository, by the policy of these settings."""
     settings = settings or Settings()
     with guards(*apis, settings=settings, **more) as made:
-        found = made.standing(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used))
+        found = made.check(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used)).guards
     return [guarded.guard.value for guarded in found]
 
 
@@ -89,7 +89,8 @@ def test_every_guard_that_stands_is_told_in_this_order() -> None:
 
 def test_nothing_stands_where_nothing_is_to_be_guarded_of() -> None:
     registry = ecr(
-        GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"), DescribeRegistry={}
+        GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"),
+        DescribeRegistry={"replicationConfiguration": {"rules": []}},
     )
 
     assert standing(registry, eks([])) == []
@@ -118,8 +119,8 @@ def test_guard_that_a_rule_waives_stands_before_the_other_repositories(guard: Gu
     theirs = repository("team/app")
 
     with guards(ecr(), eks(["prod"]), settings=settings) as made:
-        waived = made.standing(theirs, policy_for(theirs, settings), InUse(IN_USE))
-        others = made.standing(REPOSITORY, policy_for(REPOSITORY, settings), InUse(IN_USE))
+        waived = made.check(theirs, policy_for(theirs, settings), InUse(IN_USE)).guards
+        others = made.check(REPOSITORY, policy_for(REPOSITORY, settings), InUse(IN_USE)).guards
 
     assert [one.guard for one in waived] == [other for other in ALL if other is not guard]
     assert [one.guard for one in others] == list(ALL)
@@ -136,7 +137,7 @@ def test_what_holds_for_all_is_read_once_and_the_rest_once_a_repository() -> Non
     registry, clusters = ecr(), eks(["prod"])
     with guards(registry, clusters) as made:
         for number in range(5):
-            assert made.standing(repository(f"app-{number}"), policy_of(), InUse(IN_USE))
+            assert made.check(repository(f"app-{number}"), policy_of(), InUse(IN_USE)).guards
 
     assert len(registry.asked("DescribeRegistry")) == 1
     assert len(registry.asked("GetRegistryPolicy")) == 1
@@ -172,7 +173,7 @@ def test_usage_in_another_registry_is_none_here() -> None:
 def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
     clusters = eks([], ["prod"], ["test"])
     with guards(ecr(), clusters) as made:
-        (guarded, *_) = made.standing(REPOSITORY, policy_of(), InUse(IN_USE))
+        (guarded, *_) = made.check(REPOSITORY, policy_of(), InUse(IN_USE)).guards
 
     assert "EKS clusters exist (prod, test)" in guarded.why
 
@@ -233,7 +234,6 @@ def test_clusters_that_cannot_be_read_are_an_error_for_the_run(fault: Exception)
 def test_policy_that_cannot_be_read_is_an_error_for_its_repository(fault: Exception) -> None:
     with guards(ecr(GetRepositoryPolicy=fault), eks([])) as made:
         with pytest.raises(ApiError, match="ecr GetRepositoryPolicy failed with"):
-            made.standing(REPOSITORY, policy_of(), InUse(IN_USE))
-        assert made.standing(
-            REPOSITORY, policy_of(waived_guards=("cross-account-pull",)), InUse(IN_USE)
-        )
+            made.check(REPOSITORY, policy_of(), InUse(IN_USE))
+        waived = policy_of(waived_guards=("cross-account-pull",))
+        assert made.check(REPOSITORY, waived, InUse(IN_USE)).guards

@@ -1,4 +1,4 @@
-"""The one caller of the ECR API: turns its answers into model objects, and nothing else."""
+"""The only caller of the ECR API: turns its answers into model objects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sys import intern
 from typing import Any
 
 from ecr_cleaner.aws.api import Api
-from ecr_cleaner.core.errors import ApiError, ManifestError
+from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError, ManifestError
 from ecr_cleaner.core.graph import INDEX_MEDIA_TYPES, LEAF_MEDIA_TYPES, children_in
 from ecr_cleaner.core.model import Image, ImageStatus, Registry, Repository
+from ecr_cleaner.core.outcome import NOT_FOUND
 from ecr_cleaner.workers import Workers, batches
 
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
@@ -47,7 +48,7 @@ class EcrRegistry:
         return sorted(found, key=lambda repository: repository.name)
 
     def images(self, repository: Repository) -> list[Image]:
-        """Return every image of a repository, archived ones too; none where it has vanished."""
+        """Return every image of a repository, archived ones too; none if it has vanished."""
         answers = self._ecr.each_found(
             "DescribeImages",
             "imageDetails",
@@ -58,13 +59,13 @@ class EcrRegistry:
         )
         images: dict[str, Image] = {}
         for image in map(_image, answers):
-            # Pages are no snapshot: an image that moved between them comes twice.
+            # Pages are not a snapshot: an image that moved between them comes twice.
             known = images.get(image.digest)
             images[image.digest] = _with_tags_of_both(known, image) if known else image
         return list(images.values())
 
     def still_there(self, repository: Repository, digests: Sequence[str]) -> dict[str, Image]:
-        """Describe up to 100 images once more; those that have vanished are not in the answer."""
+        """Describe up to 100 images again; those that have vanished are not in the answer."""
         try:
             answer = self._ecr.find(
                 "DescribeImages",
@@ -84,9 +85,10 @@ class EcrRegistry:
     def children(
         self, repository: Repository, images: Sequence[Image]
     ) -> dict[str, tuple[str, ...] | None]:
-        """Return what the manifest of each image lists, None for one that is no index.
+        """Return the digests that each image's manifest lists, None if it is not an index.
 
-        Raise ManifestError where a manifest is missing or cannot be understood.
+        Images that vanished since they were listed are not in the answer. Raise ManifestError if
+        any other manifest could not be read or parsed.
         """
         read = self._workers.map(
             lambda batch: self._children(repository, batch), list(batches(images, IMAGES_A_CALL))
@@ -94,7 +96,7 @@ class EcrRegistry:
         return {digest: children for answer in read for digest, children in answer.items()}
 
     def policies(self, repository: Repository) -> list[str]:
-        """Return the repository's policy document; none where it has none."""
+        """Return the policy document of the repository, if it has one."""
         answer = self._ecr.find(
             "GetRepositoryPolicy",
             "RepositoryPolicyNotFoundException",
@@ -104,19 +106,24 @@ class EcrRegistry:
         return [answer["policyText"]] if answer else []
 
     def registry_policies(self) -> list[str]:
-        """Return the policy document of the whole registry; none where it has none."""
+        """Return the policy document of the whole registry, if it has one."""
         answer = self._ecr.find("GetRegistryPolicy", "RegistryPolicyNotFoundException")
         return [answer["policyText"]] if answer else []
 
     def replication(self) -> dict[str, Any]:
         """Return the registry's ``replicationConfiguration``."""
-        configuration: dict[str, Any] = self._ecr.call("DescribeRegistry").get(
-            "replicationConfiguration", {}
-        )
+        answer = self._ecr.call("DescribeRegistry")
+        if "replicationConfiguration" not in answer:
+            raise IncompleteAnswerError("DescribeRegistry returned no replicationConfiguration")
+        configuration: dict[str, Any] = answer["replicationConfiguration"]
         return configuration
 
     def delete(self, repository: Repository, digests: Sequence[str]) -> Deletion:
-        """Delete up to 100 images by digest, with all their tags; return what ECR answered."""
+        """Delete up to 100 images by digest, with all their tags; return what ECR answered.
+
+        If the SDK sent the call again, an image that is not found was deleted by an attempt whose
+        answer was lost.
+        """
         answer = self._ecr.find(
             "BatchDeleteImage",
             _GONE,
@@ -130,15 +137,17 @@ class EcrRegistry:
             str(one.get("imageId", {}).get("imageDigest")): str(one.get("failureCode"))
             for one in answer.get("failures", ())
         }
+        if answer.get("ResponseMetadata", {}).get("RetryAttempts"):
+            deleted |= {digest for digest, code in failures.items() if code in NOT_FOUND}
         silent = [digest for digest in digests if digest not in deleted | failures.keys()]
         return self._with_silent(repository, silent, deleted, failures)
 
     def archive(self, repository: Repository, digest: str) -> None:
-        """Move one image to the archive storage class; raise ApiError where that failed."""
+        """Move one image to the archive storage class; raise ApiError if that failed."""
         self._set_storage_class(repository.name, digest, "ARCHIVE")
 
     def restore(self, repository_name: str, digest: str) -> None:
-        """Bring one image back from the archive; ECR takes up to 20 minutes for it."""
+        """Restore one image from the archive; ECR takes up to 20 minutes."""
         self._set_storage_class(repository_name, digest, "STANDARD")
 
     def _set_storage_class(self, repository_name: str, digest: str, target: str) -> None:
@@ -166,14 +175,17 @@ class EcrRegistry:
     def _children(
         self, repository: Repository, images: Sequence[Image]
     ) -> dict[str, tuple[str, ...] | None]:
-        answer = self._ecr.call(
+        answer = self._ecr.find(
             "BatchGetImage",
+            _GONE,
             repositoryName=repository.name,
             imageIds=[{"imageDigest": image.digest} for image in images],
             acceptedMediaTypes=sorted(
                 _MEDIA_TYPES | {one.media_type for one in images if one.media_type}
             ),
         )
+        if answer is None:
+            return {}
         manifests = {
             one["imageId"]["imageDigest"]: one.get("imageManifest", "")
             for one in answer.get("images", ())
@@ -188,10 +200,11 @@ class EcrRegistry:
     ) -> Iterator[tuple[str, tuple[str, ...] | None]]:
         codes = {one.get("imageId", {}).get("imageDigest"): one["failureCode"] for one in failures}
         for image in images:
-            if image.digest not in manifests:
+            if image.digest in manifests:
+                yield image.digest, children_in(image, manifests[image.digest])
+            elif codes.get(image.digest) not in NOT_FOUND:
                 code = codes.get(image.digest, "no answer")
                 raise ManifestError(image.digest, f"could not be read: {code}")
-            yield image.digest, children_in(image, manifests[image.digest])
 
     def _with_silent(
         self,
@@ -200,7 +213,7 @@ class EcrRegistry:
         deleted: set[str],
         failures: dict[str, str],
     ) -> Deletion:
-        """An image that the answer does not mention is looked at: gone, or not deleted."""
+        """Look up each image that the answer does not mention: it is gone, or was not deleted."""
         try:
             there = set(self.still_there(repository, silent)) if silent else set()
         except ApiError:

@@ -1,4 +1,4 @@
-"""Which image needs which: index to children, subject to referrers. Pure.
+"""Which image needs which: index to children, subject to referrers.
 
 An edge leads from the image that decides to the one that follows it: from an index to the images
 it lists, and from a subject to the artifacts about it.
@@ -21,8 +21,8 @@ INDEX_MEDIA_TYPES = frozenset(
         "application/vnd.docker.distribution.manifest.list.v2+json",
     }
 )
-# Media types that are known to list no children. Any other is read, an unknown one as well: an
-# index that is not recognised would leave its children without protection.
+# Media types without children. Manifests of any other type are read, unknown ones too: an index
+# that is not recognised would leave its children unprotected.
 LEAF_MEDIA_TYPES = frozenset(
     {
         "application/vnd.oci.image.manifest.v1+json",
@@ -41,12 +41,12 @@ _REFERRER_TAG = re.compile(r"(?P<algorithm>sha256|sha512)-(?P<hex>[a-f0-9]{64,12
 
 
 def may_have_children(image: Image) -> bool:
-    """Tell whether the image's manifest must be read to know its children."""
+    """Return whether the image's manifest must be read to know its children."""
     return image.media_type not in LEAF_MEDIA_TYPES
 
 
 def can_be_read(image: Image) -> bool:
-    """Tell whether ECR gives the manifest out: of what is archived it does not.
+    """Return whether ECR gives the manifest out. It does not for archived images.
 
     Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/archive-image.html
     """
@@ -54,9 +54,9 @@ def can_be_read(image: Image) -> bool:
 
 
 def children_in(image: Image, manifest: str) -> tuple[str, ...] | None:
-    """Return the digests that the image's manifest lists, or None where it is no index.
+    """Return the digests that the image's manifest lists, or None if it is not an index.
 
-    Raise ManifestError where that cannot be told: it never counts as "no children".
+    Raise ManifestError if the manifest cannot be parsed: that never counts as "no children".
     """
     try:
         document = json.loads(manifest)
@@ -65,7 +65,9 @@ def children_in(image: Image, manifest: str) -> tuple[str, ...] | None:
     if not isinstance(document, dict):
         raise ManifestError(image.digest, "is not a JSON object")
     if "manifests" in document:
-        return _listed(image.digest, document["manifests"])
+        entries = document["manifests"]
+        # Encoders in Go write a list without entries as null.
+        return () if entries is None else _listed(image.digest, entries)
     if image.media_type in INDEX_MEDIA_TYPES or not _CONTENT.intersection(document):
         raise ManifestError(image.digest, "is neither an index nor an image")
     return None
@@ -85,9 +87,10 @@ def _child(digest: str, entry: object) -> str:
 
 
 def subjects_of(image: Image) -> tuple[str, ...]:
-    """Return the digests that the image is an artifact about, by its manifest or by its tags.
+    """Return the digests of the subjects of an artifact, by its manifest or by its tags.
 
-    By tags only where every tag says so: an image that also carries an ordinary tag is one.
+    Tags count only if every tag of the image names a subject: an image that also has an ordinary
+    tag is an image.
     """
     declared = (image.subject,) if image.subject else ()
     named = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
@@ -99,9 +102,9 @@ def subjects_of(image: Image) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The images of one repository with their edges; digests that do not exist have none.
+    """The images of one repository with their edges. An edge to a missing digest is dropped.
 
-    ``unread`` are the images that may have children, whose manifest nobody has read yet.
+    ``unread`` are the images that may have children and whose manifest was not read.
     """
 
     images: Mapping[str, Image]
@@ -113,7 +116,7 @@ class Graph:
 
     @classmethod
     def build(cls, images: Iterable[Image], listed: Mapping[str, tuple[str, ...] | None]) -> Graph:
-        """Build from a full listing and from what each manifest lists (None: it is no index)."""
+        """Build from a full listing and from what each manifest lists (None: not an index)."""
         by_digest = {image.digest: image for image in images}
         children = {
             index: tuple(child for child in dict.fromkeys(digests) if child in by_digest)
@@ -141,7 +144,7 @@ class Graph:
         )
 
     def leaders(self, digest: str) -> tuple[str, ...]:
-        """Return the parents and subjects that this image follows; none: it is a root."""
+        """Return the parents and subjects that this image follows; a root has none."""
         return self.parents.get(digest, ()) + self.subjects.get(digest, ())
 
     def led_by(self, digest: str) -> tuple[str, ...]:
@@ -149,7 +152,7 @@ class Graph:
         return self.followers.get(digest, ())
 
     def upwards(self, digests: Iterable[str]) -> dict[str, str]:
-        """Return all that these follow, directly or not, each with the one of these it led from."""
+        """Return all that these follow, directly or not, and the digest each was reached from."""
         origin: dict[str, str] = {}
         waiting = [(digest, digest) for digest in digests]
         while waiting:
@@ -160,7 +163,7 @@ class Graph:
         return origin
 
     def family(self, digest: str) -> Iterator[Image]:
-        """Yield the image and, where it is an index, all that it lists, nested ones too."""
+        """Yield the image and, if it is an index, all that it lists, nested indexes included."""
         if digest not in self.children:
             yield self.images[digest]
             return
@@ -174,7 +177,7 @@ class Graph:
                 yield self.images[current]
 
     def leaders_first(self) -> tuple[str, ...]:
-        """Return every digest after all that it follows; one in or behind a cycle is left out."""
+        """Return every digest after all that it follows, without those in or behind a cycle."""
         following = self.parents.keys() | self.subjects.keys()
         waiting = {digest: len(self.leaders(digest)) for digest in following}
         order = [digest for digest in self.images if not waiting.get(digest)]

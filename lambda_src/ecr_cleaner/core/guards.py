@@ -1,10 +1,10 @@
-"""Who else may pull, or lose, images of a repository: read from policy documents. Pure."""
+"""Which guards stand before a repository: who else may pull, or lose, its images."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,36 +17,83 @@ PULL_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 # Condition keys that, with the own account as their value, leave nobody else.
 _OWN_ACCOUNT_KEYS = frozenset({"aws:principalaccount", "aws:sourceaccount"})
 _SOURCE_ARN_KEYS = frozenset({"aws:sourcearn", "aws:principalarn"})
+_SOURCE_ORG_KEYS = frozenset({"aws:sourceorgid", "aws:sourceorgpaths"})
 _STRICT_OPERATORS = frozenset({"stringequals", "stringlike", "arnlike", "arnequals"})
+
+# The usage sources that see what these services pull for the account.
+_SOURCE_OF_SERVICE = {
+    "apprunner": "app-runner",
+    "batch": "batch",
+    "bedrock-agentcore": "agentcore",
+    "build.apprunner": "app-runner",
+    "codebuild": "codebuild",
+    "ecs": "ecs",
+    "ecs-tasks": "ecs",
+    "emr-serverless": "emr-serverless",
+    "lambda": "lambda",
+    "ops.emr-serverless": "emr-serverless",
+    "sagemaker": "sagemaker",
+    "states": "step-functions",
+    "tasks.apprunner": "app-runner",
+}
+# Services that copy or inspect images and run none.
+_RUN_NOTHING = frozenset(
+    {"ecr", "guardduty", "inspector2", "pullthroughcache.ecr", "replication.ecr", "signer"}
+)
+_SERVICE = re.compile(r"(?P<name>.+)\.amazonaws\.(?:com(?:\.cn)?|eu)")
+
+# The ids of roles and users. A policy holds one after its role or user was deleted; it is never
+# given again (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
+_DELETED_IDENTITY = re.compile(r"A(?:ROA|IDA)[A-Z0-9]{12,}")
 
 _ACCOUNT = re.compile(r"(?:arn:[^:]+:(?:iam|sts)::)?(?P<account>[0-9]{12})(?::.*)?")
 
 _ANY_ARN = re.compile(r"arn:[^:]*:[^:]*:[^:]*:(?P<account>[^:]*):")
 
 
-def cross_account_pull(repository: Repository, policies: Iterable[str]) -> StandingGuard | None:
-    """Return the guard where one of the policies lets anybody outside the account pull.
+def cross_account_pull(
+    repository: Repository, policies: Iterable[str], waived_sources: Collection[str] = ()
+) -> StandingGuard | None:
+    """Return the guard if a policy lets anybody pull whose use no usage source sees.
 
-    ``policies`` are the documents that apply: the repository's own and the registry's. One that
-    cannot be understood guards as well.
+    ``policies`` are the documents that apply: the repository's own and the registry's. A document
+    that cannot be parsed guards as well.
     """
     outsiders = dict.fromkeys(
-        outsider for policy in policies for outsider in _outsiders(repository, policy)
+        outsider
+        for policy in policies
+        for outsider in _outsiders(repository, policy, waived_sources)
     )
     if not outsiders:
         return None
     return StandingGuard(
         Guard.CROSS_ACCOUNT_PULL,
-        f"{', '.join(outsiders)} may pull from it and no scan of this account shows what they "
+        f"{', '.join(outsiders)} may pull from it, and no scan of this account shows what they "
         f"run; waive the guard {Guard.CROSS_ACCOUNT_PULL} if nobody does, or list their images "
         "through REFERENCE_LISTS and waive it",
     )
 
 
+def deleted_identities(policies: Iterable[str]) -> list[str]:
+    """Return the ids of deleted roles and users that the policies still name as principals."""
+    named = (name for policy in policies for name in _aws_principals(policy))
+    return sorted({name for name in named if _DELETED_IDENTITY.fullmatch(name)})
+
+
+def _aws_principals(policy: str) -> Iterator[str]:
+    try:
+        for statement in _listed(json.loads(policy)["Statement"]):
+            principal = statement.get("Principal")
+            names = principal.get("AWS", ()) if isinstance(principal, dict) else principal
+            yield from (name for name in _listed(names) if isinstance(name, str))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return  # the guard says that it could not be parsed
+
+
 def delete_replication(
     repository: Repository, configuration: Mapping[str, Any]
 ) -> StandingGuard | None:
-    """Return the guard where a deletion would be carried to other registries.
+    """Return the guard if ECR would replicate a deletion to other registries.
 
     ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry.
     """
@@ -66,7 +113,7 @@ def delete_replication(
 
 
 def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> StandingGuard | None:
-    """Return the guard where nothing of the whole registry is in use, but by this program itself.
+    """Return the guard if nothing of the registry is in use, other than by this program itself.
 
     A whole account without a single usage is more likely a mistake than an empty account.
     """
@@ -84,18 +131,18 @@ def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> StandingGuar
 
 
 def eks_clusters(names: Sequence[str]) -> StandingGuard | None:
-    """Return the guard where EKS clusters exist: no AWS API tells the images of their pods."""
+    """Return the guard if EKS clusters exist: no AWS API returns the images of their pods."""
     if not names:
         return None
     return StandingGuard(
         Guard.EKS_CLUSTERS,
-        f"EKS clusters exist ({', '.join(names[:10])}) and no AWS API tells what their pods run; "
+        f"EKS clusters exist ({', '.join(names[:10])}) and no AWS API returns what their pods run; "
         f"list their images through REFERENCE_LISTS, then waive the guard {Guard.EKS_CLUSTERS}",
     )
 
 
 def _applies(rule: Mapping[str, Any], name: str) -> bool:
-    """A rule without filters holds for all; a filter of a type nobody knows holds as well."""
+    """A rule without filters applies to all; a filter of an unknown type applies as well."""
     filters = rule.get("repositoryFilters") or [{"filter": "", "filterType": "PREFIX_MATCH"}]
     return any(
         one.get("filterType") != "PREFIX_MATCH" or name.startswith(one.get("filter", ""))
@@ -103,14 +150,17 @@ def _applies(rule: Mapping[str, Any], name: str) -> bool:
     )
 
 
-def _outsiders(repository: Repository, policy: str) -> Iterator[str]:
+def _outsiders(
+    repository: Repository, policy: str, waived_sources: Collection[str]
+) -> Iterator[str]:
     try:
         statements = _listed(json.loads(policy)["Statement"])
         for statement in statements:
             if statement.get("Effect") != "Deny" and _covers_pulls(statement, repository):
-                yield from _outside_principals(statement, repository.registry.account)
+                account = repository.registry.account
+                yield from _outside_principals(statement, account, waived_sources)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        yield "whoever its policy means, which could not be understood,"
+        yield "whoever its policy means, which could not be parsed,"
 
 
 def _covers_pulls(statement: Mapping[str, Any], repository: Repository) -> bool:
@@ -125,25 +175,41 @@ def _covers_pulls(statement: Mapping[str, Any], repository: Repository) -> bool:
     return any(fnmatchcase(pull.lower(), pattern) for pull in PULL_ACTIONS for pattern in patterns)
 
 
-def _outside_principals(statement: Mapping[str, Any], account: str) -> Iterator[str]:
+def _outside_principals(
+    statement: Mapping[str, Any], account: str, waived_sources: Collection[str]
+) -> Iterator[str]:
     if "NotPrincipal" in statement:
         yield "everyone"
         return
-    if _is_limited_to(account, statement.get("Condition", {})):
-        return
+    condition = statement.get("Condition", {})
+    is_limited = _is_limited_to(account, condition)
     principal = statement["Principal"]
     by_kind = principal if isinstance(principal, dict) else {"AWS": principal}
     for kind, names in by_kind.items():
-        if kind == "Service" and not _names_source(statement.get("Condition", {})):
-            continue  # a service that acts for this account
         for name in _listed(names):
-            if not _is_own(name, account):
+            if kind == "Service":
+                outside = not _is_seen(name, waived_sources)
+                # Without such a condition, a service acts for this account.
+                outside = outside or (_names_source(condition) and not is_limited)
+            else:
+                outside = not (is_limited or _is_own(name, account))
+            if outside:
                 yield "everyone" if name == "*" else name
+
+
+def _is_seen(service: str, waived_sources: Collection[str]) -> bool:
+    """Return whether a usage source sees all that the service runs for the account."""
+    match = _SERVICE.fullmatch(service.lower())
+    name = match["name"] if match else service
+    if name in _RUN_NOTHING:
+        return True
+    return name in _SOURCE_OF_SERVICE and _SOURCE_OF_SERVICE[name] not in waived_sources
 
 
 def _is_own(principal: str, account: str) -> bool:
     match = _ACCOUNT.fullmatch(principal)
-    return match is not None and match["account"] == account
+    is_own = match is not None and match["account"] == account
+    return is_own or _DELETED_IDENTITY.fullmatch(principal) is not None
 
 
 def _conditions(condition: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
@@ -164,7 +230,8 @@ def _is_limited_to(account: str, condition: Mapping[str, Any]) -> bool:
 
 
 def _names_source(condition: Mapping[str, Any]) -> bool:
-    return any(key in _OWN_ACCOUNT_KEYS | _SOURCE_ARN_KEYS for _, key, _ in _conditions(condition))
+    naming = _OWN_ACCOUNT_KEYS | _SOURCE_ARN_KEYS | _SOURCE_ORG_KEYS
+    return any(key in naming for _, key, _ in _conditions(condition))
 
 
 def _arn_account(arn: str) -> str:

@@ -20,8 +20,9 @@ _TOGETHER = timedelta(days=1)
 def possibly_listed(graph: Graph, actions: Mapping[str, Action]) -> set[str]:
     """Return the images to delete that a hidden index which stays may list.
 
-    ``actions`` is what would be done with each image of the graph. What stays because of this
-    takes along what follows it, and a hidden index among these may list more. Takes n log n steps.
+    ``actions`` is what would be done with each image of the graph. A hidden index that stays only
+    because another may list it adds nothing: whatever it lists, the other may list as well. One
+    that follows an image which stays, as its referrer, may list more. Takes n log n steps.
     """
     hidden = {d for d in graph.unread if not can_be_read(graph.images[d])}
     pending = [digest for digest in hidden if actions[digest] is not Action.DELETE]
@@ -33,12 +34,18 @@ def possibly_listed(graph: Graph, actions: Mapping[str, Action]) -> set[str]:
     listed: set[str] = set()
     while pending:
         digest = pending.pop()
-        found = children.take(graph.images[digest]) if digest in hidden else ()
-        listed.update(one for one in found if one in doomed)
-        stays = [one for one in (*found, *graph.led_by(digest)) if one in doomed]
-        doomed.difference_update(stays)
-        pending += stays
+        found = children.take(graph.images[digest]) if digest in hidden else []
+        found = [one for one in found if one in doomed]
+        listed.update(found)
+        following = [one for one in _followers(graph, [digest, *found]) if one in doomed]
+        doomed.difference_update(found, following)
+        pending += following
     return listed
+
+
+def _followers(graph: Graph, digests: Iterable[str]) -> Iterator[str]:
+    for digest in digests:
+        yield from graph.led_by(digest)
 
 
 class _Children:

@@ -1,11 +1,11 @@
-"""What holds for one repository: its tags, else the first rule that names it, else the settings.
-
-Pure.
-"""
+"""The policy of one repository. Precedence: repository tag, rule, general setting."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -17,55 +17,101 @@ T = TypeVar("T")
 ENABLED_TAG = "BoxCleanerEnabled"
 KEEP_DAYS_TAG = "BoxCleanerKeepDays"
 KEEP_COUNT_TAG = "BoxCleanerKeepCount"
+TAGS = (ENABLED_TAG, KEEP_DAYS_TAG, KEEP_COUNT_TAG)
+
+# How long a pull keeps an image by default: long enough for what runs once a month.
+PULLED_DAYS = 35
+
+_PREFIX = "boxcleaner"
+_SIMILAR = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The retention of one repository. ``keep_pulled_days`` 0 switches that rule off."""
+    """The retention of one repository.
+
+    ``keep_pulled_days`` 0 means that pulls do not count. ``push_is_pull``: an image that was never
+    pulled counts as pulled when it was pushed.
+    """
 
     keep_days: int
     keep_count: int
     keep_tag_patterns: tuple[str, ...]
     keep_pulled_days: int
+    push_is_pull: bool
     action: Action
     archive_days: int | None
     waived_guards: tuple[str, ...]
 
 
 def is_opted_in(repository: Repository) -> bool:
-    """Tell whether the repository's owner asked for it to be cleaned: exactly ``true``."""
+    """Return whether the repository's owner asked for it to be cleaned: exactly ``true``."""
     return repository.tags.get(ENABLED_TAG) == "true"
 
 
 def opt_in_looks_meant(repository: Repository) -> bool:
-    """Tell whether the tag has a value that is neither ``true`` nor a plain no."""
+    """Return whether the tag has a value that is neither ``true`` nor a plain no."""
     return repository.tags.get(ENABLED_TAG, "false") not in {"true", "false"}
 
 
+def misspelled_tags(repository: Repository) -> list[str]:
+    """Return the tags that look like ours and are not: what they should protect is unknown."""
+    return sorted(key for key in repository.tags if key not in TAGS and _looks_like_ours(key))
+
+
+def unmatched_rules(settings: Settings, repositories: Iterable[Repository]) -> list[str]:
+    """Return a warning for each rule that matches no repository, probably by a typo."""
+    names = [repository.name for repository in repositories]
+    return [
+        f"entry {number} of REPOSITORY_RULES matches no repository: {', '.join(rule.repositories)}"
+        for number, rule in enumerate(settings.rules, start=1)
+        if not any(_matches(rule, name) for name in names)
+    ]
+
+
 def policy_for(repository: Repository, settings: Settings) -> Policy:
-    """Return what holds for this repository; raise InvalidSettingError for a bad tag."""
+    """Return the policy of this repository; raise InvalidSettingError for a bad tag."""
     rule = _first_rule(repository.name, settings)
-    days = _first(_tag(repository, KEEP_DAYS_TAG, MOST_DAYS), rule.keep_days, settings.keep_days)
+    tagged_days = _tag(repository, KEEP_DAYS_TAG, MOST_DAYS)
+    days = _first(tagged_days, rule.keep_days, settings.keep_days)
+    tagged_count = _tag(repository, KEEP_COUNT_TAG, MOST_KEPT)
+    pulled_days = _first(rule.keep_pulled_days, settings.keep_pulled_days, -1)
     return Policy(
-        keep_days=days,
-        keep_count=_first(
-            _tag(repository, KEEP_COUNT_TAG, MOST_KEPT), rule.keep_count, settings.keep_count
-        ),
+        keep_days=max(days, settings.min_keep_days),
+        keep_count=_first(tagged_count, rule.keep_count, settings.keep_count),
         keep_tag_patterns=_first(rule.keep_tag_patterns, settings.keep_tag_patterns),
-        keep_pulled_days=_first(rule.keep_pulled_days, settings.keep_pulled_days, days),
+        keep_pulled_days=PULLED_DAYS if pulled_days < 0 else pulled_days,
+        push_is_pull=pulled_days >= 0,
         action=settings.action,
         archive_days=settings.archive_days,
         waived_guards=(*settings.waived_guards, *rule.waived_guards),
     )
 
 
-def _first_rule(name: str, settings: Settings) -> RepositoryRule:
-    matching = (
-        rule
-        for rule in settings.rules
-        if any(fnmatchcase(name, pattern) for pattern in rule.repositories)
+def raised_keep_days(repository: Repository, settings: Settings) -> str | None:
+    """Return a warning if the repository's tag asks for fewer days than ``MIN_KEEP_DAYS``."""
+    tagged = _tag(repository, KEEP_DAYS_TAG, MOST_DAYS)
+    if tagged is None or tagged >= settings.min_keep_days:
+        return None
+    return (
+        f"tag {KEEP_DAYS_TAG} is {tagged}, but MIN_KEEP_DAYS is {settings.min_keep_days}: "
+        "images are kept for the greater number of days"
     )
+
+
+def _looks_like_ours(key: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", key.lower())
+    known = [tag.lower() for tag in TAGS]
+    return letters.startswith(_PREFIX) or bool(get_close_matches(letters, known, 1, _SIMILAR))
+
+
+def _first_rule(name: str, settings: Settings) -> RepositoryRule:
+    matching = (rule for rule in settings.rules if _matches(rule, name))
     return next(matching, RepositoryRule(repositories=()))
+
+
+def _matches(rule: RepositoryRule, name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in rule.repositories)
 
 
 def _tag(repository: Repository, key: str, most: int) -> int | None:
@@ -74,5 +120,5 @@ def _tag(repository: Repository, key: str, most: int) -> int | None:
 
 
 def _first(*values: T | None) -> T:
-    """Return the first value that is set, from the most special to the most general."""
+    """Return the first value that is set, from the most specific to the most general."""
     return next(value for value in values if value is not None)

@@ -213,7 +213,8 @@ class _Judgement:
     def _is_recently_pulled(self, image: Image) -> bool:
         if not self._policy.keep_pulled_days:
             return False
-        times = [image.pushed_at, *self._pull_times(image)]
+        pushed = [image.pushed_at] if self._policy.push_is_pull else []
+        times = [*pushed, *self._pull_times(image)]
         return any(time and time >= self._pulled_since for time in times)
 
     def _pull_times(self, image: Image) -> Iterator[datetime | None]:

@@ -1,4 +1,4 @@
-"""What the operator may set, read from a mapping such as the environment. Pure."""
+"""What the operator may set, read from a mapping such as the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 @dataclass(frozen=True, slots=True)
 class RepositoryRule:
-    """What one entry of ``REPOSITORY_RULES`` sets for the repositories it names; None: nothing."""
+    """One entry of ``REPOSITORY_RULES``. None: the general setting applies."""
 
     repositories: tuple[str, ...]
     keep_days: int | None = None
@@ -34,15 +34,17 @@ class RepositoryRule:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting of a run, understood and within its bounds.
+    """Every setting of a run, parsed and within its bounds.
 
-    ``keep_pulled_days`` None means the same days as for the age, ``archive_days`` None means never.
-    ``function_name`` is what Lambda, not the operator, calls the function that this runs as.
+    ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
+    ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never.
+    ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
 
     dry_run: bool = True
     keep_days: int = 30
+    min_keep_days: int = 0
     keep_count: int = 0
     keep_tag_patterns: tuple[str, ...] = ()
     keep_pulled_days: int | None = None
@@ -63,12 +65,13 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read every setting; raise InvalidSettingError for the first that is not understood."""
+        """Read every setting; raise InvalidSettingError for the first that is not allowed."""
         read = _Reader(environ)
         default = cls()
         return cls(
             dry_run=is_dry_run(environ),
             keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
+            min_keep_days=read.number("MIN_KEEP_DAYS", MOST_DAYS, default.min_keep_days),
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
             keep_tag_patterns=read.names("KEEP_TAG_PATTERNS"),
             keep_pulled_days=read.optional_number("KEEP_PULLED_DAYS", MOST_DAYS),
@@ -187,7 +190,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _array(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError("it is no array")  # noqa: TRY004 - a mistake like any other in the rules
+        raise ValueError("it is not an array")  # noqa: TRY004 - a mistake like any other in the rules
     return value
 
 

@@ -95,6 +95,20 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a summary says of a run besides the results of its repositories.
+
+    ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
+    was scanned.
+    """
+
+    missing: Mapping[str, Sequence[Broken]] = field(default_factory=dict)
+    coverage: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0
+    slowest_scan_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The result of a run.
 
@@ -107,8 +121,7 @@ class Summary:
     unvisited: int
     guarded: Mapping[str, int]
     errors: tuple[str, ...]
-    coverage: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float = 0
+    facts: Facts
 
     @property
     def complete(self) -> bool:
@@ -130,27 +143,17 @@ class Summary:
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
             "guarded": dict(self.guarded),
-            "coverage": dict(self.coverage),
+            "coverage": dict(self.facts.coverage),
             **self.total.fields(),
             "errors": list(self.errors),
-            "duration_seconds": round(self.seconds, 3),
+            "duration_seconds": round(self.facts.seconds, 3),
         }
 
 
-def summarize(
-    results: Sequence[Result],
-    settings: Settings,
-    *,
-    missing: Mapping[str, Sequence[Broken]] | None = None,
-    coverage: Mapping[str, Any] | None = None,
-    seconds: float = 0,
-) -> Summary:
-    """Return the summary of a run from the results of its repositories.
-
-    ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
-    was scanned, ``seconds`` how long the run took.
-    """
-    total = Tally(broken_references=sum(map(len, (missing or {}).values())))
+def summarize(results: Sequence[Result], settings: Settings, facts: Facts | None = None) -> Summary:
+    """Return the summary of a run from the results of its repositories."""
+    facts = facts or Facts()
+    total = Tally(broken_references=sum(map(len, facts.missing.values())))
     for result in results:
         total.add(result.tally)
     return Summary(
@@ -160,8 +163,7 @@ def summarize(
         unvisited=sum(result.unvisited for result in results),
         guarded=_guard_counts(results),
         errors=(*_errors(results), *_refused(results, settings)),
-        coverage=coverage or {},
-        seconds=seconds,
+        facts=facts,
     )
 
 

@@ -46,6 +46,11 @@ class RepositoryReport:
         self._each(logging.INFO, events.OLD_IN_USE, in_use)
         self._each(logging.DEBUG, events.KEEPING, others)
 
+    def doubtful(self, sentences: Iterable[str]) -> None:
+        """Warn of tags and policies that are valid but may not do what was meant."""
+        for sentence in sentences:
+            self._log.warning(events.SETTING_DOUBTFUL, why=sentence)
+
     def broken(self, broken: Iterable[Broken]) -> None:
         """Write each reference that consumers hold and cannot pull."""
         for one in broken:

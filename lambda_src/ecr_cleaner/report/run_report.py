@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Repository
-from ecr_cleaner.core.policy import ENABLED_TAG
+from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Summary
 from ecr_cleaner.report import events
@@ -24,9 +24,9 @@ class RunReport:
         self._log = log
         self._settings = settings
 
-    def started(self) -> None:
+    def doubtful(self, sentences: Iterable[str]) -> None:
         """Warn of settings that are valid but may not do what was meant."""
-        for sentence in self._settings.warnings:
+        for sentence in sentences:
             self._log.warning(events.SETTING_DOUBTFUL, why=sentence)
 
     def coverage(self, sources: Mapping[str, Any]) -> None:
@@ -44,6 +44,18 @@ class RunReport:
                 value=repository.tags[ENABLED_TAG],
             )
 
+    def misspelled(self, repositories: Mapping[str, Sequence[str]]) -> None:
+        """Warn of repositories that are skipped, by name with the tags that look misspelled."""
+        for name, tags in repositories.items():
+            for tag in tags:
+                self._log.warning(
+                    events.REPOSITORY_SKIPPED,
+                    repository=name,
+                    tag=tag,
+                    why=f"tags that look like {', '.join(TAGS)} and are none of them may be meant "
+                    "to keep images; correct or remove the tag",
+                )
+
     def missing_repositories(self, missing: Mapping[str, Sequence[Broken]], now: datetime) -> None:
         """Warn of references to repositories that do not exist."""
         for name, broken in missing.items():
@@ -53,6 +65,7 @@ class RunReport:
         """Write the summary, and a warning if the run reached a limit."""
         self._warn_of_bound(summary)
         self._warn_of_no_time(summary)
+        self._warn_of_slow_scan(summary)
         self._log.info(events.RUN_DONE, **summary.fields())
 
     def _warn_of_bound(self, summary: Summary) -> None:
@@ -64,6 +77,17 @@ class RunReport:
                 max_deletions=most,
                 why="one run removes at most MAX_DELETIONS images, the next run continues; raise "
                 "the setting if this number is right",
+            )
+
+    def _warn_of_slow_scan(self, summary: Summary) -> None:
+        most = self._settings.rescan_after_seconds
+        if summary.facts.slowest_scan_seconds > most > 0:
+            self._log.warning(
+                events.SLOW_SCAN,
+                seconds=round(summary.facts.slowest_scan_seconds, 3),
+                rescan_after_seconds=most,
+                why="usage may change during a scan; raise the memory of the function, or raise "
+                "RESCAN_AFTER_SECONDS if this is expected",
             )
 
     def _warn_of_no_time(self, summary: Summary) -> None:

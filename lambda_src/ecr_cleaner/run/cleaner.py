@@ -13,10 +13,15 @@ from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import RunFailedError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.model import Repository
-from ecr_cleaner.core.policy import is_opted_in, opt_in_looks_meant
+from ecr_cleaner.core.policy import (
+    is_opted_in,
+    misspelled_tags,
+    opt_in_looks_meant,
+    unmatched_rules,
+)
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.core.summary import Result, summarize
+from ecr_cleaner.core.summary import Facts, Result, summarize
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
@@ -59,23 +64,27 @@ class Cleaner:
         """
         began = self._deadline.now()
         check_waived(self._settings, self._sources)
-        self._report.started()
+        self._report.doubtful(self._settings.warnings)
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
+        self._report.doubtful(unmatched_rules(self._settings, repositories))
         self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
+        misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}
+        self._report.misspelled(misspelled)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        results = self._clean(list(filter(is_opted_in, repositories)))
+        chosen = [one for one in repositories if is_opted_in(one) and one.name not in misspelled]
+        results = self._clean(chosen)
 
         ended = self._deadline.now()
-        summary = summarize(
-            results,
-            self._settings,
+        facts = Facts(
             missing=missing,
             coverage=self._usage.coverage,
             seconds=(ended - began).total_seconds(),
+            slowest_scan_seconds=self._usage.longest.total_seconds(),
         )
+        summary = summarize(results, self._settings, facts)
         self._report.finished(summary)
         if summary.failure:
             raise RunFailedError(summary.failure)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.scan import Scan
+
+# How many times its own duration a scan is fresh for, counted from its begin.
+FRESH_FOR = 3
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -20,8 +23,8 @@ class FreshUsage:
 
     ``in_use`` only grows, so repositories that are judged at the same time may read it. ``began``
     is the begin of the first scan; ``scanned_at`` and ``ended_at`` are the begin and the end of the
-    last one. ``scans`` counts the scans that ``in_use`` holds in full: a judgement from before the
-    last one is out of date.
+    last one, ``longest`` the duration of the slowest. ``scans`` counts the scans that ``in_use``
+    holds in full: a judgement from before the last one is out of date.
     """
 
     def __init__(self, scan: Callable[[], Scan], deadline: Deadline, max_age: timedelta) -> None:
@@ -34,6 +37,7 @@ class FreshUsage:
         self.coverage: Mapping[str, Any] = {}
         self.in_use = InUse()
         self.scans = 0
+        self.longest = timedelta()
 
     def begin(self) -> None:
         """Make the first scan of the run."""
@@ -41,24 +45,32 @@ class FreshUsage:
         self._add_scan()
 
     def renew(self) -> bool:
-        """Rescan if the last scan is stale; return False if there is not enough time.
+        """Make sure that the last scan is fresh; return False if there is not enough time.
 
-        Raise what the scan raised, for every later caller as well: from then on, what is in use
-        is unknown.
+        The first call of a run always scans: before anything is removed, a second scan confirms
+        the first, which may have missed a deployment that was in progress. Raise what the scan
+        raised, for every later caller as well: from then on, what is in use is unknown.
         """
         with self._lock:
             if self._failure:
                 raise self._failure
-            if self._deadline.now() - self.scanned_at < self._max_age:
+            if self.scans > 1 and not self._is_stale():
                 return True
             if not self._deadline.allows(self.ended_at - self.scanned_at):
                 return False
             try:
                 self._add_scan()
+            except OutOfTimeError:
+                return False
             except CleanerError as error:
                 self._failure = error
                 raise
             return True
+
+    def _is_stale(self) -> bool:
+        """A scan is fresh for a multiple of its duration, or a slow one would never be fresh."""
+        duration = self.ended_at - self.scanned_at
+        return self._deadline.now() - self.scanned_at >= max(self._max_age, FRESH_FOR * duration)
 
     def _add_scan(self) -> None:
         scanned_at = self._deadline.now()
@@ -66,4 +78,5 @@ class FreshUsage:
         self.in_use.add(scan.usages)
         self.coverage = self.coverage or scan.coverage()
         self.scanned_at, self.ended_at = scanned_at, self._deadline.now()
+        self.longest = max(self.longest, self.ended_at - self.scanned_at)
         self.scans += 1

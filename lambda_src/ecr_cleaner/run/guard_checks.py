@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
+from ecr_cleaner.core.guards import (
+    cross_account_pull,
+    delete_replication,
+    deleted_identities,
+    eks_clusters,
+    no_usage,
+)
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.model import Guard, Repository, StandingGuard
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
+
+
+class Checked(NamedTuple):
+    """The guards that stand before a repository, and warnings about its policies."""
+
+    guards: list[StandingGuard]
+    warnings: list[str]
 
 
 class GuardChecks:
@@ -32,22 +45,36 @@ class GuardChecks:
         """
         waived = self._settings.waived_guards
         if Guard.EKS_CLUSTERS not in waived and self._aws.offers("eks"):
-            clusters = self._aws.api("eks").each("ListClusters", "clusters", maxResults=100)
+            # "all": clusters that are connected to EKS from elsewhere, too.
+            clusters = self._aws.api("eks").each(
+                "ListClusters", "clusters", maxResults=100, include=["all"]
+            )
             self._clusters = list(clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             self._policies = self._registry.registry_policies()
         if Guard.DELETE_REPLICATION not in waived:
             self._replication = self._registry.replication()
 
-    def standing(
-        self, repository: Repository, policy: Policy, in_use: InUse
-    ) -> list[StandingGuard]:
+    def check(self, repository: Repository, policy: Policy, in_use: InUse) -> Checked:
         """Return every guard that stands before a sweep of this repository. Call ``read`` first."""
-        checks = self._check(repository, policy.waived_guards, in_use)
-        return [standing for standing in checks if standing]
+        policies: list[str] = []
+        if Guard.CROSS_ACCOUNT_PULL not in policy.waived_guards:
+            policies = [*self._registry.policies(repository), *self._policies]
+        checks = self._checks(repository, policy.waived_guards, policies, in_use)
+        return Checked(
+            [standing for standing in checks if standing],
+            [
+                f"a policy names {identity}, a deleted role or user: nobody can pull by it"
+                for identity in deleted_identities(policies)
+            ],
+        )
 
-    def _check(
-        self, repository: Repository, waived: tuple[str, ...], in_use: InUse
+    def _checks(
+        self,
+        repository: Repository,
+        waived: Collection[str],
+        policies: Sequence[str],
+        in_use: InUse,
     ) -> Iterator[StandingGuard | None]:
         if not self._settings.expect_no_usage:
             used = in_use.repositories_in(repository.registry).values()
@@ -55,7 +82,6 @@ class GuardChecks:
         if Guard.EKS_CLUSTERS not in waived:
             yield eks_clusters(self._clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
-            policies = [*self._registry.policies(repository), *self._policies]
-            yield cross_account_pull(repository, policies)
+            yield cross_account_pull(repository, policies, self._settings.waived_sources)
         if Guard.DELETE_REPLICATION not in waived:
             yield delete_replication(repository, self._replication)

@@ -26,7 +26,7 @@ class LivePlan:
         self._lock = Lock()
 
     def renew(self) -> bool:
-        """Rescan if the last scan is stale; return False if there is not enough time."""
+        """Make sure that the last scan is fresh; return False if there is not enough time."""
         return self._usage.renew()
 
     def current(self) -> Plan:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.core.errors import OutOfTimeError
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Image, Plan, Repository
-from ecr_cleaner.core.policy import Policy, policy_for
+from ecr_cleaner.core.policy import Policy, policy_for, raised_keep_days
 from ecr_cleaner.core.retention import Moment, judge, would_remove
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result
@@ -43,6 +44,8 @@ class RepositoryCleaner:
         report = RepositoryReport(self.log, repository.name, self.deadline.now())
         try:
             self._clean(repository, report, result)
+        except OutOfTimeError:
+            result.unvisited = True
         except Exception as error:  # noqa: BLE001 - reported, and the run ends as failed
             report.failure(error)
             result.error = error
@@ -55,8 +58,11 @@ class RepositoryCleaner:
         listed_at = self.deadline.now()
         images = self.registry.images(repository)
         live, plan = self._judge(repository, images, policy)
+        report.doubtful(filter(None, [raised_keep_days(repository, self.settings)]))
         if plan.steps:
-            result.guards = self.guards.standing(repository, policy, self.usage.in_use)
+            checked = self.guards.check(repository, policy, self.usage.in_use)
+            result.guards = checked.guards
+            report.doubtful(checked.warnings)
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
         if sweeping and live.renew():
             plan = live.current()
@@ -83,7 +89,10 @@ class RepositoryCleaner:
         unread = [one for one in images if may_have_children(one) and can_be_read(one)]
         use, moment = self._use_and_moment(repository)
         if unread and would_remove(graph, policy, use, moment):
-            graph = Graph.build(images, self.registry.children(repository, unread))
+            children = self.registry.children(repository, unread)
+            vanished = {one.digest for one in unread} - children.keys()
+            there = [one for one in images if one.digest not in vanished]
+            graph = Graph.build(there, children)
         # Use the same moment, or an image could turn old after we decided not to read manifests.
         plan = judge(repository, graph, policy, use, moment)
 

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Protocol
 
 from ecr_cleaner.aws.registry import IMAGES_A_CALL, EcrRegistry
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.errors import ApiError, OutOfTimeError
 from ecr_cleaner.core.graph import may_have_children
 from ecr_cleaner.core.model import Action, Image, Plan, Verdict
 from ecr_cleaner.core.outcome import NOT_FOUND, Left, Outcome
@@ -45,7 +45,7 @@ class RemovableNow(Protocol):
     """Knows what may still be removed while a sweep is in progress."""
 
     def renew(self) -> bool:
-        """Rescan if the last scan is stale; return False if there is not enough time."""
+        """Make sure that the last scan is fresh; return False if there is not enough time."""
 
     def removable(self) -> Container[str]:
         """Return the digests that the newest scan still lets us remove."""
@@ -131,13 +131,16 @@ class _Batch:
         outcome = self._outcome
         try:
             self._remove(self._within_budget(self._still_due()))
+        except OutOfTimeError:
+            self._leave(self._undecided(), Left.OUT_OF_TIME)
         except Exception as error:  # noqa: BLE001 - what was removed before it must be counted
             outcome.error = error
-            digests = (one.image.digest for one in self._batch)
-            undecided = [digest for digest in digests if not outcome.knows(digest)]
             code = getattr(error, "code", type(error).__name__)
-            outcome.failed |= dict.fromkeys(undecided, code)
+            outcome.failed |= {one.image.digest: code for one in self._undecided()}
         return outcome
+
+    def _undecided(self) -> list[Verdict]:
+        return [one for one in self._batch if not self._outcome.knows(one.image.digest)]
 
     def _still_due(self) -> list[Verdict]:
         """Return the images that may still be removed, whatever changed since the judgement."""
@@ -187,17 +190,19 @@ class _Batch:
             self._record(verdict, code)
 
     def _archive(self, batch: Sequence[Verdict]) -> None:
-        for verdict, error in zip(
-            batch, self._sweeper.workers.map(self._archive_one, batch), strict=True
-        ):
+        errors = self._sweeper.workers.map(self._archive_one, batch)
+        for verdict, error in zip(batch, errors, strict=True):
+            if isinstance(error, OutOfTimeError):
+                self._leave([verdict], Left.OUT_OF_TIME)
+                continue
             self._record(verdict, error.code if error else None)
             if error and error.action and verdict.image.digest in self._outcome.failed:
                 self._outcome.error = self._outcome.error or error
 
-    def _archive_one(self, verdict: Verdict) -> ApiError | None:
+    def _archive_one(self, verdict: Verdict) -> ApiError | OutOfTimeError | None:
         try:
             self._registry.archive(self._repository, verdict.image.digest)
-        except ApiError as error:
+        except (ApiError, OutOfTimeError) as error:
             return error
         return None
 

@@ -84,6 +84,25 @@ resource "aws_cloudwatch_metric_alarm" "none_visited" {
   tags = var.tags
 }
 
+# A slow scan is not an error, but usage may change while it lasts.
+resource "aws_cloudwatch_metric_alarm" "slow_scan" {
+  count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
+
+  alarm_name          = "${var.name}-slow-scan"
+  alarm_description   = "A scan of ${var.name} took longer than rescan_after_seconds (${var.rescan_after_seconds} seconds). Raise memory_size (now ${var.memory_size} MB), or raise rescan_after_seconds if this is expected."
+  namespace           = local.metric_namespace
+  metric_name         = "SlowScans"
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching" # the metric has values only for such runs
+  alarm_actions       = local.alarm_topic_arns
+
+  tags = var.tags
+}
+
 # A function that is not invoked reports no data instead of zero, and CloudWatch uses older data points
 # before it applies treat_missing_data: the alarm would go off after about four periods instead of two.
 # FILL replaces missing data points with zeros.

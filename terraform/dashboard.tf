@@ -32,6 +32,7 @@ locals {
             aws_cloudwatch_metric_alarm.function_failed[*].arn,
             aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
             aws_cloudwatch_metric_alarm.none_visited[*].arn,
+            aws_cloudwatch_metric_alarm.slow_scan[*].arn,
             aws_cloudwatch_metric_alarm.silent[*].arn,
           )
         }

@@ -76,6 +76,13 @@ locals {
         Resource  = "*"
         Condition = local.in_this_region
       } : null,
+      {
+        Sid    = "FindRegionsOfServices"
+        Effect = "Allow"
+        Action = local.permissions.regions
+        # Any region: not every region holds these public parameters of AWS.
+        Resource = "arn:${local.partition}:ssm:*::parameter/aws/service/global-infrastructure/*"
+      },
       length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
         Effect = "Allow"

@@ -28,6 +28,7 @@ locals {
     DRY_RUN              = tostring(var.dry_run)
     DEFAULT_KEEP_DAYS    = tostring(var.default_keep_days)
     LOG_LEVEL            = var.log_level
+    MIN_KEEP_DAYS        = tostring(var.min_keep_days)
     KEEP_COUNT           = tostring(var.keep_count)
     KEEP_TAG_PATTERNS    = length(var.keep_tag_patterns) == 0 ? null : join(",", var.keep_tag_patterns)
     KEEP_PULLED_DAYS     = tostring(var.keep_pulled_days)

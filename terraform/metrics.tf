@@ -48,3 +48,18 @@ resource "aws_cloudwatch_log_metric_filter" "none_visited" {
     unit      = "Count"
   }
 }
+
+resource "aws_cloudwatch_log_metric_filter" "slow_scan" {
+  count = var.metrics_enabled ? 1 : 0
+
+  name           = "SlowScans"
+  log_group_name = aws_cloudwatch_log_group.this.name
+  pattern        = "{ $.event = \"Scan takes longer than it may age\" }"
+
+  metric_transformation {
+    name      = "SlowScans"
+    namespace = local.metric_namespace
+    value     = "1"
+    unit      = "Count"
+  }
+}

@@ -74,6 +74,7 @@ output "alarm_names" {
     aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
+    aws_cloudwatch_metric_alarm.slow_scan[*].alarm_name,
     aws_cloudwatch_metric_alarm.silent[*].alarm_name,
   )
 }

@@ -41,6 +41,18 @@ variable "default_keep_days" {
   }
 }
 
+variable "min_keep_days" {
+  description = "Floor under every number of days to keep: a repository tag, a rule or default_keep_days that asks for fewer days is raised to it. Whoever may tag a repository cannot change it."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = floor(var.min_keep_days) == var.min_keep_days && var.min_keep_days >= 0 && var.min_keep_days <= 36500
+    error_message = "min_keep_days is ${var.min_keep_days}; it must be a whole number of days from 0 to 36500."
+  }
+}
+
 variable "keep_count" {
   description = "Number of the newest unused images of each repository that are kept regardless of their age. The repository tag BoxCleanerKeepCount and repository_rules override it."
   type        = number
@@ -67,7 +79,7 @@ variable "keep_tag_patterns" {
 }
 
 variable "keep_pulled_days" {
-  description = "Images that were pulled within this many days are kept, even if no consumer is known. 0 turns this rule off. Null uses the same number of days as for the age: default_keep_days, or the tag or rule that overrides it."
+  description = "Images that were pulled within this many days are kept, even if no consumer is known. 0 turns this rule off. If it is set, an image that was never pulled counts as pulled when it was pushed. Null keeps images that were pulled within 35 days."
   type        = number
   default     = null
 

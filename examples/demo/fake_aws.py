@@ -17,6 +17,8 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.model import StructureShape
+from botocore.session import get_session
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 from moto.core.common_types import TYPE_RESPONSE
@@ -64,9 +66,21 @@ def _call_action(response: BaseResponse) -> TYPE_RESPONSE:
     try:
         return _moto_call_action(response)
     except NotImplementedError:
-        if not response._get_action().startswith("List"):  # noqa: SLF001 - moto has no public API for this
+        action = response._get_action()  # noqa: SLF001 - moto has no public API for this
+        if not action.startswith("List"):
             raise
-        return 200, {}, "{}"
+        return 200, {}, json.dumps(_empty_listing(response.boto3_service_name, action))
+
+
+def _empty_listing(service: str, action: str) -> dict[str, list[Any]]:
+    """Return the answer of a list operation that finds nothing: its lists, all of them empty."""
+    output = get_session().get_service_model(service).operation_model(action).output_shape
+    members = output.members.items() if isinstance(output, StructureShape) else ()
+    return {
+        shape.serialization.get("name", name): []
+        for name, shape in members
+        if shape.type_name == "list"
+    }
 
 
 class EcrImage(Image):

@@ -23,6 +23,7 @@ run "defaults" {
       DRY_RUN              = "true"
       EXPECT_NO_USAGE      = "false"
       INSPECTOR_COVERAGE   = "false"
+      MIN_KEEP_DAYS        = "0"
       KEEP_COUNT           = "0"
       LOG_LEVEL            = "INFO"
       MAX_DELETIONS        = "10000"

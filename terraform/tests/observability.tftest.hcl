@@ -81,6 +81,20 @@ run "metrics" {
   }
 }
 
+run "slow_scan_alarm" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_cloudwatch_log_metric_filter.slow_scan[0].pattern == "{ $.event = \"Scan takes longer than it may age\" }"
+      && aws_cloudwatch_metric_alarm.slow_scan[0].namespace == output.metric_namespace
+      && aws_cloudwatch_metric_alarm.slow_scan[0].metric_name == one(aws_cloudwatch_log_metric_filter.slow_scan[0].metric_transformation).name
+      && aws_cloudwatch_metric_alarm.slow_scan[0].threshold == 0
+    )
+    error_message = "The alarm must go off after one slow scan, and use an existing metric."
+  }
+}
+
 run "function_failed_alarm" {
   command = plan
 
@@ -370,7 +384,8 @@ run "own_topic" {
   assert {
     condition = toset(flatten([
       aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
-      aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+      aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.slow_scan[*].alarm_actions,
+      aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
     ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
     error_message = "All alarms must notify the topic."
   }
@@ -477,6 +492,7 @@ run "everything_turned_off" {
       length(aws_cloudwatch_query_definition.this) == 0
       && length(aws_cloudwatch_log_metric_filter.this) == 0
       && length(aws_cloudwatch_log_metric_filter.none_visited) == 0
+      && length(aws_cloudwatch_log_metric_filter.slow_scan) == 0
       && length(output.alarm_names) == 0
       && length(aws_sns_topic.alarms) == 0
       && length(aws_cloudwatch_dashboard.this) == 0

@@ -225,6 +225,8 @@ def paged(
     """
 
     def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        if "imageIds" in parameters:
+            return ask(parameters)  # ECR knows no pages of chosen images
         rest = {name: parameters[name] for name in parameters if name != token}
         content = ask(rest)
         items = content[key]

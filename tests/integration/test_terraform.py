@@ -17,7 +17,7 @@ import engine_stand_in
 from ecr_cleaner.core.model import Action
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.deadline import RESERVE
-from ecr_cleaner.report.events import NONE_VISITED
+from ecr_cleaner.report.events import NONE_VISITED, SLOW_SCAN
 from terraform_support import (
     EXAMPLES,
     MODULE,
@@ -294,14 +294,17 @@ def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
 
 
 @pytest.mark.usefixtures("complete")
-def test_runs_without_a_visit_are_counted_by_their_event(aws: FakeAws) -> None:
+@pytest.mark.parametrize(
+    ("name", "event"), [("RunsWithoutVisit", NONE_VISITED), ("SlowScans", SLOW_SCAN)]
+)
+def test_runs_near_a_limit_are_counted_by_their_event(aws: FakeAws, name: str, event: str) -> None:
     (one,) = aws.client("logs", REGION).describe_metric_filters(
-        logGroupName=f"/aws/lambda/{NAME}", filterNamePrefix="RunsWithoutVisit"
+        logGroupName=f"/aws/lambda/{NAME}", filterNamePrefix=name
     )["metricFilters"]
 
     (metric,) = one["metricTransformations"]
-    assert one["filterPattern"] == f'{{ $.event = "{NONE_VISITED}" }}'
-    assert (metric["metricName"], metric["metricValue"]) == ("RunsWithoutVisit", "1")
+    assert one["filterPattern"] == f'{{ $.event = "{event}" }}'
+    assert (metric["metricName"], metric["metricValue"]) == (name, "1")
     assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
 
 
@@ -313,6 +316,7 @@ def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
         f"{NAME}-function-failed": "notBreaching",
         f"{NAME}-deletions-failed": "notBreaching",
         f"{NAME}-none-visited": "notBreaching",
+        f"{NAME}-slow-scan": "notBreaching",
         f"{NAME}-silent": "breaching",
     }
     assert all(alarm["AlarmActions"] == topics for alarm in alarms)

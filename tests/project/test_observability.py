@@ -27,7 +27,7 @@ from ecr_cleaner.core.model import (
 )
 from ecr_cleaner.core.outcome import Left, Outcome
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.core.summary import Result, Tally, summarize
+from ecr_cleaner.core.summary import Facts, Result, Tally, summarize
 from ecr_cleaner.report.events import RUN_FAILED
 from ecr_cleaner.report.lines import log_error, make_logger
 from ecr_cleaner.report.repository_report import RepositoryReport
@@ -93,7 +93,8 @@ def write_everything() -> None:
     repository.done(tally)
     failed = summarize([Result(tally, [GUARD], DENIED)], settings)
     run.finished(failed)
-    run.finished(summarize([Result(unvisited=True)], settings))
+    run.finished(summarize([Result(unvisited=True)], settings, Facts(slowest_scan_seconds=200)))
+    run.misspelled({REPOSITORY.name: ["boxcleanerenabled"]})
     setting = InvalidSettingError("ACTION", "drop", "delete or archive")
     for error in (RunFailedError(str(failed.failure)), setting, ScanError("ecs", DENIED)):
         log_error(log, RUN_FAILED, error)
@@ -248,5 +249,5 @@ def test_alarms_watch_metrics_that_exist() -> None:
     text = (MODULE / "alarms.tf").read_text()
     watched = set(re.findall(r'metric_name +=\s+"(\w+)"', text))
 
-    assert watched == {"Errors", "Invocations", "DeletionsFailed", "RunsWithoutVisit"}
+    assert watched == {"Errors", "Invocations", "DeletionsFailed", "RunsWithoutVisit", "SlowScans"}
     assert watched - {"Errors", "Invocations"} <= {*metrics(), *counters()}

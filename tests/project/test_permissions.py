@@ -18,7 +18,7 @@ from ecr_cleaner.usage.sources import SOURCES, sources_for
 
 PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
 GROUPS = ("usage", "optional", "guards")
-ALONE = ("read", "delete", "archive")
+ALONE = ("read", "regions", "delete", "archive")
 LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
     f"{group}.{name}": actions for group in GROUPS for name, actions in PERMISSIONS[group].items()
 }

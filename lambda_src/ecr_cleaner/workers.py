@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from itertools import chain
 from operator import itemgetter
 from threading import Lock
@@ -111,7 +111,8 @@ class Workers:
         return one, other
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        waiting = [(item, self._pool.submit(function, item)) for item in items]
+        # What is known of the caller, such as who counts its calls, holds for what it hands on.
+        waiting = [(item, self._pool.submit(copy_context().run, function, item)) for item in items]
         return _in_order(function, waiting)
 
 

@@ -80,6 +80,8 @@ def write_everything() -> None:
     log = make_logger("DEBUG", request_id="1", dry_run=False)
     settings = Settings(dry_run=False, waived_guards=("eks-clusters",))
     run = RunReport(log, settings)
+    run.started()
+    run.scanned("ecs", again=False, state="scanned", usages=1, seconds=0.5, calls=3)
     run.coverage({"ecs": {"state": "scanned", "usages": 1}})
     run.not_opted_in([REPOSITORY])
     repository = RepositoryReport(log, REPOSITORY.name, NOW)

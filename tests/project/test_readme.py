@@ -18,6 +18,7 @@ from ecr_cleaner.core.model import Action, Guard, Reason
 from ecr_cleaner.core.outcome import Left
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.report import events, lines, repository_report, run_report
+from ecr_cleaner.run import cleaner
 from ecr_cleaner.usage import scan
 from ecr_cleaner.usage.sources import sources_for
 
@@ -244,7 +245,8 @@ def written_fields() -> set[str]:
     """Return the names that the program passes to its log, and the keys of their values."""
     # Added by structlog.
     names = {"timestamp", "level", "event"}
-    for module in (errors, lines, program, repository_report, run_report, summary, scan):
+    modules = (cleaner, errors, lines, program, repository_report, run_report, scan, summary)
+    for module in modules:
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.keyword) and node.arg:
                 names.add(node.arg)

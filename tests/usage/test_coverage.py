@@ -115,7 +115,8 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
 
     summary, log = empty.run(settings, WITHOUT_APP_RUNNER)
 
-    assert log.lines[0] == {
+    (coverage,) = log.events("Coverage")
+    assert coverage == {
         "event": "Coverage",
         "log_level": "info",
         "sources": {
@@ -140,7 +141,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
         },
         "waived_guards": ["eks-clusters"],
     }
-    assert summary["coverage"] == log.lines[0]["sources"]
+    assert summary["coverage"] == coverage["sources"]
 
 
 def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccount) -> None:
@@ -148,7 +149,8 @@ def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccou
 
     _, log = empty.run(settings)
 
-    sources = log.lines[0]["sources"]
+    (coverage,) = log.events("Coverage")
+    sources = coverage["sources"]
     assert list(sources)[-2:] == ["inspector", "reference-lists"]
     assert sources["inspector"] == {"state": "scanned", "usages": 0}
     assert sources["reference-lists"] == {"state": "scanned", "usages": 0}

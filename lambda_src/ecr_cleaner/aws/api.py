@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from threading import BoundedSemaphore
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -44,6 +46,32 @@ _ABSENT = frozenset(
     {"UnsupportedOperation", "UnsupportedOperationException", "UnknownOperationException"}
 )
 _ACTION_IN_MESSAGE = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
+
+
+class CallCount:
+    """The number of AWS calls that were answered in a ``counted_calls`` block."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.calls = 0
+
+    def add(self) -> None:
+        with self._lock:
+            self.calls += 1
+
+
+_count: ContextVar[CallCount | None] = ContextVar("count", default=None)
+
+
+@contextmanager
+def counted_calls() -> Iterator[CallCount]:
+    """Count the calls that are answered in this block, also those that it hands to workers."""
+    count = CallCount()
+    outer = _count.set(count)
+    try:
+        yield count
+    finally:
+        _count.reset(outer)
 
 
 class Api:
@@ -158,9 +186,13 @@ class Api:
     def _ask(self, operation: str, question: Callable[[], T]) -> T:
         try:
             with self._gate:
-                return question()
+                answer = question()
         except (ClientError, BotoCoreError) as error:
             raise self._translated(operation, error) from error
+        count = _count.get()
+        if count and answer is not None:  # None: the end of a listing, for which nothing was called
+            count.add()
+        return answer
 
     def _translated(self, operation: str, error: ClientError | BotoCoreError) -> ApiError:
         if not isinstance(error, ClientError):

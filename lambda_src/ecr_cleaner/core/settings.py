@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ecr_cleaner.core.errors import InvalidSettingError
@@ -98,6 +98,13 @@ class Settings:
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
             warnings=_dry_run_warnings(environ.get("DRY_RUN")),
         )
+
+    def fields(self) -> dict[str, Any]:
+        """Return the settings as a field of a log line, without those that are not set."""
+        own = {"function_name", "warnings"}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in own}
+        values["rules"] = [asdict(rule) for rule in self.rules]
+        return {name: value for name, value in values.items() if value not in (None, (), [])}
 
 
 def is_dry_run(environ: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,15 @@ class RunReport:
     def __init__(self, log: FilteringBoundLogger, settings: Settings) -> None:
         self._log = log
         self._settings = settings
+
+    def started(self) -> None:
+        """Write the settings of the run."""
+        self._log.info(events.RUN_STARTED, settings=self._settings.fields())
+
+    def scanned(self, source: str, *, again: bool, **fields: Any) -> None:
+        """Write what a usage source found; repeated scans are for debugging."""
+        level = logging.DEBUG if again else logging.INFO
+        self._log.log(level, events.SOURCE_SCANNED, source=source, **fields)
 
     def doubtful(self, sentences: Iterable[str]) -> None:
         """Warn of settings that are valid but may not do what was meant."""

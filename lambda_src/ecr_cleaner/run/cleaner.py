@@ -27,7 +27,7 @@ from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.sweeper import Budget, Sweeper
-from ecr_cleaner.usage.scan import Scan, check_waived, scan
+from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
 
@@ -64,6 +64,7 @@ class Cleaner:
         """
         began = self._deadline.now()
         check_waived(self._settings, self._sources)
+        self._report.started()
         self._report.doubtful(self._settings.warnings)
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
@@ -91,7 +92,18 @@ class Cleaner:
         return summary.fields()
 
     def _scan(self) -> Scan:
-        return scan(Target(self._aws, self._settings), self._sources)
+        again = self._usage.scans > 0
+
+        def report(reading: Reading) -> None:
+            self._report.scanned(
+                reading.source,
+                again=again,
+                **reading.fields(),
+                seconds=round(reading.seconds, 3),
+                calls=reading.calls,
+            )
+
+        return scan(Target(self._aws, self._settings), self._sources, report)
 
     def _survey(self) -> list[Repository]:
         """Return all repositories, and read what the guards need if any repository opted in."""

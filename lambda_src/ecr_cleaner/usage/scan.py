@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from ecr_cleaner.core.errors import InvalidSettingError, ScanError
+from ecr_cleaner.aws.api import counted_calls
+from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.shared.target import Target
@@ -24,11 +25,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of one source."""
+    """The result of one source, with the seconds and the AWS calls that it took."""
 
     source: str
     state: State
     usages: tuple[Usage, ...] = ()
+    seconds: float = 0
+    calls: int = 0
 
     def fields(self) -> dict[str, str | int]:
         """Return its fields in a log line and in the summary."""
@@ -61,18 +64,47 @@ def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
         raise InvalidSettingError("WAIVED_SOURCES", value, allowed)
 
 
-def scan(target: Target, sources: Iterable[UsageSource]) -> Scan:
-    """Ask every source; raise ScanError if any one of them could not be read in full."""
-    return Scan(tuple(target.workers.map(lambda source: _read(source, target), sources)))
+def scan(
+    target: Target,
+    sources: Iterable[UsageSource],
+    on_reading: Callable[[Reading], None] = lambda _: None,
+) -> Scan:
+    """Ask every source; raise ScanError if any one of them could not be read in full.
+
+    ``on_reading`` is called as each source ends. Raise OutOfTimeError, which names the sources that
+    were not finished, if the deadline came first.
+    """
+    unfinished = {source.name: source for source in sources}
+
+    def read(source: UsageSource) -> Reading:
+        reading = _read(source, target)
+        on_reading(reading)
+        del unfinished[source.name]
+        return reading
+
+    try:
+        return Scan(tuple(target.workers.map(read, list(unfinished.values()))))
+    except OutOfTimeError as error:
+        names = ", ".join(unfinished)
+        raise OutOfTimeError(
+            f"the scan ran out of time, not finished: {names}; raise the timeout or the memory of "
+            "the function"
+        ) from error
 
 
 def _read(source: UsageSource, target: Target) -> Reading:
     if source.name in target.settings.waived_sources:
         return Reading(source.name, State.WAIVED)
-    if not target.offers(source.service):
-        return Reading(source.name, State.NOT_IN_REGION)
+    began = target.deadline.now()
     try:
-        return Reading(source.name, State.SCANNED, tuple(source.usages(target)))
+        with counted_calls() as count:
+            offered = target.offers(source.service)
+            usages = tuple(source.usages(target)) if offered else ()
+    except OutOfTimeError:
+        raise
     except Exception as error:
         # Any error, an unexpected shape of an answer included, means: not read in full.
         raise ScanError(source.name, error) from error
+    state = State.SCANNED if offered else State.NOT_IN_REGION
+    seconds = (target.deadline.now() - began).total_seconds()
+    return Reading(source.name, state, usages, seconds, count.calls)

@@ -67,7 +67,6 @@ $(DEMO_READY): $(DEMO).txt requirements-dev.txt
 
 $(READY): $(DEMO_READY)
 	@.ci/install $(BIN)/python requirements-dev.txt
-	@$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
 demo: $(DEMO_READY) ## See it work: a small AWS of its own, cleaned dry and then for real
@@ -99,7 +98,6 @@ lint-terraform: $(CHECKOV_VENV)/.installed ## Hold the Terraform code against ch
 $(CHECKOV_VENV)/.installed: requirements-checkov.txt
 	@$(FIND_PYTHON); "$$python" -m venv --clear $(CHECKOV_VENV)
 	@.ci/install $(CHECKOV_VENV)/bin/python requirements-checkov.txt
-	@$(CHECKOV_VENV)/bin/python -m pip --disable-pip-version-check check
 	@touch $@
 
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests

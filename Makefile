@@ -15,7 +15,7 @@ COMMA := ,
 SPACE := $() $()
 PURE_CORE_FILES := $(subst $(SPACE),$(COMMA),$(PURE_CORE:%=*/ecr_cleaner/%.py))
 
-SHELL_SCRIPTS := .ci/install .ci/run $(shell find examples lambda_src terraform tests \
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples lambda_src terraform tests \
 	-name .terraform -prune -o -name '*.sh' -print 2>/dev/null)
 
 # Not among the development requirements: 60 MB that only `make lock` needs.

@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The environment holds what the demo needs, and what the tests and checks need as well.
+# One environment, filled in two steps: for the demo, then for the tests and checks.
 DEMO_READY := $(VENV)/.demo-ready
 READY := $(VENV)/.ready
 
@@ -57,7 +57,7 @@ help: ## List the targets
 
 setup: $(READY) ## Install what the other targets need into .venv
 
-# After a change of either lock file the environment is made anew: nothing old is left in it.
+# A change of either lock file recreates the environment, so that no old package stays in it.
 $(DEMO_READY): $(DEMO).txt requirements-dev.txt
 	@$(FIND_PYTHON); \
 	echo "Creating $(VENV) with $$("$$python" --version); this is done once"; \

@@ -2,15 +2,17 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# One environment, filled in two steps: for the demo, then for the tests and checks.
+DEMO_READY := $(VENV)/.demo-ready
+READY := $(VENV)/.ready
 
 # PYTHON=python3.13 names one; otherwise the first of these that is new enough.
-PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+PYTHONS := $(or $(PYTHON),python3 python3.15 python3.14 python3.13 python3.12 python3.11)
 
 # If the core is wrong, images in use are deleted: each line and branch of it is tested.
 PURE_CORE := */ecr_cleaner/core/*
 
-SHELL_SCRIPTS := .ci/run $(shell find examples lambda_src terraform tests \
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples lambda_src terraform tests \
 	-name .terraform -prune -o -name '*.sh' -print 2>/dev/null)
 
 # Not among the development requirements: 60 MB that only `make lock` needs.
@@ -20,16 +22,18 @@ LOCK_VENV := .venv-lock
 LOCK := $(LOCK_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-config --no-python-downloads --no-strip-extras --quiet $(if $(UPGRADE),--upgrade)
 
+DEMO := examples/demo/requirements
 E2E := tests/e2e/requirements
 
-PIP_OPTIONS := --quiet --disable-pip-version-check
-
+# A Python after 3.15 is taken only if there is no other: the locked packages may not support it.
 define FIND_PYTHON
 python=; \
-for candidate in $(PYTHONS); do \
-	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-		python=$$candidate; break; \
-	fi; \
+for newest in 15 99; do \
+	for candidate in $(PYTHONS); do \
+		if [ -z "$$python" ] && "$$candidate" -c \
+			"import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $$newest))" 2>/dev/null; \
+		then python=$$candidate; fi; \
+	done; \
 done; \
 if [ -z "$$python" ]; then \
 	echo "Python 3.11 or newer is needed; tried: $(PYTHONS)." \
@@ -48,16 +52,21 @@ endef
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install what the other targets need into .venv
+setup: $(READY) ## Install what the other targets need into .venv
 
-$(STAMP): requirements-dev.txt
+# A change of either lock file recreates the environment, so that no old package stays in it.
+$(DEMO_READY): $(DEMO).txt requirements-dev.txt
 	@$(FIND_PYTHON); \
-	echo "Installing into $(VENV) with $$("$$python" --version); this is done once"; \
+	echo "Creating $(VENV) with $$("$$python" --version); this is done once"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements-dev.txt
+	@.ci/install $(BIN)/python $(DEMO).txt
 	@touch $@
 
-demo: setup ## See it work: a small AWS of its own, cleaned dry and then for real
+$(READY): $(DEMO_READY)
+	@.ci/install $(BIN)/python requirements-dev.txt
+	@touch $@
+
+demo: $(DEMO_READY) ## See it work: a small AWS of its own, cleaned dry and then for real
 	@PYTHONPATH=lambda_src $(BIN)/python examples/demo/demo.py
 
 test: setup ## Prove it: every test but the end-to-end ones, and the coverage gates
@@ -85,8 +94,7 @@ lint-terraform: $(CHECKOV_VENV)/.installed ## Hold the Terraform code against ch
 # In an environment of its own: it takes 290 MB and pins other versions than the tests.
 $(CHECKOV_VENV)/.installed: requirements-checkov.txt
 	@$(FIND_PYTHON); "$$python" -m venv --clear $(CHECKOV_VENV)
-	@$(CHECKOV_VENV)/bin/python -m pip install $(PIP_OPTIONS) --require-hashes \
-		-r requirements-checkov.txt
+	@.ci/install $(CHECKOV_VENV)/bin/python requirements-checkov.txt
 	@touch $@
 
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
@@ -99,6 +107,7 @@ bench: setup ## Measure time, memory and calls against a fake AWS of its own: ta
 
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to the newest versions)
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt
+	$(LOCK) $(DEMO).in --output-file $(DEMO).txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) requirements-checkov.in --output-file requirements-checkov.txt
 	$(LOCK) $(E2E)/aws-cli.in --output-file $(E2E)/aws-cli.txt
@@ -107,7 +116,7 @@ lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to 
 
 $(LOCK_VENV)/uv-$(UV_VERSION):
 	@$(FIND_PYTHON); "$$python" -m venv --clear $(LOCK_VENV)
-	@$(LOCK_VENV)/bin/python -m pip install $(PIP_OPTIONS) uv==$(UV_VERSION)
+	@$(LOCK_VENV)/bin/python -m pip install -qq --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 clean: ## Remove all that the targets made

@@ -101,6 +101,18 @@ provider_installation {{
 """
 
 
+def choose_provider(directory: Path) -> None:
+    """Hold a root module to the provider's version in TF_PROVIDER_VERSION, if that is set.
+
+    Otherwise Terraform takes the newest version that the module allows.
+    """
+    version = os.environ.get("TF_PROVIDER_VERSION")
+    if version:
+        override = {"aws": {"source": "hashicorp/aws", "version": version}}
+        text = json.dumps({"terraform": {"required_providers": override}})
+        (directory / "provider_override.tf.json").write_text(text)
+
+
 def copy_project(destination: Path) -> Path:
     """Copy what Terraform reads, so that it leaves nothing behind in the tree itself."""
     ignore = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__", ".mypy_cache")
@@ -125,6 +137,7 @@ class Terraform:
         self.binary = require_terraform()
         config = self.directory / ".terraformrc"
         config.write_text(cli_config(provider_mirror()))
+        choose_provider(self.directory)
         # TF_* of the developer would change what is tested.
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TF_")

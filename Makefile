@@ -12,6 +12,11 @@ PYTHONS := $(or $(PYTHON),python3 python3.15 python3.14 python3.13 python3.12 py
 # If the core is wrong, images in use are deleted: each line and branch of it is tested.
 PURE_CORE := */ecr_cleaner/core/*
 
+QUICK_TESTS := tests/core tests/report tests/run tests/program
+NOT_UNIT := tests/integration tests/bench tests/e2e
+# A file's tests share fixtures that take long to set up, so each file runs in one process.
+IN_PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+
 SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples lambda_src terraform tests \
 	-name .terraform -prune -o -name '*.sh' -print 2>/dev/null)
 
@@ -47,7 +52,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-terraform format check e2e bench lock clean
+.PHONY: help setup demo quick unit test lint lint-terraform format check e2e bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,8 +74,16 @@ $(READY): $(DEMO_READY)
 demo: $(DEMO_READY) ## See it work: a small AWS of its own, cleaned dry and then for real
 	@PYTHONPATH=lambda_src $(BIN)/python examples/demo/demo.py
 
-test: setup ## Prove it: every test but the end-to-end ones, and the coverage gates
-	$(BIN)/pytest -m 'not e2e' --cov
+quick: setup ## Run the tests of core, report, run and program (T= adds options or selects)
+	$(BIN)/pytest --hypothesis-profile=quick $(T) \
+		$(if $(filter tests/%,$(T)),,$(QUICK_TESTS))
+
+unit: setup ## Run all but integration and benchmark tests (T= adds options or selects)
+	$(BIN)/pytest --hypothesis-profile=quick $(T) \
+		$(if $(filter tests/%,$(T)),,$(IN_PARALLEL) $(NOT_UNIT:%=--ignore=%))
+
+test: setup ## Run every test but the end-to-end ones, and check the coverage
+	$(BIN)/pytest -m 'not e2e' $(IN_PARALLEL) --cov
 	$(BIN)/coverage report --include='$(PURE_CORE)' --fail-under=100
 
 lint: setup ## Check style, types, import boundaries and shell scripts

@@ -1,4 +1,4 @@
-"""What holds for every test: no way to a real AWS account, and no silent skip in CI."""
+"""Rules for every test: no connection to a real AWS account, and no silent skip in CI."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import socket
 import sys
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import hypothesis
 import pytest
 
-# Set, not only removed: the SDK asks the instance metadata service where it finds no credentials.
+# Set, not only removed: without credentials the SDK asks the instance metadata service for some.
 AWS_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -24,7 +26,9 @@ AWS_ENVIRONMENT = {
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
-# Deadlines are off: how long an example takes says something about the machine only.
+# Deadlines are off: how long an example takes depends on the machine. `make quick` and `make unit`
+# select "quick" with --hypothesis-profile.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, database=None, print_blob=True
@@ -32,11 +36,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 
-# -- No way to a real account ------------------------------------------------------------------
+# -- No connection to a real account -----------------------------------------------------------
 
 
 def isolate_aws_environment() -> None:
-    """Take every AWS setting of the developer away, for this process and those that it starts."""
+    """Replace the developer's AWS settings, for this process and those that it starts."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(AWS_ENVIRONMENT)
@@ -54,7 +58,7 @@ ADDRESS_ARGUMENT = {
 
 
 def is_local(address: Any) -> bool:
-    """Tell whether a host, or the one in a socket address, is this machine."""
+    """Return whether a host, or the host of a socket address, is this machine."""
     host = address[0] if isinstance(address, tuple) else address
     if isinstance(host, bytes):
         host = host.decode()
@@ -68,39 +72,59 @@ def is_local(address: Any) -> bool:
 
 
 def is_unix(sender: object) -> bool:
-    """Tell whether this is a Unix socket: its address is a path."""
+    """Return whether this is a Unix socket; its address is a path."""
     return isinstance(sender, socket.socket) and sender.family == socket.AF_UNIX
 
 
 def refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
-    """Fail the test that is about to reach another machine.
+    """Fail a test that tries to connect to another machine.
 
-    An audit hook sees each connection of this process whichever library makes it. The failure is
-    no Exception, so neither the SDK's retries nor the code under test can take it for an answer.
+    An audit hook sees every connection of this process, whichever library makes it. The failure is
+    not an Exception, so neither the SDK's retries nor the code under test can handle it.
     """
     position = ADDRESS_ARGUMENT.get(event)
     if position is None or is_unix(arguments[0]) or is_local(arguments[position]):
         return
-    pytest.fail(f"a test may talk to loopback only: {event} to {arguments[position]!r}")
-
-
-def pytest_configure() -> None:
-    """Shut the doors before any test module is imported."""
-    isolate_aws_environment()
-    sys.addaudithook(refuse_other_hosts)
+    pytest.fail(f"a test may connect to loopback only: {event} to {arguments[position]!r}")
 
 
 @pytest.fixture(autouse=True)
 def no_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS knows every host: whether a region has a service is then for its list, or for a call."""
+    """Replace DNS: every host exists, so that only the SDK's list says what a region lacks."""
     monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", bool)
+
+
+# -- The SDK's models --------------------------------------------------------------------------
+
+
+def share_sdk_models() -> None:
+    """Parse each of the SDK's model files once per process, not once per session.
+
+    A loader of its own for each session, as in the SDK: boto3 adds a search path to it.
+    """
+    create_loader = botocore.loaders.create_loader
+    parsed: dict[Any, Any] = {}
+
+    def create_sharing_loader(search_path_string: str | None = None) -> botocore.loaders.Loader:
+        loader = create_loader(search_path_string)
+        loader._cache = parsed  # type: ignore[attr-defined]  # noqa: SLF001  # no other way
+        return loader
+
+    botocore.session.create_loader = create_sharing_loader
+
+
+def pytest_configure() -> None:
+    """Isolate this process before any test module is imported; with xdist, in each worker."""
+    isolate_aws_environment()
+    sys.addaudithook(refuse_other_hosts)
+    share_sdk_models()
 
 
 # -- End-to-end tests --------------------------------------------------------------------------
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in tests/e2e, so that no module there can forget to."""
+    """Mark every test in tests/e2e, so that no module can forget to."""
     for item in items:
         if item.path.is_relative_to(item.config.rootpath / "tests" / "e2e"):
             item.add_marker(pytest.mark.e2e)
@@ -110,7 +134,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def skips(config: pytest.Config) -> list[str]:
-    """Where and why something was skipped, whole modules included, expected failures not."""
+    """Return where and why something was skipped: tests and whole modules, not expected failures.
+
+    With xdist, the controller has the terminal reporter and receives the workers' skips.
+    """
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return []
@@ -118,13 +145,13 @@ def skips(config: pytest.Config) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """What a developer's machine may lack, CI has to have."""
+    """Fail a run with skips in CI: it must have what a developer's machine may lack."""
     if IN_CI and exitstatus == pytest.ExitCode.OK and skips(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the skips that made the run fail."""
+    """List the skips that made the run fail."""
     found = skips(terminalreporter.config)
     if IN_CI and found:
         terminalreporter.section("skipped, which in CI is a failure", red=True)

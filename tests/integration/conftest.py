@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.moto_api._internal.models import moto_api_backend
 
@@ -14,17 +13,16 @@ from integration.aws_as_it_is import aws_as_it_is
 from integration.full_world import FIRST, FullWorld, fill, only
 from integration.program import Program
 from integration.told_services import forget, told_services
+from terraform_support import FakeAws, fake_aws
 from world import World
 
 
 @pytest.fixture(scope="module")
 def empty_world() -> Iterator[World]:
-    """Start moto once, and read the SDK's models once: each takes longer than a test."""
-    loader = create_loader()
-    cached = mock.patch("botocore.session.create_loader", return_value=loader)
+    """Start moto once per module: that takes longer than a test."""
     # Only a name server could tell, and the tests ask none; moto stands in for every region.
     everywhere = mock.patch("ecr_cleaner.aws.availability.host_exists", return_value=True)
-    with cached, everywhere, told_services(), aws_as_it_is(), mock_aws():
+    with everywhere, told_services(), aws_as_it_is(), mock_aws():
         yield World()
 
 
@@ -33,6 +31,13 @@ def world(empty_world: World) -> World:
     moto_api_backend.reset()
     forget()
     return empty_world
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[FakeAws]:
+    """Moto's server, for what runs as a process of its own."""
+    with fake_aws() as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.app_runner import AppRunner
-from ecr_cleaner.usage.scan import Reading, State, scan
+from ecr_cleaner.usage.scan import State, scan
 from fakes.aws_api import FakeApi, Parameters, account, error, found
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -91,7 +91,7 @@ def test_all_pages_are_read_also_behind_an_empty_one() -> None:
 def test_token_that_comes_again_is_an_error_and_no_endless_loop() -> None:
     api = api_with({}).on("ListServices", {"ServiceSummaryList": [], "NextToken": "same"})
 
-    with pytest.raises(ApiError, match="the same page token came twice"):
+    with pytest.raises(ApiError, match="repeats a page token"):
         found(AppRunner(), api)
 
 
@@ -124,7 +124,8 @@ def test_region_without_app_runner_is_not_asked(region: str) -> None:
     with account(api, region=region) as one:
         scanned = scan(one, [AppRunner()])
 
-    assert scanned.readings == (Reading("app-runner", State.NOT_IN_REGION),)
+    (reading,) = scanned.readings
+    assert (reading.source, reading.state) == ("app-runner", State.NOT_IN_REGION)
     assert api.calls == []
 
 

@@ -1,0 +1,68 @@
+"""The module as it is written: formatted, valid, and passing its own tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ecr_cleaner.deadline import RESERVE
+from terraform_support import (
+    EXAMPLES,
+    MODULE,
+    PROJECT,
+    Terraform,
+    copy_project,
+    require_terraform,
+    running_provider,
+)
+
+TESTS = sorted(file.name for file in (PROJECT / MODULE / "tests").glob("*.tftest.hcl"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="module")
+def provider(project: Path) -> Iterator[dict[str, str]]:
+    """Start the provider once for this file: validation and mocks need only its schemas."""
+    with running_provider(Terraform(project / MODULE).init()) as environ:
+        yield environ
+
+
+@pytest.mark.parametrize("directory", [MODULE, "examples"])
+def test_configuration_is_formatted(directory: str) -> None:
+    done = subprocess.run(
+        [require_terraform(), "fmt", "-check", "-recursive", "-diff", directory],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("directory", [MODULE, *EXAMPLES])
+def test_configuration_is_valid(project: Path, provider: dict[str, str], directory: str) -> None:
+    terraform = Terraform(project / directory).init()
+    terraform.environ |= provider
+
+    terraform.validate()
+
+
+def test_shortest_timeout_leaves_time_to_clean() -> None:
+    variables = (PROJECT / MODULE / "variables.tf").read_text()
+    (least,) = re.findall(r"var\.timeout >= (\d+)", variables)
+
+    assert int(least) >= 2 * RESERVE.seconds
+    assert set(re.findall(r"begins nothing new in .*? (\d+)", variables)) == {str(RESERVE.seconds)}
+
+
+@pytest.mark.parametrize("file", TESTS)
+def test_module_passes_its_own_tests(project: Path, provider: dict[str, str], file: str) -> None:
+    Terraform(project / MODULE, environ=provider).test(file)

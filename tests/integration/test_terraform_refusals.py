@@ -1,0 +1,77 @@
+"""Settings that the module refuses, with a message that says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from terraform_support import (
+    MODULE,
+    FakeAws,
+    Terraform,
+    TerraformError,
+    copy_project,
+    running_provider,
+)
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+    """Return the module without an example around it; one provider process for all its plans."""
+    project = copy_project(tmp_path_factory.mktemp("bare"))
+    terraform = Terraform(project / MODULE, environ={**aws.environ, "AWS_REGION": REGION}).init()
+    with running_provider(terraform) as environ:
+        terraform.environ |= environ
+        yield terraform
+
+
+@pytest.mark.parametrize(
+    ("variables", "parts"),
+    [
+        (
+            {"schedule_expression": "cron(0 3 ? * MON *)"},
+            ("cron(0 3 ? * MON *)", "run_interval_hours", "silence_alarm_enabled"),
+        ),
+        ({"schedule_expression": "rate(7 days)"}, ("rate(7 days)", "84", "silence_alarm_enabled")),
+        (
+            {"schedule_expression": "rate(7 days)", "run_interval_hours": 84},
+            ("rate(7 days)", "set silence_alarm_enabled to false"),
+        ),
+        (
+            {"run_interval_hours": 23},
+            ("cron(0 0 * * ? *)", "run_interval_hours is 23", "go off between runs"),
+        ),
+        ({"kms_key_arn": ""}, ('kms_key_arn is ""', "must be null or the ARN")),
+        (
+            {"schedule_expression": "rate(2 days)", "run_interval_hours": 24},
+            ("rate(2 days)", "run_interval_hours is 24"),
+        ),
+        ({"run_interval_hours": 168}, ("run_interval_hours is 168", "84", "silence_alarm_enabled")),
+        ({"timeout": 60}, ("timeout is 60", "120 to 900", "last 60 seconds")),
+        (
+            {"on_failure_destination_kms_key_arn": f"arn:aws:kms:{REGION}:123456789012:key/1"},
+            ("on_failure_destination_kms_key_arn", "on_failure_destination_arn is null"),
+        ),
+        (
+            {"image_uri": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/ecr-cleaner:1"},
+            ("image_uri is", "amazonaws.com/ecr-cleaner:1", "a repository of your own"),
+        ),
+    ],
+)
+def test_refusal_names_the_setting_and_the_remedy(
+    bare: Terraform, variables: dict[str, object], parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(TerraformError) as refused:
+        bare.plan(**variables)
+
+    errors = [
+        line["diagnostic"]["detail"]
+        for line in map(json.loads, str(refused.value).splitlines()[1:])
+        if line["type"] == "diagnostic"
+    ]
+    assert len(errors) == 1, errors
+    assert all(part in errors[0] for part in parts), errors

@@ -100,7 +100,7 @@ def test_script_builds_nothing_that_is_already_there(script: Script) -> None:
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert len(script.called("docker", "build")) == 1
-    assert "is already there" in second.stdout
+    assert "already exists in the repository" in second.stdout
 
 
 def test_script_refuses_an_image_for_another_architecture(script: Script) -> None:

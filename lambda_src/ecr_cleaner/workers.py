@@ -1,4 +1,4 @@
-"""The one place with threads: do the same thing to many items, in order, all or nothing."""
+"""The one place with threads: call a function for many items; one error ends all."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 
 class _Stopped(BaseException):
-    """Not done, because another item of the same call, or of one around it, failed.
+    """Not called, because another item of the same call, or of an enclosing one, failed.
 
-    As with KeyboardInterrupt, no ``except Exception`` may take it for a failure of its own.
+    Like KeyboardInterrupt, it must not be caught by ``except Exception``.
     """
 
 
 class _Scope:
-    """One call of ``map``; what is called from within ends with it."""
+    """One call of ``map``. Nested calls end with it."""
 
     def __init__(self, around: _Scope | None) -> None:
         self._around = around
@@ -38,7 +38,7 @@ class _Scope:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """What this thread does is part of the call: where it fails, so does the whole call."""
+        """Make what this thread does part of the call: if it fails, the call fails."""
         outer = _scope.set(self)
         try:
             yield
@@ -49,7 +49,7 @@ class _Scope:
             _scope.reset(outer)
 
     def check(self) -> None:
-        """Raise where there is no need to begin anything any more."""
+        """Raise if the call, or one around it, has failed, so that nothing more begins."""
         if self._failed:
             raise _Stopped
         if self._around:
@@ -62,8 +62,8 @@ _scope: ContextVar[_Scope | None] = ContextVar("scope", default=None)
 class Workers:
     """A bounded pool of threads. ``map`` may be called from within a worker.
 
-    A caller that waits does the work nobody has started yet itself; so it waits only for work
-    that is under way, and the pool cannot lock up however deep such calls are nested.
+    A waiting caller does the work that no thread has started. So it waits only for work in
+    progress, and nested calls cannot block the pool.
     """
 
     def __init__(self, threads: int) -> None:
@@ -85,8 +85,8 @@ class Workers:
     ) -> list[Result]:
         """Return the results in the order of the items; the first error cancels the rest.
 
-        So do such calls that are made from within: what they have not begun is not begun.
-        ``at_once`` bounds how many of them are under way, below what the pool would take.
+        An error also cancels what nested calls have not begun. ``at_once`` bounds how many items
+        are in progress, below the size of the pool.
         """
         scope = _Scope(_scope.get())
         scope.check()
@@ -96,7 +96,7 @@ class Workers:
             with scope.entered():
                 return function(item)
 
-        # The caller enters it as well: an interrupt that meets it while it waits ends the rest.
+        # The caller enters it too: an interrupt while it waits ends the rest.
         with scope.entered():
             if at_once is None:
                 return self._map(guarded, list(items))
@@ -105,13 +105,13 @@ class Workers:
             return [result for _, result in sorted(chain(*lanes), key=itemgetter(0))]
 
     def both(self, first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
-        """Return what two calls return that are made at the same time."""
+        """Make two calls at the same time; return what they return."""
         calls: list[Callable[[], Any]] = [first, second]
         one, other = self.map(lambda call: call(), calls)
         return one, other
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        # What is known of the caller, such as who counts its calls, holds for what it hands on.
+        # Context variables of the caller, such as the counter of AWS calls, hold in the workers.
         waiting = [(item, self._pool.submit(copy_context().run, function, item)) for item in items]
         return _in_order(function, waiting)
 
@@ -137,7 +137,7 @@ def _in_order(
         try:
             results.append(function(item) if future.cancel() else future.result())
         except _Stopped as error:
-            # The failure itself stands at a later item or around this call: go on until it is met.
+            # The error belongs to a later item or an enclosing call: continue until it is found.
             stopped = error
     if stopped:
         raise stopped

@@ -160,7 +160,7 @@ def _outsiders(
                 account = repository.registry.account
                 yield from _outside_principals(statement, account, waived_sources)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        yield "whoever its policy means, which could not be parsed,"
+        yield "somebody named in a policy that could not be parsed"
 
 
 def _covers_pulls(statement: Mapping[str, Any], repository: Repository) -> bool:

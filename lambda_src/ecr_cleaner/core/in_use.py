@@ -1,4 +1,4 @@
-"""What is in use, ready to be asked image by image. Pure."""
+"""Usages, indexed by registry and repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import chain
 
 from ecr_cleaner.core.model import Image, ImageStatus, Registry, Repository, Usage
 
-# A service of a thousand tasks is one reason, not a thousand: enough names to find the consumer.
+# Enough names to find the consumers: a service may have thousands of tasks.
 CONSUMERS_NAMED = 10
 
 
@@ -19,7 +19,7 @@ def _holders() -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A tag or digest that consumers hold and cannot pull; ``problem``: missing or archived."""
+    """A tag or digest that consumers name and cannot pull; ``problem``: missing or archived."""
 
     name: str
     problem: str
@@ -28,9 +28,9 @@ class Broken:
 
 @dataclass(slots=True)
 class RepositoryUse:
-    """What is in use in one repository: digests, tags, or (``any_image``) who knows what.
+    """What is in use in one repository: digests, tags or, with neither, any image.
 
-    Each leads to the names of its consumers, at most ``CONSUMERS_NAMED`` of them.
+    Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them.
     """
 
     digests: dict[str, list[str]] = field(default_factory=_holders)
@@ -48,7 +48,7 @@ class RepositoryUse:
             named.append(usage.consumer)
 
     def consumers_of(self, image: Image) -> tuple[str, ...]:
-        """Return the consumers of this image by name; none means that it is unused."""
+        """Return the names of the consumers of this image; an unused image has none."""
         if self._is_unused(image):
             return ()
         by_tag = (self.tags.get(tag, ()) for tag in image.tags)
@@ -56,20 +56,20 @@ class RepositoryUse:
         return tuple(dict.fromkeys(named))
 
     def consumers(self) -> Iterator[str]:
-        """Yield the names of the consumers of anything here, as often as they are named."""
-        # Copies: another thread may add what it scanned while this one looks.
+        """Yield the names of all consumers, with repetitions."""
+        # Copies: another thread may add usages meanwhile.
         for named in [*self.digests.values(), *self.tags.values(), self.any_image]:
             yield from list(named)
 
     def _is_unused(self, image: Image) -> bool:
-        """Nearly every image is: it is worth a shorter way."""
+        """Fast path: most images are unused."""
         by_tag = not self.tags.keys().isdisjoint(image.tags)
         return not (by_tag or image.digest in self.digests or self.any_image)
 
     def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
-        """Yield each tag or digest in use that is not there, or that is archived."""
+        """Yield each tag or digest in use that is missing or archived."""
         status = {name: one.status for one in images for name in (one.digest, *one.tags)}
-        # A copy: another thread may add what it scanned while this one looks.
+        # A copy: another thread may add usages meanwhile.
         for name, consumers in [*self.digests.items(), *self.tags.items()]:
             if name not in status:
                 yield Broken(name, "missing", tuple(consumers))
@@ -85,7 +85,7 @@ class InUse:
         self.add(usages)
 
     def add(self, usages: Iterable[Usage]) -> None:
-        """Add what a scan found. Nothing is ever taken away: doubt keeps."""
+        """Add what a scan found. Usages are never taken away: what one scan saw stays protected."""
         for usage in usages:
             reference = usage.reference
             self._repositories[reference.registry, reference.repository].add(usage)
@@ -96,8 +96,8 @@ class InUse:
         return self._repositories.get(key) or RepositoryUse()
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
-        """Return what is in use in each repository of this registry, whether it exists or not."""
-        # A copy: another thread may add what it scanned while this one looks.
+        """Return what is in use in each repository of this registry, existing or not."""
+        # A copy: another thread may add usages meanwhile.
         found = list(self._repositories.items())
         return {name: use for (held, name), use in found if held == registry}
 

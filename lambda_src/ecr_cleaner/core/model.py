@@ -1,4 +1,4 @@
-"""The words of this program, as frozen values. Pure: no AWS, no clock, no environment."""
+"""Immutable domain types."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Registry:
 class ImageReference:
     """``registry-host/repository[:tag][@digest]`` of a private ECR registry.
 
-    A digest decides and the tag beside it says nothing more, so at most one of the two is set.
-    With neither, it cannot be told which image is meant: any image of the repository may be.
+    A tag beside a digest does not matter, so at most one of the two is set. With neither, any image
+    of the repository may be meant.
     """
 
     registry: Registry
@@ -32,7 +32,7 @@ class ImageReference:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One reference held by one consumer, as one usage source found it."""
+    """One reference held by one consumer, found by one usage source."""
 
     reference: ImageReference
     consumer: str
@@ -62,10 +62,10 @@ class ImageStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image or artifact of a repository, as DescribeImages tells it.
+    """One image or artifact of a repository, as DescribeImages returns it.
 
-    Times are aware and in UTC; None means that ECR did not tell. ``size_bytes`` is the compressed
-    size; layers that images share are counted in each of them.
+    Times are in UTC, None if ECR returned none. ``size_bytes`` is the compressed size; layers that
+    images share are counted in each of them.
     """
 
     digest: str
@@ -81,7 +81,7 @@ class Image:
 
 
 class Guard(StrEnum):
-    """Consumers that no scan of this account can show, so that nothing is swept on a guess."""
+    """What may hide consumers, so that a repository is judged and reported but not swept."""
 
     EKS_CLUSTERS = "eks-clusters"
     CROSS_ACCOUNT_PULL = "cross-account-pull"
@@ -89,13 +89,13 @@ class Guard(StrEnum):
     NO_USAGE = "no-usage"
 
 
-# Those that WAIVED_GUARDS may name; NO_USAGE has a setting of its own, EXPECT_NO_USAGE.
+# The guards that WAIVED_GUARDS may name. NO_USAGE has its own setting, EXPECT_NO_USAGE.
 WAIVABLE_GUARDS = (Guard.EKS_CLUSTERS, Guard.CROSS_ACCOUNT_PULL, Guard.DELETE_REPLICATION)
 
 
 @dataclass(frozen=True, slots=True)
 class StandingGuard:
-    """A guard that stands before a repository: what was found, and the way on, as a sentence."""
+    """A guard that stands before a repository, with what was found and how to lift the guard."""
 
     guard: Guard
     why: str
@@ -115,7 +115,7 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a verdict is what it is. The first rule that keeps an image names the reason."""
+    """The reason of a verdict: of the rules that keep an image, the first."""
 
     IN_USE = "in_use"
     TIME_UNKNOWN = "time_unknown"
@@ -139,9 +139,9 @@ class Reason(StrEnum):
 class Verdict:
     """Keep or remove one image, and why.
 
-    ``because`` names what the reason points to: consumers for an image in use, the digest of a
-    parent or subject for one that follows it, the pattern that matched a tag.
-    ``old`` tells that its age alone would not have kept it.
+    ``because`` names what the reason refers to: the consumers of an image in use, the digest of the
+    parent or subject that an image follows, the pattern that matched a tag. ``old``: the age alone
+    would not have kept the image.
     """
 
     image: Image
@@ -155,9 +155,9 @@ class Verdict:
 class Plan:
     """All verdicts for one repository, and the order in which removals are safe.
 
-    ``steps`` holds the images to remove; whatever stands in one step needs nothing that stands in
-    a later one: indexes before their children, subjects before their referrers. ``leaders`` tells
-    the parents and subjects of each image to remove: while one of them stays, so does the image.
+    ``steps`` holds the images to remove. Each step is removed before the next: indexes before their
+    children, subjects before their referrers. ``leaders`` holds the parents and subjects of each
+    image to remove: while one of them stays, the image stays.
     """
 
     repository: Repository

@@ -16,9 +16,9 @@ _ENCODER = json.JSONEncoder(default=str)
 
 
 def _to_lines(event: dict[str, Any], **_: Any) -> str:
-    """Return the line of an event, or of an event with ``each`` a line for each of those.
+    """Return the line of an event, or one line for each entry of its field ``each``.
 
-    There may be one for every image: what they have in common is gone through once for many.
+    There may be a line for every image: shared fields are processed once per block.
     """
     each = event.pop("each", None)
     if each is None:
@@ -27,10 +27,9 @@ def _to_lines(event: dict[str, Any], **_: Any) -> str:
 
 
 def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
-    """Return a logger that writes ``timestamp``, ``level``, ``event`` and what is bound here.
+    """Return a logger that writes ``timestamp``, ``level``, ``event`` and the bound fields.
 
-    Nothing global is configured and nothing is cached, so the two programs and the tests each
-    write to the standard output of their moment.
+    Nothing is configured globally or cached: the logger writes to the current standard output.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(sys.stdout),
@@ -42,12 +41,12 @@ def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
             structlog.processors.JSONRenderer(serializer=_to_lines),
         ],
     )
-    # In the order in which a reader looks for it; the empty ones are filled in for each line.
+    # The order of the fields in a line. The empty ones are filled in for each line.
     return logger.bind(timestamp="", level="", event="", **bound)
 
 
 def log_error(log: FilteringBoundLogger, event: str, error: Exception, **fields: Any) -> None:
-    """Write what an error tells; one that nobody foresaw comes with its traceback."""
+    """Write an error; one that is not a CleanerError comes with its traceback."""
     if isinstance(error, CleanerError):
         log.error(event, **error.fields, **fields)
     else:

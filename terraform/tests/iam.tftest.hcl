@@ -38,7 +38,7 @@ variables {
 
 run "dry_run" {
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "CheckGuards", "DenySweepingInDryRun"]
+    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "FindRegionsOfServices", "CheckGuards", "DenySweepingInDryRun"]
     error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function.policy}"
   }
 

@@ -350,7 +350,7 @@ run "weekly_schedule_without_silence_alarm" {
   }
 
   assert {
-    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited"] && length(output.alarm_topic_arns) == 1
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-slow-scan"] && length(output.alarm_topic_arns) == 1
     error_message = "A weekly schedule must keep the other alarms."
   }
 
@@ -370,7 +370,7 @@ run "no_silence_alarm_if_schedule_is_disabled" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 3
+    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 4
     error_message = "A disabled schedule must have no silence alarm."
   }
 }
@@ -439,7 +439,7 @@ run "topic_of_the_same_apply" {
   }
 
   assert {
-    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-silent"]
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-slow-scan", "ecr-cleaner-silent"]
     error_message = "The module must accept a topic whose ARN is unknown at plan time."
   }
 }
@@ -472,7 +472,7 @@ run "dashboard" {
   assert {
     condition = [
       for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
-    ] == [4]
+    ] == [5]
     error_message = "The dashboard must show all alarms."
   }
 }

@@ -53,6 +53,7 @@ run "every_setting" {
       KEEP_TAG_PATTERNS    = "v*,release-?"
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
+      MIN_KEEP_DAYS        = "0"
       REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"

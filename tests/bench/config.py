@@ -15,7 +15,8 @@ class Fault:
     """A failure of calls of one operation, with a probability.
 
     ``denied`` and ``error`` are answers of AWS. ``dropped`` drops the connection before the work
-    is done, and ``lost`` afterwards. ``partial`` reports a failure for one item of a batch.
+    is done, and ``lost`` afterwards. ``partial`` reports a failure for one item of a batch,
+    ``throttled`` refuses for too many calls, and ``garbled`` is not an answer of AWS.
     """
 
     operation: str

@@ -135,10 +135,11 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
 class Fake:
     """Answers calls and counts them."""
 
-    def __init__(self, config: FakeConfig) -> None:
+    def __init__(self, config: FakeConfig, clock: Callable[[], float] = time.time) -> None:
         self.config = config
+        self._clock = clock
         self._random = Random(config.world.seed)  # noqa: S311 -- not secret: repeatable
-        world = World(config.world, time.time())
+        world = World(config.world, clock())
         modes = {"dry": False, "full": True}
         self._least = {mode: least_calls(world, deleting=full) for mode, full in modes.items()}
         self._sequential = {
@@ -150,7 +151,7 @@ class Fake:
             for step in steps
             for digest in step
         }
-        self._account = Account(world, time.time)
+        self._account = Account(world, clock)
         self._buckets = Buckets(config.rates)
         self._calls: Counter[str] = Counter()
         self._throttled: Counter[str] = Counter()
@@ -182,9 +183,9 @@ class Fake:
         """Return the HTTP response, or None to close the connection instead."""
         if request.path == "/bench/stats":
             return _response(200, "application/json", _json(self.stats()))
-        self._first_call_at = self._first_call_at or time.time()
+        self._first_call_at = self._first_call_at or self._clock()
         call = read_call(request)
-        if not self._buckets.take(call.operation, time.monotonic()):
+        if not self._buckets.take(call.operation, self._clock()):
             self._throttled[call.operation] += 1
             return _refused(call, Refusal("ThrottlingException", "Rate exceeded"))
         self._calls[call.operation] += 1
@@ -207,6 +208,8 @@ class Fake:
     def _work(self, call: Call, kind: str) -> bytes:
         if kind == "denied":
             raise Refusal("AccessDeniedException", f"not authorized to perform: {call.operation}")
+        if kind == "throttled":
+            raise Refusal("ThrottlingException", "Rate exceeded")
         if kind == "error":
             raise Refusal("ServerException", "it is not your fault", status=500)
         operation = find(call.operation)
@@ -215,7 +218,10 @@ class Fake:
         if kind == "partial":
             operation = _partly(operation)
         answer = operation(self._account, call.parameters)
-        return _response(200, call.media_type, call.encode(answer))
+        body = call.encode(answer)
+        if kind == "garbled":
+            body = _garbled(answer, body, self._random)
+        return _response(200, call.media_type, body)
 
 
 _FAILURES = {
@@ -245,6 +251,17 @@ def _partly(operation: Operation) -> Operation:
         return answer
 
     return delete if operation is OPERATIONS["ecr:BatchDeleteImage"] else describe
+
+
+def _garbled(answer: Answer, body: bytes, random: Random) -> bytes:
+    """Return what a proxy or a broken connection could make of an answer."""
+    lists = [name for name, value in answer.items() if isinstance(value, list)]
+    changed = dict(answer)
+    if lists:
+        changed[random.choice(lists)] = None
+    without = {name: value for name, value in changed.items() if value is not None}
+    empty = (b"", b"{}", b"[]", b"null", b'"ok"', b"<html><body>blocked</body></html>")
+    return random.choice((*empty, body[:-2], _json(changed), _json(without)) if lists else empty)
 
 
 def _refused(call: Call, refusal: Refusal) -> bytes:

@@ -1,27 +1,29 @@
 """``python -m bench.soak``: many random accounts, with throttling, latency and failures.
 
-Every run must either be complete, with all removable images removed, or fail with an error in the
-log. In both cases it must not remove an image that is needed. The printed seed reproduces a case.
+Every run must end by itself before its deadline: complete, with all removable images removed, or
+incomplete, or with an error in the log. It must not remove an image that is needed. The printed
+seed reproduces a case.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from random import Random
+from time import monotonic
 
 from bench.config import FakeConfig, Fault
-from bench.measure import Deadline, DeadlineError, Run, fake_aws, run_program
+from bench.inside import Ended, run_inside
 from bench.rates import Rate
-from bench.report import outcome
 from bench.world import WorldSpec
 
 # Failures that retries usually solve, and failures that they do not.
 _PASSING = ("error", "dropped", "lost")
-_LASTING = ("denied", "partial")
+_LASTING = ("denied", "garbled", "partial", "throttled")
 _OPERATIONS = (
     "apprunner:DescribeService",
     "ecr:BatchDeleteImage",
@@ -42,11 +44,12 @@ _OPERATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One account, its failures, and the settings of the run."""
+    """One account, its failures, the settings of the run, and the seconds until it is killed."""
 
     seed: int
     config: FakeConfig
     settings: Mapping[str, str]
+    seconds: float
 
 
 def case(seed: int) -> Case:
@@ -54,8 +57,8 @@ def case(seed: int) -> Case:
     random = Random(seed)  # noqa: S311 -- not secret: repeatable
     config = FakeConfig(
         world=_world(seed, random),
-        latency=random.choice((0.0, 0.002, 0.01)),
-        jitter=random.choice((0.0, 0.01)),
+        latency=random.choice((0.0, 0.03, 0.3)),
+        jitter=random.choice((0.0, 0.1)),
         rates=_rates(random),
         faults=tuple(_faults(random)),
     )
@@ -64,14 +67,14 @@ def case(seed: int) -> Case:
         "RESCAN_AFTER_SECONDS": random.choice(("0", "180")),
         "MAX_DELETIONS": "1000000",
     }
-    return Case(seed, config, settings)
+    return Case(seed, config, settings, random.choice((60, 90, 150, 300, 900, 900)))
 
 
 def _world(seed: int, random: Random) -> WorldSpec:
     return WorldSpec(
         seed=seed,
         repositories=random.randint(2, 5),
-        images=random.choice((1, 30, 150, 1001)),
+        images=random.choice((1, 30, 150)),
         not_opted_in=random.randint(0, 1),
         clusters=random.randint(1, 3),
         services=random.randint(0, 25),
@@ -101,33 +104,31 @@ def _faults(random: Random) -> Iterator[Fault]:
         yield Fault(name, kind, random.choice((0.1, 0.5, 1.0) if lasting else (0.05, 0.2)))
 
 
-def run_case(one: Case, deadline: Deadline) -> Run:
+def run_case(one: Case) -> Ended:
     """Run the program once in the account of this case."""
-    with fake_aws(one.config) as fake:
-        return run_program(fake, deadline, one.settings)
+    return run_inside(one.config, one.settings, one.seconds)
 
 
-def problems(run: Run) -> Iterator[str]:
+def problems(run: Ended) -> Iterator[str]:
     """Yield everything that must never happen, regardless of the failures."""
     stats, removed = run.stats, run.stats["removed"]
+    if run.killed:
+        yield "did not end by itself"
     if stats["broken"]:
         yield f"{stats['broken']} references broken"
     if stats["removed_wrongly"]:
         yield f"{stats['removed_wrongly']} images removed that had to stay"
     if removed and not run.deleting:
         yield f"{removed} images removed in a dry run"
-    if run.measured.status:
-        if '"level": "error"' not in run.measured.output:
-            yield "failed without an error in the log"
-    elif not run.summary.get("complete"):
-        yield "succeeded, but was not complete"
-    elif run.deleting and removed != stats["removable"]:
+    if run.failed and not any(line["level"] == "error" for line in run.lines):
+        yield "failed without an error in the log"
+    if run.summary.get("complete") and run.deleting and removed != stats["removable"]:
         yield f"was complete, but {stats['removable'] - removed} removable images are left"
     if run.deleting and run.summary:
         yield from _miscounted(run)
 
 
-def _miscounted(run: Run) -> Iterator[str]:
+def _miscounted(run: Ended) -> Iterator[str]:
     """A deleted image is counted once: as removed, or as gone if the answer was lost."""
     counted = run.summary["removed"] + run.summary["already_gone"]
     unsure = run.summary["failed"]
@@ -141,22 +142,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="time limit (120)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
     arguments = parser.parse_args()
-    deadline = Deadline.after(arguments.seconds)
+    until = monotonic() + arguments.seconds
+    outcomes: Counter[str] = Counter()
     bad = 0
     for seed in count(arguments.seed):
-        try:
-            run = run_case(case(seed), deadline)
-        except DeadlineError:
+        if monotonic() > until:
             break
+        run = run_case(case(seed))
+        outcomes[run.outcome] += 1
         found = list(problems(run))
         bad += bool(found)
-        verdict = "; ".join(found) or "fine"
-        throttled = sum(run.stats["throttled"].values())
-        sys.stdout.write(
-            f"seed {seed}: {outcome(run)}, {run.stats['removed']} of {run.stats['removable']} "
-            f"removed, {throttled} throttled, {sum(run.stats['faults'].values())} faults, "
-            f"{run.measured.wall:.1f} s: {verdict}\n"
-        )
+        if found:
+            sys.stdout.write(f"seed {seed}: {run.outcome}: {'; '.join(found)}\n")
+    ended = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
+    sys.stdout.write(f"{outcomes.total()} runs: {ended}; {bad} with a problem\n")
     return int(bad > 0)
 
 

@@ -171,7 +171,7 @@ def test_saved_queries_are_those_of_the_files(aws: FakeAws) -> None:
 @pytest.mark.usefixtures("complete")
 def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
     filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
-    of_summary = [one for one in filters if one["filterName"] != "RunsWithoutVisit"]
+    of_summary = [one for one in filters if "Run finished" in one["filterPattern"]]
 
     for one in of_summary:
         (metric,) = one["metricTransformations"]
@@ -180,6 +180,8 @@ def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
         assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
         assert metric["unit"] == ("Bytes" if "bytes" in field else metric["unit"])
     assert "DeletionsFailed" in {one["filterName"] for one in of_summary}
+    others = {one["filterName"] for one in filters if one not in of_summary}
+    assert others == {"RunsWithoutVisit", "SlowScans"}
 
 
 @pytest.mark.usefixtures("complete")

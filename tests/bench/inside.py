@@ -1,0 +1,183 @@
+"""Runs of the program in this process, on the fake AWS without a network, in simulated time.
+
+Calls, retries and waits move a clock and take no time, so thousands of runs are possible, and each
+has a deadline at which Lambda would end the function.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from threading import Lock
+from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from botocore.retries.bucket import Clock
+
+from bench.config import FakeConfig
+from bench.fake import Fake, Request
+from ecr_cleaner import program
+from ecr_cleaner.aws import availability
+from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.deadline import Deadline
+
+REGION = "eu-west-1"
+_ENDED = ("Run finished", "Run failed")
+
+
+class Killed(BaseException):
+    """The simulated time is over: Lambda ends the function without a word."""
+
+
+class Life:
+    """A simulated clock, and the seconds until the function is killed."""
+
+    def __init__(self, seconds_left: float) -> None:
+        self.began_at = time.time()
+        self.passed = 0.0
+        self.seconds_left = seconds_left
+        self._lock = Lock()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.passed += seconds
+            self.seconds_left -= seconds
+        if self.seconds_left <= 0:
+            raise Killed
+
+    def time(self) -> float:
+        return self.began_at + self.passed
+
+    def deadline(self) -> Deadline:
+        def now() -> datetime:
+            return datetime.fromtimestamp(self.time(), UTC)
+
+        return Deadline(now, lambda: self.seconds_left)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. ``killed``: it did not end by itself."""
+
+    deleting: bool
+    failed: bool
+    killed: bool
+    lines: tuple[Mapping[str, Any], ...]
+    stats: Mapping[str, Any]
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The summary line, empty if there is none."""
+        return next((line for line in self.lines if line["event"] == "Run finished"), {})
+
+    @property
+    def outcome(self) -> str:
+        if self.killed:
+            return "killed"
+        if self.failed:
+            return "failed"
+        return "complete" if self.summary.get("complete") else "incomplete"
+
+
+class _Connection:
+    """Answers the requests of all clients of a session; replaced for each run."""
+
+    fake: Fake
+    life: Life
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        self.life.sleep(self.fake.delay())
+        with self._lock:
+            answer = self.fake.answer(_request(request))
+        if answer is None:
+            raise ConnectionClosedError(endpoint_url=request.url)
+        head, body = answer.split(b"\r\n\r\n", 1)
+        status, *lines = head.decode("latin-1").split("\r\n")
+        headers: Any = dict(_header(line) for line in lines if line)
+        raw: Any = _Raw(body)
+        return AWSResponse(request.url, int(status.split(" ")[1]), headers, raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    body: bytes
+
+    def stream(self, *_: Any, **__: Any) -> list[bytes]:
+        return [self.body]
+
+
+def _header(field: str) -> tuple[str, str]:
+    name, _, value = field.partition(":")
+    return name.lower(), value.strip()
+
+
+def _request(request: AWSPreparedRequest) -> Request:
+    url = urlsplit(request.url)
+    body: Any = request.body or b""
+    return Request(
+        method=request.method,
+        path=url.path or "/",
+        query=url.query,
+        headers={name.lower(): _text(value) for name, value in request.headers.items()},
+        body=body.encode() if isinstance(body, str) else bytes(body),
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+@cache
+def _session() -> tuple[boto3.Session, _Connection]:
+    """Return one session for all runs: it parses the SDK's models once."""
+    session = boto3.Session("key", "secret", region_name=REGION)
+    connection = _Connection()
+    answer: Any = connection.answer
+    session.events.register_last("before-send", answer)
+    return session, connection
+
+
+def run_inside(config: FakeConfig, settings: Mapping[str, str], seconds_left: float = 900) -> Ended:
+    """Run the program once."""
+    session, connection = _session()
+    life = connection.life = Life(seconds_left)
+    fake = connection.fake = Fake(config, life.time)
+    log = io.StringIO()
+    failed = killed = False
+    with _simulated(life, session), redirect_stdout(log):
+        try:
+            program.run(settings, "inside", life.deadline())
+        except CleanerError:
+            failed = True
+        except Killed:
+            killed = True
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    killed = killed or not lines or lines[-1]["event"] not in _ENDED
+    deleting = settings.get("DRY_RUN") == "false"
+    return Ended(deleting, failed, killed, tuple(lines), fake.stats())
+
+
+@contextmanager
+def _simulated(life: Life, session: boto3.Session) -> Iterator[None]:
+    with (
+        mock.patch.object(time, "sleep", life.sleep),
+        mock.patch.object(Clock, "current_time", side_effect=life.time),
+        mock.patch.object(program, "open_session", return_value=session),
+        mock.patch.object(availability, "host_exists", return_value=True),
+        # Threads would wait one after the other in simulated time.
+        mock.patch.object(program, "THREADS", 1),
+    ):
+        yield

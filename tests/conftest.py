@@ -6,10 +6,14 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import botocore.loaders
 import botocore.session
+import coverage
 import hypothesis
 import pytest
 
@@ -122,12 +126,51 @@ def pytest_configure() -> None:
 
 # -- End-to-end tests --------------------------------------------------------------------------
 
+TESTS = Path(__file__).parent
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test in tests/e2e, so that no module can forget to."""
     for item in items:
-        if item.path.is_relative_to(item.config.rootpath / "tests" / "e2e"):
+        if item.path.is_relative_to(TESTS / "e2e"):
             item.add_marker(pytest.mark.e2e)
+
+
+# -- Coverage ----------------------------------------------------------------------------------
+
+# Tracing doubles the time of moto and of the simulated AWS, and covers no line that the unit tests
+# do not, except in __main__.py.
+UNTRACED = (TESTS / "integration", TESTS / "bench")
+TRACED = (TESTS / "integration" / "test_shell.py",)
+
+FOR_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
+
+
+@contextmanager
+def paused_coverage() -> Iterator[None]:
+    """Stop tracing in this process, and in those that it starts."""
+    config = os.environ.pop(FOR_SUBPROCESSES, None)
+    paused = []
+    # In a worker of xdist, pytest-cov starts two.
+    while running := coverage.Coverage.current():
+        running.stop()
+        paused.append(running)
+    try:
+        yield
+    finally:
+        for one in reversed(paused):
+            one.start()
+        if config is not None:
+            os.environ[FOR_SUBPROCESSES] = config
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test with its fixtures, traced or not."""
+    folders = item.path.parents
+    is_untraced = any(one in folders for one in UNTRACED) and item.path not in TRACED
+    with paused_coverage() if is_untraced else nullcontext():
+        return (yield)
 
 
 # -- In CI a skip is a failure -----------------------------------------------------------------

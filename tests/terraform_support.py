@@ -71,7 +71,7 @@ def require_terraform() -> str:
 
 
 def provider_mirror() -> Path | None:
-    """Return a directory that holds the AWS provider for Terraform, None if there is none.
+    """Return a directory with the AWS provider for Terraform, or None.
 
     TF_PLUGIN_MIRROR names one; otherwise the usual places are searched.
     """
@@ -117,7 +117,7 @@ def choose_provider(directory: Path) -> None:
 
 
 def copy_project(destination: Path) -> Path:
-    """Copy what Terraform reads, so that it leaves nothing behind in the tree itself."""
+    """Copy what Terraform reads, so that it writes nothing into the working tree."""
     ignore = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__", ".mypy_cache")
     for directory in (MODULE, "lambda_src", "examples"):
         shutil.copytree(PROJECT / directory, destination / directory, ignore=ignore)
@@ -125,7 +125,7 @@ def copy_project(destination: Path) -> Path:
 
 
 class TerraformError(Exception):
-    """A command of Terraform ended otherwise than expected."""
+    """A Terraform command ended with an unexpected exit code or with warnings."""
 
 
 @dataclass
@@ -180,7 +180,7 @@ class Terraform:
         return self
 
     def validate(self) -> None:
-        """Check the configuration, and that the provider warns of nothing in it."""
+        """Check that the configuration is valid and causes no warning."""
         _, report = self.run("validate", "-json")
         if json.loads(report)["diagnostics"]:
             raise TerraformError(report)
@@ -257,7 +257,7 @@ def _address(process: subprocess.Popen[str]) -> str:
 # -- The fake AWS ------------------------------------------------------------------------------
 
 
-# What becomes a query definition in DescribeQueryDefinitions, of what PutQueryDefinition takes.
+# Parameters of PutQueryDefinition that DescribeQueryDefinitions returns.
 QUERY_FIELDS = ("name", "queryString", "logGroupNames")
 
 
@@ -277,7 +277,7 @@ def put_query_definition(response: LogsResponse) -> str:
 
 
 def describe_query_definitions(response: LogsResponse) -> str:
-    """Answer with all saved queries whose names begin as asked for, in one page."""
+    """Answer with the saved queries whose names have the prefix, in one page."""
     prefix = response._get_param("queryDefinitionNamePrefix") or ""  # noqa: SLF001
     saved = query_definitions(response).values()
     return json.dumps(
@@ -286,12 +286,12 @@ def describe_query_definitions(response: LogsResponse) -> str:
 
 
 def delete_query_definition(response: LogsResponse) -> str:
-    """Forget a saved query, and tell whether it was there."""
+    """Delete a saved query; say whether it existed."""
     identity = response._get_param("queryDefinitionId")  # noqa: SLF001
     return json.dumps({"success": query_definitions(response).pop(identity, None) is not None})
 
 
-# moto's own, which the functions below complete.
+# moto's functions, which those below extend.
 make_function = lambda_models.LambdaFunction.__init__
 describe_function = lambda_models.LambdaFunction.get_configuration
 update_function = lambda_models.LambdaFunction.update_configuration
@@ -301,15 +301,15 @@ judge_statement = IAMPolicyStatement.is_action_permitted
 def make_function_that_logs(
     function: Any, account_id: str, spec: dict[str, Any], *others: Any, **named: Any
 ) -> None:
-    """Keep how the function logs, which moto forgets: every plan would show a change."""
-    # Before the rest: moto asks for the configuration while it makes a function.
+    """Store the logging configuration; moto does not, and every plan would show a change."""
+    # First: moto reads the configuration while it creates a function.
     default = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{spec['FunctionName']}"}
     function.logging_config = default | spec.get("LoggingConfig", {})
     make_function(function, account_id, spec, *others, **named)
 
 
 def describe_function_as_aws(function: Any, *others: Any, **named: Any) -> dict[str, Any]:
-    """Tell how the function logs, and of overrides of its image only where there are any."""
+    """Add the logging configuration, and remove image overrides if there are none."""
     described = describe_function(function, *others, **named)
     if not any(described.get("ImageConfigResponse", {}).get("ImageConfig", {}).values()):
         described.pop("ImageConfigResponse", None)
@@ -317,13 +317,13 @@ def describe_function_as_aws(function: Any, *others: Any, **named: Any) -> dict[
 
 
 def update_function_that_logs(function: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
-    """Change how the function logs."""
+    """Change the logging configuration."""
     function.logging_config |= config_updates.get("LoggingConfig", {})
     return update_function(function, config_updates)
 
 
 def ecr_resource(response: ECRResponse) -> str:
-    """Return the resource that IAM judges a call of ECR by, which to moto is always everything."""
+    """Return the resource of an ECR call for IAM; moto always uses `*`."""
     arn = response._get_param("resourceArn")  # noqa: SLF001
     if arn:
         return str(arn)
@@ -335,7 +335,7 @@ def ecr_resource(response: ECRResponse) -> str:
 
 
 def repository_tags(resource: str) -> dict[str, str]:
-    """Return the tags of the repository that an ARN names, none for other resources."""
+    """Return the tags of the repository with this ARN; no tags for other resources."""
     parts = resource.split(":", 5)
     if len(parts) < 6 or parts[2] != "ecr":
         return {}
@@ -348,7 +348,7 @@ def repository_tags(resource: str) -> dict[str, str]:
 
 
 def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
-    """Tell whether the resource has the tags that a statement is limited to."""
+    """Return whether the resource has the tags that the statement requires."""
     prefix = "aws:ResourceTag/"
     conditions = statement.get("Condition", {}).get("StringEquals", {})
     wanted = {key.removeprefix(prefix): conditions[key] for key in conditions if prefix in key}
@@ -359,7 +359,7 @@ def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
 def judge_statement_and_tags(
     statement: IAMPolicyStatement, action: str, resource: str = "*", *others: Any
 ) -> PermissionResult:
-    """Judge as moto does, after the conditions on tags, which moto takes as fulfilled."""
+    """Check the conditions on tags, which moto ignores, before the rest of the statement."""
     if not tag_conditions_hold(statement._statement, resource):  # noqa: SLF001
         return PermissionResult.NEUTRAL
     return judge_statement(statement, action, resource, *others)
@@ -367,7 +367,7 @@ def judge_statement_and_tags(
 
 @contextmanager
 def extended_moto() -> Iterator[None]:
-    """Give moto what it lacks, and have Lambda refuse an image that ECR does not hold."""
+    """Add what moto lacks, and make Lambda refuse an image that ECR does not have."""
     with ExitStack() as stack:
         function = lambda_models.LambdaFunction
         for target, name, value, create in (
@@ -387,18 +387,18 @@ def extended_moto() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FakeAws:
-    """moto's server on a free port of the loopback interface."""
+    """A moto server on a free port of the loopback interface."""
 
     endpoint: str
     account_id: str = DEFAULT_ACCOUNT_ID
 
     @property
     def environ(self) -> dict[str, str]:
-        """What makes Terraform's provider, the AWS CLI and boto3 talk to it."""
+        """The variables that make Terraform's provider, the AWS CLI and boto3 use it."""
         return {"AWS_ENDPOINT_URL": self.endpoint}
 
     def credentials_of(self, role_arn: str) -> dict[str, str]:
-        """Return what a client takes to act as a role."""
+        """Return the credentials of a role, as parameters of `client`."""
         sts = self.client("sts", "us-east-1")
         assumed = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
         return {
@@ -408,7 +408,7 @@ class FakeAws:
         }
 
     def client(self, service: str, region: str, **credentials: str) -> Any:
-        """Return a client of one of its services."""
+        """Return a boto3 client of a service."""
         make: Any = boto3.client
         return make(service, region_name=region, endpoint_url=self.endpoint, **credentials)
 
@@ -426,8 +426,8 @@ def example_in(directory: Path, example: str, aws: FakeAws) -> Terraform:
 
 @contextmanager
 def fake_aws() -> Iterator[FakeAws]:
-    """Run a fake AWS of its own, empty at the start and at the end."""
-    # The server logs each request, which would bury a failed test's report.
+    """Run a fake AWS that is empty at the start and at the end."""
+    # Otherwise the server logs each request, which would hide a failed test's report.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with extended_moto():
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

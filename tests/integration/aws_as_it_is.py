@@ -1,4 +1,4 @@
-"""What moto leaves out or does otherwise than AWS, as far as a cleaner can tell."""
+"""Changes to moto, so that it answers as AWS does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def children_of(image: Any) -> set[str]:
 
 
 def status_of(image: Any) -> str:
-    """Return the storage status: ACTIVE where moto knows of none."""
+    """Return the storage status, ACTIVE if moto has none."""
     return str(getattr(image, "image_status", "ACTIVE"))
 
 
@@ -38,7 +38,7 @@ def delete_images(
     registry_id: str | None = None,
     image_ids: Sequence[Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Delete by digest as AWS does, which refuses what an index lists and tells each that went."""
+    """Delete by digest as AWS does: refuse children of an index, and return each deleted tag."""
     del registry_id
     if len(image_ids or ()) > IMAGES_A_CALL:
         raise JsonRESTError("InvalidParameterException", "more than 100 image ids")
@@ -60,18 +60,18 @@ def delete_images(
 
 
 def failure(image_id: Mapping[str, str], code: str) -> dict[str, Any]:
-    """Return what AWS says about an image that it did not delete."""
+    """Return an item of `failures`."""
     return {"imageId": dict(image_id), "failureCode": code, "failureReason": code}
 
 
 def tagged(image: Any) -> list[dict[str, str]]:
-    """Return the image once for each of its tags, or once without one."""
+    """Return an item of `imageIds` for each tag of the image, or one without a tag."""
     digest = {"imageDigest": image.image_digest}
     return [digest | {"imageTag": tag} for tag in image.image_tags] or [digest]
 
 
 def describe_with_status(response: ECRResponse) -> ActionResult:
-    """Answer with what is archived only where that was asked for."""
+    """Answer with archived images only if the filter asks for them."""
     answer: ActionResult = describe_images(response)
     asked = (response._get_param("filter") or {}).get("imageStatus", "ACTIVE")  # noqa: SLF001
     result: Any = answer.result
@@ -102,7 +102,7 @@ def update_image_storage_class(response: ECRResponse) -> ActionResult:
 
 
 def revisions_of(response: EcsResponse) -> Iterator[dict[str, Any]]:
-    """Yield the revisions that the world recorded, the oldest of each service first."""
+    """Yield the service revisions that `World` recorded, oldest first for each service."""
     services: Any = response.ecs_backend.services
     for service in services.values():
         yield from getattr(service, "revisions", ())
@@ -126,7 +126,7 @@ def list_service_deployments(response: EcsResponse) -> ActionResult:
 
 
 def describe_service_revisions(response: EcsResponse) -> ActionResult:
-    """Answer with the revisions that were asked for."""
+    """Answer with the requested revisions."""
     asked = response._get_param("serviceRevisionArns")  # noqa: SLF001
     known = {one["serviceRevisionArn"]: one for one in revisions_of(response)}
     missing = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
@@ -135,19 +135,19 @@ def describe_service_revisions(response: EcsResponse) -> ActionResult:
 
 
 def deny(request: Any) -> None:
-    """Deny in JSON, as the services do that the program calls; moto does so in XML for all."""
+    """Deny in JSON, as the services that the program calls; moto denies in XML."""
     user, action = request._access_key.arn, request._action  # noqa: SLF001
     message = f"User: {user} is not authorized to perform: {action}"
     raise JsonRESTError("AccessDeniedException", message)
 
 
 def accept_signature(_: IAMRequest) -> None:
-    """Leave signatures alone: moto takes some that hold a query for wrong."""
+    """Accept every signature: moto rejects some valid ones of requests with a query."""
 
 
 @contextmanager
 def aws_as_it_is() -> Iterator[None]:
-    """Have moto answer so."""
+    """Apply these changes."""
     with ExitStack() as stack:
         for target, name, value, create in (
             (ECRBackend, "batch_delete_image", delete_images, False),

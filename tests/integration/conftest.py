@@ -1,4 +1,4 @@
-"""One empty account on moto for each test, and the program to run over it."""
+"""An empty account on moto for each test, and the program to run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from world import World
 @pytest.fixture(scope="module")
 def empty_world() -> Iterator[World]:
     """Start moto once per module: that takes longer than a test."""
-    # Only a name server could tell, and the tests ask none; moto stands in for every region.
+    # No DNS in tests; moto simulates every region.
     everywhere = mock.patch("ecr_cleaner.aws.availability.host_exists", return_value=True)
     with everywhere, told_services(), aws_as_it_is(), mock_aws():
         yield World()
@@ -35,14 +35,14 @@ def world(empty_world: World) -> World:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[FakeAws]:
-    """Moto's server, for what runs as a process of its own."""
+    """A moto server for subprocesses."""
     with fake_aws() as server:
         yield server
 
 
 @pytest.fixture
 def many_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where there are too many for one listing: then each family is asked for."""
+    """As with too many revisions for one listing: the program then lists each family."""
     monkeypatch.setattr("ecr_cleaner.usage.shared.ecs_families.REVISIONS_LISTED", 0)
 
 
@@ -53,5 +53,5 @@ def full(world: World) -> FullWorld:
 
 @pytest.fixture
 def program() -> Program:
-    """The program, asking the usage sources that most tests are about."""
+    """The program with the usage sources that most tests are about."""
     return Program(environ=only(*FIRST))

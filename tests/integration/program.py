@@ -1,4 +1,4 @@
-"""The program as it is started for real, and what it asked AWS meanwhile."""
+"""Runs the program, in this process and in a subprocess, and records its AWS calls."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ SECONDS_FOR_A_RUN = 60
 
 Parameters = dict[str, Any]
 Ask = Callable[[Parameters], dict[str, Any]]
-# What an operation answers: from its parameters, and from moto, if that is asked.
+# The answer to an operation, from its parameters and, if needed, from moto.
 Answer = Callable[[Parameters, Ask], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of AWS's API, by the IAM action that it takes."""
+    """An AWS API call, with the IAM action that it needs."""
 
     action: str
     parameters: Parameters
 
     @property
     def reads(self) -> bool:
-        """Tell whether the call changes nothing."""
+        """Return whether the call changes nothing."""
         return self.action.partition(":")[2].startswith(("List", "Describe", "Get", "BatchGet"))
 
 
 @dataclass
 class Context:
-    """What Lambda hands to a handler, as far as this one looks at it."""
+    """The part of Lambda's context that the handler reads."""
 
     aws_request_id: str = REQUEST_ID
 
@@ -56,7 +56,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one run: a summary or an error, the log, the calls."""
+    """The result of a run: a summary or an error, the log, the calls."""
 
     lines: list[dict[str, Any]]
     calls: list[Call]
@@ -65,14 +65,14 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the handler returned."""
+        """The result of the handler."""
         assert self.error is None, self.error
         assert self.answer is not None
         return self.answer
 
     @property
     def failure(self) -> str:
-        """What the handler raised, in words."""
+        """The text of the error that the handler raised."""
         assert self.error is not None, "the run was expected to fail"
         return str(self.error)
 
@@ -92,17 +92,17 @@ class Run:
 
 @dataclass
 class Program:
-    """Runs the handler in this process; ``answers`` replace what moto would say to an action."""
+    """Runs the handler in this process; ``answers`` replace moto's answers to actions."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
 
     def on(self, action: str, answer: Answer) -> None:
-        """Have every call of the action answered like this from now on."""
+        """Answer every further call of the action like this."""
         self.answers[action] = answer
 
     def run(self, **settings: str) -> Run:
-        """Run the handler once with these settings, and no others, in its environment."""
+        """Run the handler once with these settings."""
         calls: list[Call] = []
         output = io.StringIO()
         answer, error = None, None
@@ -110,24 +110,24 @@ class Program:
         with recorded(calls, self.answers), redirect_stdout(output), environ:
             try:
                 answer = lambda_handler({}, Context())
-            except Exception as raised:  # noqa: BLE001  # as Lambda takes any
+            except Exception as raised:  # noqa: BLE001  # Lambda handles every exception
                 error = raised
         return Run(json_lines(output.getvalue()), calls, answer, error)
 
     def delete(self, **settings: str) -> Run:
-        """Run the handler once for real."""
+        """Run the handler once with DRY_RUN=false."""
         return self.run(DRY_RUN="false", **settings)
 
 
-# moto's lists are not made for several threads: two deletions at once spoil them for each other.
+# moto is not thread-safe: two deletions at the same time corrupt its lists.
 ONE_AT_A_TIME = Lock()
 
 
 @contextmanager
 def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]:
-    """Note every call that is made through the SDK, and answer some of them otherwise.
+    """Record every SDK call, and replace the answers to some.
 
-    This is above the SDK's retries: an error here is one that outlasted them.
+    This is above the SDK's retries: an error here is the error after all retries.
     """
     make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -148,14 +148,14 @@ def recorded(calls: list[Call], answers: Mapping[str, Answer]) -> Iterator[None]
 
 
 def run_shell(**environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the program from a shell, with this added to its environment."""
+    """Run the program in a subprocess with these environment variables added."""
     return run_shell_into(subprocess.PIPE, environ)
 
 
 def run_shell_into(
     output: int | IO[str], environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program from a shell, its standard output led elsewhere."""
+    """Run the program in a subprocess that writes its standard output to `output`."""
     return subprocess.run(
         [sys.executable, "-m", "ecr_cleaner"],
         env=os.environ | {"PYTHONPATH": str(PACKAGE)} | dict(environ),
@@ -168,14 +168,14 @@ def run_shell_into(
 
 
 def json_lines(output: str) -> list[dict[str, Any]]:
-    """Return the objects of a log; whatever is no JSON object on a line of its own is an error."""
+    """Return the log lines; a line that is not a JSON object is an error."""
     lines = [json.loads(line) for line in output.splitlines()]
     assert all(isinstance(line, dict) for line in lines)
     return lines
 
 
 def as_role(sts: Any, role_arn: str) -> dict[str, str]:
-    """Return the environment in which the program acts as a role."""
+    """Return the environment variables with the credentials of a role."""
     assumed = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
     return {
         "AWS_ACCESS_KEY_ID": assumed["AccessKeyId"],
@@ -188,7 +188,7 @@ def as_role(sts: Any, role_arn: str) -> dict[str, str]:
 
 
 def fails(code: str, message: str = "as the test has it") -> Answer:
-    """Answer with an error of the service."""
+    """Answer with a service error."""
 
     def answer(_: Parameters, __: Ask) -> dict[str, Any]:
         raise ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
@@ -197,12 +197,12 @@ def fails(code: str, message: str = "as the test has it") -> Answer:
 
 
 def says(**content: Any) -> Answer:
-    """Answer always the same."""
+    """Always answer the same."""
     return lambda _, __: content
 
 
 def changed(change: Callable[[dict[str, Any]], None]) -> Answer:
-    """Answer as moto does, but for one change."""
+    """Answer as moto does, with one change."""
 
     def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:
         content = ask(parameters)
@@ -219,9 +219,9 @@ def paged(
     *,
     size: int = 1,
 ) -> Answer:
-    """Answer what moto tells in pages, of which every second one is empty.
+    """Answer with moto's items in pages; every second page is empty.
 
-    ``token`` names the page that is asked for, ``following`` the next one, where it differs.
+    ``token`` names the requested page, ``following`` the next page if its name differs.
     """
 
     def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:

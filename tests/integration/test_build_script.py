@@ -34,7 +34,7 @@ class Script:
         commands: tuple[str, ...] = ("aws", *engine_stand_in.ENGINES),
         **environ: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run it with an engine, and with nothing else on PATH than the system and the commands."""
+        """Run it with only the system and these commands on PATH."""
         stand_ins = engine_stand_in.install(self.directory / "bin", commands)
         stand_ins["PATH"] = f"{self.directory / 'bin'}:/usr/bin:/bin"
         return subprocess.run(
@@ -86,7 +86,7 @@ def test_script_pushes_one_image_for_one_platform(script: Script, engine: str) -
     ]
 
 
-def test_script_tells_the_classic_builder_where_it_builds(script: Script) -> None:
+def test_script_passes_the_build_platform_to_the_classic_builder(script: Script) -> None:
     done = script.run(STAND_IN_BUILDER="classic")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,7 +94,7 @@ def test_script_tells_the_classic_builder_where_it_builds(script: Script) -> Non
     assert build[4:-1] == ["--build-arg", "BUILDPLATFORM=linux/amd64"]
 
 
-def test_script_builds_nothing_that_is_already_there(script: Script) -> None:
+def test_script_builds_nothing_if_the_image_exists(script: Script) -> None:
     first = script.run()
     second = script.run()
 
@@ -122,7 +122,7 @@ def test_script_names_a_missing_command(
     assert "image_uri" in done.stderr
 
 
-def test_script_fails_where_the_push_fails(script: Script) -> None:
+def test_script_fails_if_the_push_fails(script: Script) -> None:
     script.ecr.delete_repository(repositoryName="own", force=True)
     done = script.run()
     script.ecr.create_repository(repositoryName="own")
@@ -141,11 +141,11 @@ def test_script_leaves_the_users_docker_configuration_alone(script: Script) -> N
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((own / "config.json").read_text()) == {"auths": {}}
-    assert list(scratch.iterdir()) == [], "the password stays nowhere"
+    assert list(scratch.iterdir()) == [], "no file with the password is left"
     assert script.called("docker", "context") == [["show"]]
 
 
-def test_script_logs_finch_out_again(script: Script) -> None:
+def test_script_logs_finch_out(script: Script) -> None:
     script.run(engine="finch")
 
     assert script.called("finch", "logout") == [[REGISTRY]]

@@ -1,4 +1,4 @@
-"""What goes and what stays, through the handler: an account on moto before and after a run."""
+"""Which images a run of the handler removes and keeps, in an account on moto."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ OLD = 90
 
 
 def kept_as(world: World, repository: str, **digests: str) -> set[str]:
-    """Return the names of the images that are still there."""
+    """Return the names of the images that exist."""
     there = world.digests(repository)
     return {name for name, digest in digests.items() if digest in there}
 
 
 def use(world: World, image: str, name: str = "web") -> None:
-    """Have a service run the image."""
+    """Create a service that runs the image."""
     cluster = world.cluster(f"cluster-of-{name}")
     world.service(cluster, name, world.task_definition(name, image))
 
 
 @pytest.fixture
 def app(world: World) -> str:
-    """A repository that is opted in, in an account where one image of it is in use."""
+    """An opted-in repository with one image in use."""
     name = world.repository("app")
     world.image(name, "in-use", days_old=OLD)
     use(world, world.uri(name, "in-use"))
@@ -49,7 +49,7 @@ def app(world: World) -> str:
         (SECOND, {}, {"DEFAULT_KEEP_DAYS": "0", "KEEP_PULLED_DAYS": "0"}, False),
     ],
 )
-def test_unused_image_goes_once_it_is_older_than_the_days_to_keep(  # a table
+def test_unused_image_is_removed_once_it_is_older_than_keep_days(  # a table
     world: World,
     program: Program,
     days_old: float,
@@ -69,7 +69,7 @@ def test_unused_image_goes_once_it_is_older_than_the_days_to_keep(  # a table
 
 
 @pytest.mark.parametrize("value", ["false", "True", "TRUE", "true ", "yes", "1", "", None])
-def test_repository_that_is_not_opted_in_is_not_touched_or_even_listed(
+def test_images_of_a_repository_that_is_not_opted_in_are_not_even_listed(
     world: World, program: Program, app: str, value: str | None
 ) -> None:
     other = world.repository("other", {} if value is None else {"BoxCleanerEnabled": value})
@@ -89,7 +89,7 @@ def test_repository_that_is_not_opted_in_is_not_touched_or_even_listed(
 
 @pytest.mark.parametrize("tagged", [True, False])
 @pytest.mark.parametrize("used", [True, False])
-def test_old_image_stays_if_and_only_if_something_runs_its_digest(
+def test_old_image_is_kept_if_and_only_if_something_runs_its_digest(
     world: World, program: Program, app: str, *, tagged: bool, used: bool
 ) -> None:
     digest = world.image(app, *(["v1"] if tagged else []), days_old=OLD)
@@ -101,7 +101,7 @@ def test_old_image_stays_if_and_only_if_something_runs_its_digest(
     assert run.summary["removed"] == (0 if used else 1)
 
 
-def test_tag_that_moved_protects_the_new_image_and_the_task_the_old_one(
+def test_moved_tag_protects_the_new_image_and_the_task_protects_the_old_one(
     world: World, program: Program, app: str
 ) -> None:
     before = world.image(app, "v1", days_old=OLD)
@@ -132,7 +132,7 @@ def test_every_version_of_a_function_protects_the_image_that_lambda_resolved(
     assert unused not in world.digests(app)
 
 
-def test_service_of_no_tasks_its_draining_deployment_and_its_task_set_protect_three_images(
+def test_service_without_tasks_its_draining_deployment_and_its_task_set_protect_three_images(
     world: World, program: Program, app: str
 ) -> None:
     tags = ("primary", "draining", "task-set", "unused")
@@ -153,7 +153,7 @@ def test_service_of_no_tasks_its_draining_deployment_and_its_task_set_protect_th
     assert {tag for tag in tags if digests[tag] in there} == {"primary", "draining", "task-set"}
 
 
-def test_revision_that_ecs_deployed_protects_the_digest_that_it_found(
+def test_deployed_revision_protects_the_digest_that_ecs_resolved(
     world: World, program: Program, app: str
 ) -> None:
     cluster = world.cluster("main")
@@ -170,7 +170,7 @@ def test_revision_that_ecs_deployed_protects_the_digest_that_it_found(
     assert names == {"rolled_back_to", "current"}
 
 
-def test_service_without_task_definition_and_foreign_images_are_no_error(
+def test_service_without_task_definition_and_foreign_images_cause_no_error(
     world: World, program: Program, app: str
 ) -> None:
     cluster = world.cluster("main")
@@ -206,7 +206,7 @@ def test_index_in_use_keeps_its_children_and_a_child_in_use_its_index_and_siblin
     assert (run.summary["removed"], run.summary["failed"]) == (3, 0)
 
 
-def test_nested_unused_index_goes_whole_in_one_run(
+def test_unused_nested_index_is_removed_in_one_run(
     world: World, program: Program, app: str
 ) -> None:
     leaves = [world.image(app, days_old=OLD) for _ in range(4)]
@@ -224,7 +224,7 @@ def deletions(calls: list[Any]) -> list[Parameters]:
     return [call.parameters for call in calls if call.action == "ecr:BatchDeleteImage"]
 
 
-def test_deletion_is_by_digest_alone(world: World, program: Program, app: str) -> None:
+def test_images_are_deleted_by_digest_only(world: World, program: Program, app: str) -> None:
     world.image(app, "a", "b", days_old=OLD)
     run = program.delete()
 
@@ -269,10 +269,12 @@ def test_pages_of_every_size_with_empty_ones_between_change_nothing(
     assert (run.summary["images"], run.summary["removed"]) == (27, 15)
 
 
-# -- Where there is no App Runner --------------------------------------------------------------
+# -- Regions -----------------------------------------------------------------------------------
 
 
-def test_region_without_app_runner_is_cleaned_and_says_so(world: World, program: Program) -> None:
+def test_region_without_app_runner_is_cleaned_and_the_coverage_says_so(
+    world: World, program: Program
+) -> None:
     elsewhere = World(region="eu-south-1")
     name = elsewhere.repository("app")
     elsewhere.image(name, "in-use", days_old=OLD)
@@ -302,7 +304,7 @@ def test_only_the_region_of_the_run_is_cleaned(world: World, program: Program, a
 # -- The account changes during the run --------------------------------------------------------
 
 
-def test_image_that_is_pushed_during_the_run_stays(
+def test_image_that_is_pushed_during_the_run_is_kept(
     world: World, program: Program, app: str
 ) -> None:
     pushed: list[str] = []
@@ -317,7 +319,7 @@ def test_image_that_is_pushed_during_the_run_stays(
     assert set(pushed[-1:]) <= world.digests(app)
 
 
-def test_image_that_is_put_to_use_before_the_sweep_stays(
+def test_image_that_comes_into_use_before_the_sweep_is_kept(
     world: World, program: Program, app: str
 ) -> None:
     digest = world.image(app, "late", days_old=OLD)
@@ -334,7 +336,7 @@ def test_image_that_is_put_to_use_before_the_sweep_stays(
     assert kept_as(world, app, late=digest, unused=unused) == {"late"}
 
 
-def test_second_run_finds_nothing_left_to_do(world: World, program: Program, app: str) -> None:
+def test_second_run_removes_nothing(world: World, program: Program, app: str) -> None:
     world.index(app, [world.image(app, days_old=OLD)], days_old=OLD)
     first, second = program.delete().summary, program.delete().summary
 
@@ -359,7 +361,7 @@ def test_account_without_any_usage_is_not_cleaned_unless_that_is_expected(
     assert world.digests(name) == set()
 
 
-def test_account_without_repositories_is_fine(world: World, program: Program) -> None:
+def test_account_without_repositories_causes_no_error(world: World, program: Program) -> None:
     assert world.region
     summary = program.delete().summary
 
@@ -369,7 +371,7 @@ def test_account_without_repositories_is_fine(world: World, program: Program) ->
 # -- Archiving ---------------------------------------------------------------------------------
 
 
-def test_archiving_moves_what_is_unused_and_deletes_it_for_good_later(
+def test_unused_image_is_archived_and_deleted_later(
     world: World, program: Program, app: str
 ) -> None:
     digest = world.image(app, "v1", days_old=OLD)

@@ -1,4 +1,4 @@
-"""The demo, as a stranger runs it, and with a cleaner that destroys what is in use."""
+"""The demo, with the real cleaner and with one that deletes images in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo"
 
-# What a cleaner does that knows nothing of usage and ignores the dry run.
+# A cleaner that ignores usage and the dry run.
 DESTROY = """
 import boto3
 import demo
@@ -45,7 +45,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def demo() -> subprocess.CompletedProcess[str]:
-    # The settings of whoever runs it must not change what it shows.
+    # The caller's settings must not change what the demo shows.
     return run_python(
         str(DEMO / "demo.py"), DEFAULT_KEEP_DAYS="1", AWS_ENDPOINT_URL="http://127.0.0.1:9"
     )
@@ -53,13 +53,13 @@ def demo() -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def sections(demo: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """The text of each section, by the number in its heading; "0" is the introduction."""
+    """The text of each section by the number in its heading; "0" is the introduction."""
     parts = re.split(r"^(\d)\. ", demo.stdout, flags=re.MULTILINE)
     return dict(zip(["0", *parts[1::2]], parts[0::2], strict=True))
 
 
 def rows(section: str) -> list[str]:
-    """The lines, with one blank between two words and without the digest of the image itself."""
+    """The lines with single blanks, and without the digest of the image itself."""
     lines = [" ".join(line.split()) for line in section.splitlines()]
     return [re.sub(r" [0-9a-f]{8} (?=\d+ d )", " ", line) for line in lines]
 
@@ -70,7 +70,7 @@ def verdicts(section: str, word: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_ends_well_and_says_so(demo: subprocess.CompletedProcess[str]) -> None:
+def test_demo_succeeds_and_says_so(demo: subprocess.CompletedProcess[str]) -> None:
     assert demo.stderr == ""
     assert demo.stdout.endswith("\nNothing in use was removed.\n")
     assert demo.returncode == 0
@@ -107,7 +107,7 @@ def test_dry_run_says_what_was_scanned_and_what_does_not_exist_here(
     assert re.search(r"^Not in this region: .*\bapp-runner\b", sections["1"], re.MULTILINE)
 
 
-def test_repository_that_did_not_opt_in_is_listed_but_never_judged(
+def test_repository_that_did_not_opt_in_is_listed_but_not_judged(
     sections: dict[str, str],
 ) -> None:
     assert "did not opt in" in sections["0"]
@@ -122,7 +122,7 @@ def test_real_run_removes_what_the_dry_run_announced(sections: dict[str, str]) -
     assert "Removed 10 images, 0 failed. Kept 12, all for the same reasons" in sections["2"]
 
 
-def test_what_is_left_is_told(sections: dict[str, str]) -> None:
+def test_what_is_left_is_shown(sections: dict[str, str]) -> None:
     assert "shop 2 5 447 MB 1.1 GB 1.4, 1.6" in rows(sections["3"])
     assert "base/worker 4 8 901 MB 1.8 GB 3.12, 3 untagged" in rows(sections["3"])
 
@@ -140,7 +140,7 @@ def test_lines_fit_a_terminal_and_hold_no_colour_codes(
     assert "\033" not in demo.stdout
 
 
-def test_proof_fails_where_something_in_use_was_lost() -> None:
+def test_proof_fails_if_an_image_in_use_was_deleted() -> None:
     destroyed = run_python("-c", DESTROY)
     assert destroyed.stdout.endswith("\nThe demo FAILED.\n"), destroyed.stderr
     assert "VIOLATED  All 10 images that something needs are still there" in destroyed.stdout

@@ -1,4 +1,4 @@
-"""What cannot be read in full stops the deleting: never is a failed answer an empty one."""
+"""Nothing is deleted if anything cannot be read in full: a failed answer is not an empty one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ONE_OF_EACH_SERVICE = list({action.partition(":")[0]: action for action in READI
 
 
 def source_of(action: str) -> str:
-    """Return a usage source that needs the action; for an action of no source any will do."""
+    """Return a usage source that needs the action, or any source if none does."""
     owners = (name for name, actions in PERMISSIONS["usage"].items() if action in actions)
     return next(owners, "app-runner")
 
@@ -47,17 +47,17 @@ def surprising(_: Parameters, __: Ask) -> dict[str, Any]:
 
 @pytest.fixture
 def untouched(world: World, full: FullWorld) -> Iterator[None]:
-    """Make sure that whatever happens in the test, no image goes."""
+    """Check that no image was deleted by the end of the test."""
     before = full_world.everything(world)
     assert before == full.all
     yield
     assert full_world.everything(world) == before
 
 
-def test_without_a_fault_all_that_is_unused_goes_and_nothing_else(
+def test_without_a_fault_exactly_the_unused_images_are_deleted(
     world: World, program: Program, full: FullWorld
 ) -> None:
-    """What the tests below are worth: that nothing goes there is owed to the fault."""
+    """In the tests below, it is the fault that stops the deletions."""
     run = program.delete()
 
     assert full_world.everything(world) == set(full.used)
@@ -91,10 +91,10 @@ def test_throttled_read_stops_every_deletion_and_names_source_and_operation(
 
 
 @pytest.mark.parametrize("action", ONE_OF_EACH_SERVICE)
-def test_denied_read_names_the_action_also_where_aws_does_not(
+def test_denied_read_names_the_action_even_if_aws_does_not(
     world: World, program: Program, action: str
 ) -> None:
-    """What IAM itself denies, and says so, is tested with the permissions."""
+    """Denials by IAM, which names the action, are tested in test_permissions.py."""
     source = source_of(action)
     full_world.fill(world, [source])
     program.on(action, fails(DENIED, "User is not allowed to do this"))
@@ -123,7 +123,7 @@ def test_read_that_fails_in_another_way_stops_every_deletion(
     assert problem in line["error"]
 
 
-def test_dry_run_fails_as_loudly(program: Program, full: FullWorld) -> None:
+def test_dry_run_fails_with_the_same_error(program: Program, full: FullWorld) -> None:
     program.on("ecs:DescribeTasks", fails(DENIED, MESSAGE + "ecs:DescribeTasks"))
 
     assert full.unused
@@ -178,9 +178,7 @@ def without_tasks(content: dict[str, Any]) -> None:
         ("ecs:DescribeTasks", without_tasks),
     ],
 )
-def test_answer_that_leaves_something_out_stops_every_deletion(
-    program: Program, action: str, change: Any
-) -> None:
+def test_incomplete_answer_stops_every_deletion(program: Program, action: str, change: Any) -> None:
     program.on(action, changed(change))
     run = program.delete()
 
@@ -192,7 +190,7 @@ def test_answer_that_leaves_something_out_stops_every_deletion(
 @pytest.mark.parametrize(
     ("action", "key"), [("ecs:DescribeServices", "services"), ("ecs:DescribeTasks", "tasks")]
 )
-def test_failure_with_another_reason_than_missing_stops_every_deletion(
+def test_failure_for_another_reason_than_missing_stops_every_deletion(
     program: Program, action: str, key: str
 ) -> None:
     failure = {"arn": "arn:aws:ecs:eu-west-1:123456789012:thing", "reason": "INTERNAL"}
@@ -204,7 +202,7 @@ def test_failure_with_another_reason_than_missing_stops_every_deletion(
     assert failure["arn"] in run.failure
 
 
-# -- What vanished between list and get is fine ------------------------------------------------
+# -- Resources that vanish between list and get ------------------------------------------------
 
 
 MISSING = [{"arn": "arn", "reason": "MISSING"}]
@@ -257,7 +255,7 @@ def test_repository_that_vanished_is_skipped(
 
 
 @pytest.mark.parametrize("action", ["ecr:DescribeImages", "ecr:BatchGetImage"])
-def test_failing_repository_is_left_alone_while_the_others_are_cleaned(
+def test_failing_repository_is_skipped_and_the_others_are_cleaned(
     world: World, program: Program, full: FullWorld, action: str
 ) -> None:
     web, jobs = full_world.REPOSITORIES
@@ -282,7 +280,7 @@ def test_failing_repository_is_left_alone_while_the_others_are_cleaned(
 @pytest.mark.parametrize(
     "manifest", ["not json", "[]", "{}", '{"manifests": {}}', '{"manifests": [{"size": 1}]}', None]
 )
-def test_unreadable_manifest_keeps_its_repository_whole(
+def test_unreadable_manifest_keeps_every_image_of_its_repository(
     world: World, program: Program, full: FullWorld, manifest: str | None
 ) -> None:
     web, jobs = full_world.REPOSITORIES

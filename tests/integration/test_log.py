@@ -1,4 +1,4 @@
-"""The log is a contract: queries and alarms are written against its lines."""
+"""Log lines, which saved queries and alarms depend on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def verdict_of(run: Run, digest: str) -> dict[str, Any]:
     ("settings", "dry_run"),
     [({}, True), ({"DRY_RUN": "false"}, False), ({"LOG_LEVEL": "DEBUG"}, True)],
 )
-def test_every_line_tells_when_how_grave_what_of_which_run_and_whether_dry(
+def test_every_line_has_timestamp_level_event_request_id_and_dry_run(
     program: Program, full: FullWorld, settings: dict[str, str], *, dry_run: bool
 ) -> None:
     run = program.run(**settings)
@@ -51,7 +51,7 @@ def test_every_line_tells_when_how_grave_what_of_which_run_and_whether_dry(
         ("ERROR", {"error"}),
     ],
 )
-def test_log_level_is_the_least_that_is_written(
+def test_log_level_is_the_minimum_level_that_is_written(
     world: World, program: Program, full: FullWorld, level: str, levels: set[str]
 ) -> None:
     assert full.unused
@@ -73,7 +73,7 @@ def test_log_level_is_the_least_that_is_written(
         ({"DRY_RUN": "false"}, "Found unused image, removing"),
     ],
 )
-def test_unused_image_is_told_in_full(
+def test_line_of_an_unused_image_has_every_field(
     world: World, program: Program, full: FullWorld, settings: dict[str, str], event: str
 ) -> None:
     assert full.used
@@ -103,7 +103,7 @@ def test_unused_image_is_told_in_full(
     }
 
 
-def test_old_image_in_use_is_told_with_its_consumers(program: Program, full: FullWorld) -> None:
+def test_line_of_an_old_image_in_use_names_its_consumers(program: Program, full: FullWorld) -> None:
     name = full_world.REPOSITORIES[0]
     digest = full.of("ecs")
     run = program.run()
@@ -117,7 +117,7 @@ def test_old_image_in_use_is_told_with_its_consumers(program: Program, full: Ful
     assert {line["reason"] for line in run.events("Found old image in use")} == {"in_use"}
 
 
-def test_child_of_an_index_in_use_is_told_with_the_consumer(
+def test_line_of_a_child_of_an_index_in_use_names_the_consumer(
     world: World, program: Program, full: FullWorld
 ) -> None:
     assert full.used
@@ -131,7 +131,7 @@ def test_child_of_an_index_in_use_is_told_with_the_consumer(
     assert "by-child" in line["because"][0]
 
 
-def test_young_image_is_told_for_debugging_only(
+def test_young_image_is_logged_at_debug_level_only(
     world: World, program: Program, full: FullWorld
 ) -> None:
     assert full.used
@@ -157,7 +157,7 @@ NUMBERS = (
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_summary_is_the_last_line_the_answer_and_the_sum_of_the_repositories(
+def test_summary_is_the_last_line_and_the_result_and_sums_up_the_repositories(
     program: Program, full: FullWorld, dry_run: str
 ) -> None:
     run = program.run(DRY_RUN=dry_run)
@@ -178,9 +178,7 @@ def test_summary_is_the_last_line_the_answer_and_the_sum_of_the_repositories(
     assert run.summary["duration_seconds"] >= 0
 
 
-def test_failed_run_still_writes_its_numbers_and_then_that_it_failed(
-    program: Program, full: FullWorld
-) -> None:
+def test_failed_run_writes_its_summary_before_the_error(program: Program, full: FullWorld) -> None:
     program.on("ecr:BatchDeleteImage", fails("ServerException", "try later"))
     run = program.delete()
 
@@ -211,7 +209,7 @@ def test_failed_run_still_writes_its_numbers_and_then_that_it_failed(
         ("nonsense", False),
     ],
 )
-def test_anything_but_exactly_false_is_a_dry_run_that_changes_nothing(
+def test_any_value_but_false_is_a_dry_run_that_changes_nothing(
     world: World, program: Program, full: FullWorld, value: str | None, *, warned: bool
 ) -> None:
     run = program.run(**({} if value is None else {"DRY_RUN": value}))
@@ -224,7 +222,7 @@ def test_anything_but_exactly_false_is_a_dry_run_that_changes_nothing(
     assert [repr(value) in line["why"] for line in warnings] == [True] * warned
 
 
-def test_dry_run_tells_what_the_real_run_then_does(
+def test_dry_run_announces_what_the_real_run_does(
     world: World, program: Program, full: FullWorld
 ) -> None:
     told = {

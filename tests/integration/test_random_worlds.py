@@ -1,4 +1,4 @@
-"""Worlds that nobody thought of: what went is compared with the rule in its plainest form."""
+"""Random accounts: the removed images are compared with a plain version of the rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TAGS = ("latest", "v1", "v2", "stable")
 
 @dataclass
 class Scene:
-    """A random world with what a person would say about it: ages, families, and what is used."""
+    """A random account with what is known about it: ages, children, and what is in use."""
 
     world: World
     chance: random.Random
@@ -42,21 +42,21 @@ class Scene:
         self._move_tags()
 
     def doomed(self, name: str) -> set[str]:
-        """Return what has to go from a repository, as simply as it can be said."""
+        """Return the images of a repository that a run must remove."""
         if name not in self.opted_in:
             return set()
         there = self.world.digests(name)
         kept = {digest for digest in there if (name, digest) in self.used}
         tags = self.world.tags(name)
         kept |= {tags[tag] for used, tag in self.used if used == name and tag in tags}
-        while True:  # what is in use needs the index that lists it
+        while True:  # an image in use needs the index that lists it
             above = {one for one, listed in self.children.items() if kept & set(listed)} - kept
             if not above:
                 break
             kept |= above
         listed = {child for index in self.children for child in self.children[index]}
         kept |= {digest for digest in there - listed if not self.old[digest]}
-        while True:  # what is kept needs all that it lists
+        while True:  # a kept index needs all its children
             below = {child for one in kept for child in self.children.get(one, ())} - kept
             if not below:
                 return there - kept
@@ -92,7 +92,7 @@ class Scene:
         return digest
 
     def _reference(self) -> tuple[str, str, str]:
-        """Return how a consumer spells an image, its repository, and the digest that runs."""
+        """Return a reference to an image, its repository, and the digest that runs."""
         name = self.chance.choice(NAMES)
         tags = self.world.tags(name)
         digest = self.chance.choice(sorted(self.world.digests(name)))
@@ -117,7 +117,7 @@ class Scene:
         elif kind == "site":
             self.world.app_runner(consumer, image)
         elif kind == "function":
-            # As the world resolves tags: by the registry's usual host.
+            # The simulated Lambda resolves tags of the usual host only.
             plain = f"{HOSTS[0]}/{image.partition('/')[2]}"
             self.world.function(consumer, plain)
             self.world.publish(consumer)
@@ -135,7 +135,9 @@ class Scene:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_goes_is_what_nothing_needs(world: World, program: Program, seed: int) -> None:
+def test_run_removes_exactly_the_images_that_nothing_needs(
+    world: World, program: Program, seed: int
+) -> None:
     chance = random.Random(seed)  # noqa: S311  # the same worlds every time
     scene = Scene(world, chance)
     scene.fill()
@@ -145,7 +147,7 @@ def test_what_goes_is_what_nothing_needs(world: World, program: Program, seed: i
     program.on("ecr:DescribeImages", paged("imageDetails", size=size))
     program.on("ecs:ListServices", paged("serviceArns", size=size))
     program.on("lambda:ListFunctions", paged("Functions", "Marker", "NextMarker", size=size))
-    # A family's newest revision would also hold its tag; it has tests of its own.
+    # Not the newest revision of a family, which would use its tag: other tests cover that.
     run = program.delete(TASK_DEFINITION_REVISIONS="0")
 
     gone = {name: before[name] - world.digests(name) for name in NAMES}
@@ -154,8 +156,8 @@ def test_what_goes_is_what_nothing_needs(world: World, program: Program, seed: i
     assert run.summary["failed"] == 0
 
 
-def test_worlds_are_worth_their_time(empty_world: World) -> None:
-    """Were there none in which something goes and something old stays, they would prove nothing."""
+def test_random_accounts_have_images_to_remove_and_old_images_to_keep(empty_world: World) -> None:
+    """Without both, the test above would prove nothing."""
     doomed, spared = 0, 0
     for seed in SEEDS:
         moto_api_backend.reset()

@@ -1,4 +1,4 @@
-"""``python -m ecr_cleaner`` as a process of its own, against moto's server on loopback."""
+"""``python -m ecr_cleaner`` in a subprocess, against moto's server on the loopback interface."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def full(world: World) -> FullWorld:
     return full_world.fill(world)
 
 
-def test_runs_dry_and_then_for_real_with_json_lines_and_nothing_else_on_standard_output(
+def test_dry_run_and_real_run_write_json_lines_and_nothing_else_to_standard_output(
     world: World, endpoint: str, full: FullWorld
 ) -> None:
     dry = run_shell(AWS_ENDPOINT_URL=endpoint)
@@ -88,9 +88,7 @@ def test_denied_run_exits_with_1_and_deletes_nothing(
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "AWS_REGION"),
     ],
 )
-def test_bad_setting_exits_with_1_without_an_answer_of_aws(
-    settings: dict[str, str], named: str
-) -> None:
+def test_bad_setting_exits_with_1_before_any_call(settings: dict[str, str], named: str) -> None:
     nowhere = "http://127.0.0.1:9"
     done = run_shell(AWS_ENDPOINT_URL=nowhere, DRY_RUN="false", **settings)
 
@@ -100,7 +98,7 @@ def test_bad_setting_exits_with_1_without_an_answer_of_aws(
     assert json.loads(done.stdout) == line
 
 
-def test_log_that_nobody_takes_is_told_on_standard_error_and_nothing_is_removed(
+def test_log_that_cannot_be_written_is_reported_on_standard_error_and_nothing_is_removed(
     world: World, endpoint: str, full: FullWorld
 ) -> None:
     reading, writing = os.pipe()

@@ -1,4 +1,4 @@
-"""How a plan is carried out: batches, refusals, what went before, what is left."""
+"""How a plan is carried out: batches, refusals, images already gone, images left over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def app(world: World) -> str:
 
 
 def sizes(run: Run) -> list[int]:
-    """Return how many images each call was to delete, the most first."""
+    """Return the number of images in each delete call, largest first."""
     return sorted((len(call["imageIds"]) for call in run.called(DELETE)), reverse=True)
 
 
@@ -33,7 +33,7 @@ def numbers(run: Run) -> dict[str, int]:
 
 
 def failing(world: World, repository: str, codes: dict[str, str]) -> Any:
-    """Delete as AWS does, but for the digests that fail with a code."""
+    """Delete as AWS does, but fail with a code for these digests."""
 
     def answer(parameters: Parameters, ask: Ask) -> dict[str, Any]:
         ids = parameters["imageIds"]
@@ -83,7 +83,9 @@ def test_throttled_batch_is_not_counted_and_the_next_run_finishes(
     assert numbers(program.delete()) == {"removed": 50}
 
 
-def test_image_that_went_meanwhile_is_no_failure(world: World, program: Program, app: str) -> None:
+def test_image_that_somebody_else_deleted_is_not_a_failure(
+    world: World, program: Program, app: str
+) -> None:
     gone, unused = (world.image(app, days_old=OLD) for _ in range(2))
     program.on(DELETE, failing(world, app, {gone: "ImageNotFound"}))
     run = program.delete()
@@ -93,7 +95,7 @@ def test_image_that_went_meanwhile_is_no_failure(world: World, program: Program,
     assert unused not in world.digests(app)
 
 
-def test_refused_image_is_reported_never_counted_and_the_others_go(
+def test_refused_image_is_reported_and_not_counted_and_the_others_are_deleted(
     world: World, program: Program, app: str
 ) -> None:
     refused, unused = (world.image(app, days_old=OLD) for _ in range(2))
@@ -108,10 +110,10 @@ def test_refused_image_is_reported_never_counted_and_the_others_go(
     assert "1 images could not be removed" in run.failure
 
 
-def test_child_of_an_index_that_nobody_knew_of_is_reported_as_failed(
+def test_child_of_an_index_pushed_during_the_run_is_reported_as_failed(
     world: World, program: Program, app: str
 ) -> None:
-    """An index that is pushed while the run is at work lists an image that is to go."""
+    """The index lists an image that is about to be deleted."""
     child = world.image(app, days_old=OLD)
 
     def index_comes_first(parameters: Parameters, ask: Ask) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def test_child_of_an_index_that_nobody_knew_of_is_reported_as_failed(
 def test_child_that_is_refused_at_first_is_tried_again_after_its_parent(
     world: World, program: Program, app: str
 ) -> None:
-    """ECR may still refuse a child for a moment after its index went."""
+    """ECR may refuse to delete a child for a moment after its index was deleted."""
     children = [world.image(app, days_old=OLD) for _ in range(2)]
     index = world.index(app, children, days_old=OLD)
     refused: list[str] = []
@@ -151,7 +153,7 @@ def test_child_that_is_refused_at_first_is_tried_again_after_its_parent(
     assert numbers(run) == {"removed": 3}
 
 
-def test_children_of_an_index_that_could_not_go_stay(
+def test_children_of_an_index_that_could_not_be_deleted_are_kept(
     world: World, program: Program, app: str
 ) -> None:
     child = world.image(app, days_old=OLD)
@@ -164,7 +166,7 @@ def test_children_of_an_index_that_could_not_go_stay(
     assert all({"imageDigest": child} not in call["imageIds"] for call in run.called(DELETE))
 
 
-def test_no_more_than_the_upper_bound_goes_and_the_next_runs_finish(
+def test_no_more_than_the_upper_bound_is_deleted_and_the_next_runs_finish(
     world: World, program: Program, app: str
 ) -> None:
     for _ in range(5):
@@ -177,7 +179,7 @@ def test_no_more_than_the_upper_bound_goes_and_the_next_runs_finish(
     assert left == [(3, False), (1, False), (0, True)]
 
 
-def test_answer_that_does_not_mention_an_image_counts_only_what_is_gone(
+def test_image_that_the_answer_omits_is_counted_only_if_it_is_gone(
     world: World, program: Program, app: str
 ) -> None:
     gone, there = (world.image(app, days_old=OLD) for _ in range(2))

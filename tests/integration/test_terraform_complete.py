@@ -39,7 +39,7 @@ def package(terraform: Terraform) -> Path:
     return terraform.directory.parent.parent / "lambda_src" / "ecr_cleaner"
 
 
-def test_second_plan_is_empty_whatever_a_test_run_left_behind(complete: Terraform) -> None:
+def test_second_plan_is_empty_even_if_a_test_run_left_bytecode(complete: Terraform) -> None:
     bytecode = package(complete) / "__pycache__" / "model.cpython-313.pyc"
     bytecode.parent.mkdir()
     bytecode.write_bytes(b"bytecode")
@@ -124,7 +124,7 @@ def test_repository_of_the_own_image_is_not_opted_in(aws: FakeAws) -> None:
 
 
 @pytest.mark.usefixtures("complete")
-def test_image_that_runs_outlives_newer_ones(aws: FakeAws) -> None:
+def test_lifecycle_policy_never_expires_the_image_that_runs(aws: FakeAws) -> None:
     client = aws.client("ecr", REGION)
     text = client.get_lifecycle_policy(repositoryName=NAME)["lifecyclePolicyText"]
     function = aws.client("lambda", REGION).get_function(FunctionName=NAME)
@@ -155,7 +155,7 @@ def test_changed_source_plans_the_rebuild_and_nothing_else(complete: Terraform) 
     assert plan == {IMAGE: "replace", FUNCTION: "update", LIFECYCLE: "replace"}
 
 
-# -- As operators see it -----------------------------------------------------------------------
+# -- Logs, metrics and alarms ------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("complete")
@@ -169,7 +169,7 @@ def test_saved_queries_are_those_of_the_files(aws: FakeAws) -> None:
 
 
 @pytest.mark.usefixtures("complete")
-def test_every_metric_is_what_its_pattern_names(aws: FakeAws) -> None:
+def test_every_metric_has_the_field_of_its_pattern_as_its_value(aws: FakeAws) -> None:
     filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
     of_summary = [one for one in filters if "Run finished" in one["filterPattern"]]
 
@@ -199,7 +199,7 @@ def test_runs_near_a_limit_are_counted_by_their_event(aws: FakeAws, name: str, e
     assert metric["metricNamespace"] == f"ECRCleaner/{NAME}"
 
 
-def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
+def test_alarms_notify_the_topic(complete: Terraform, aws: FakeAws) -> None:
     alarms = aws.client("cloudwatch", REGION).describe_alarms()["MetricAlarms"]
     topics = complete.outputs()["alarm_topic_arns"]
 
@@ -218,7 +218,7 @@ def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
     assert queries["invocations"]["MetricStat"]["Period"] == 72 * 3600
 
 
-def test_dashboard_shows_only_metrics_that_are_written(complete: Terraform, aws: FakeAws) -> None:
+def test_dashboard_shows_only_metrics_that_exist(complete: Terraform, aws: FakeAws) -> None:
     name = complete.outputs()["dashboard_name"]
     body = aws.client("cloudwatch", REGION).get_dashboard(DashboardName=name)["DashboardBody"]
     filters = aws.client("logs", REGION).describe_metric_filters()["metricFilters"]
@@ -235,7 +235,7 @@ def test_dashboard_shows_only_metrics_that_are_written(complete: Terraform, aws:
     assert {widget["type"] for widget in widgets} == {"text", "metric", "alarm", "log"}
 
 
-# -- As IAM judges it --------------------------------------------------------------------------
+# -- Permissions -------------------------------------------------------------------------------
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -269,14 +269,16 @@ def denied(aws: FakeAws, role_arn: str, repository: str) -> set[str]:
 
 
 @pytest.mark.usefixtures("repositories")
-def test_iam_lets_a_dry_run_read_and_nothing_else(complete: Terraform, aws: FakeAws) -> None:
+def test_role_of_a_dry_run_may_read_and_not_delete(complete: Terraform, aws: FakeAws) -> None:
     role = complete.outputs()["role_arn"]
 
     assert denied(aws, role, "opted-in") == {"BatchDeleteImage"}
 
 
 @pytest.mark.usefixtures("repositories")
-def test_iam_limits_a_sweep_to_what_opted_in(complete: Terraform, aws: FakeAws) -> None:
+def test_role_may_delete_only_in_repositories_that_opted_in(
+    complete: Terraform, aws: FakeAws
+) -> None:
     assert complete.plan(dry_run=False) == {FUNCTION: "update", ROLE_POLICY: "update"}
     complete.apply(dry_run=False)
     try:

@@ -8,7 +8,7 @@ from terraform_support import MODULE, PROJECT, FakeAws, example_in
 
 
 def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
-    """Return everything of the kinds that the module makes that is still there."""
+    """Return what exists of each kind that the module creates."""
     watch, logs = aws.client("cloudwatch", region), aws.client("logs", region)
     return {
         "functions": aws.client("lambda", region).list_functions()["Functions"],
@@ -37,7 +37,7 @@ def count(found: dict[str, list[object]]) -> dict[str, int]:
 
 
 # The simple example is one of these two instances with fewer settings.
-def test_instances_in_two_regions_come_and_go_without_a_trace(aws: FakeAws, tmp_path: Path) -> None:
+def test_destroy_leaves_nothing_of_instances_in_two_regions(aws: FakeAws, tmp_path: Path) -> None:
     terraform = example_in(tmp_path, "examples/multi-region", aws)
 
     terraform.apply()

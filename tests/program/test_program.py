@@ -1,4 +1,4 @@
-"""Both entry points: what they read before they call AWS, and how they end."""
+"""The entry points: what they check before they call AWS, and how they end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def archived(ecr: FakeEcr) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def sdk(ecr: FakeEcr, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hand the fake out as the client of every service."""
+    """Use the fake as the client of every service."""
     session = mock.Mock(region_name="eu-west-1", client=lambda *_, **__: ecr)
     monkeypatch.setattr(program, "open_session", lambda _: session)
 
@@ -54,11 +54,11 @@ def status(ecr: FakeEcr) -> dict[str, str]:
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (RunFailedError("no"), 1, "no"),
-        # Not an error of the log: it is told there, and nowhere else.
+        # Not an error of the log itself, so it is written there and nowhere else.
         (FileNotFoundError("a bundle"), 1, "FileNotFoundError('a bundle')"),
     ],
 )
-def test_run_that_ends_early_is_told_and_has_a_status(
+def test_run_that_ends_early_is_logged_and_sets_the_exit_status(
     raised: BaseException,
     expected: int,
     told: str,
@@ -75,7 +75,7 @@ def test_run_that_ends_early_is_told_and_has_a_status(
     assert line["error"].startswith(told)
 
 
-def test_restore_brings_images_back(
+def test_restore_restores_the_images(
     ecr: FakeEcr, archived: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shell.main(["restore", "app", *archived]) == 0
@@ -86,7 +86,7 @@ def test_restore_brings_images_back(
     assert {line["dry_run"] for line in told} == {False}
 
 
-def test_restore_goes_on_behind_a_failure_and_ends_as_failed(
+def test_restore_continues_after_a_failure_and_fails_at_the_end(
     ecr: FakeEcr, archived: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ecr.fail("UpdateImageStorageClass", "AccessDeniedException", nth=1)
@@ -104,14 +104,14 @@ def test_restore_goes_on_behind_a_failure_and_ends_as_failed(
     )
 
 
-def test_restore_reads_no_setting_that_it_does_not_need(archived: list[str]) -> None:
+def test_restore_ignores_settings_that_it_does_not_need(archived: list[str]) -> None:
     answer = program.restore(REGION | {"DEFAULT_KEEP_DAYS": "abc"}, "r", "app", archived)
 
     assert answer == {"repository": "app", "restored": archived}
 
 
 @pytest.mark.parametrize("arguments", [["restore"], ["restore", "app"], ["restore", "app", "v1"]])
-def test_restore_of_what_is_no_digest_is_a_usage_error(
+def test_restore_of_an_invalid_digest_is_a_usage_error(
     ecr: FakeEcr, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
@@ -134,7 +134,7 @@ def test_bad_setting_stops_a_run_before_any_call(
     assert ecr.calls == []
 
 
-def test_shell_without_arguments_runs_and_tells_a_failure_by_its_status(
+def test_shell_without_arguments_runs_and_exits_with_1_on_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["ecr_cleaner"])

@@ -1,4 +1,4 @@
-"""Many items at once: in order, all or nothing, and never locked up."""
+"""Parallel work: results in order, all or an error, and no deadlock."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))
-def test_batches_are_full_but_the_last_and_lose_nothing(items: list[int], size: int) -> None:
+def test_batches_have_every_item_and_all_but_the_last_are_full(items: list[int], size: int) -> None:
     made = list(batches(items, size))
     assert [item for batch in made for item in batch] == items
     assert all(len(batch) == size for batch in made[:-1])
     assert all(1 <= len(batch) <= size for batch in made)
 
 
-def test_results_come_in_the_order_of_the_items(workers: Workers) -> None:
+def test_results_have_the_order_of_the_items(workers: Workers) -> None:
     assert workers.map(lambda number: number * 2, range(100)) == list(range(0, 200, 2))
     assert workers.map(str, []) == []
 
 
-def test_a_later_item_may_be_done_before_an_earlier_one() -> None:
+def test_later_item_may_finish_before_an_earlier_one() -> None:
     second_is_done = Event()
 
     def work(item: str) -> str:
@@ -48,7 +48,7 @@ def test_a_later_item_may_be_done_before_an_earlier_one() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_maps_nested_deeper_than_there_are_threads_do_not_lock_up(workers: Workers) -> None:
+def test_maps_nested_deeper_than_the_number_of_threads_do_not_deadlock(workers: Workers) -> None:
     def leaves(depth: int) -> int:
         return sum(workers.map(leaves, [depth - 1] * 3)) if depth else 1
 
@@ -56,7 +56,7 @@ def test_maps_nested_deeper_than_there_are_threads_do_not_lock_up(workers: Worke
 
 
 @pytest.mark.timeout(60)
-def test_who_waits_does_the_work_that_nobody_has_started() -> None:
+def test_waiting_caller_does_work_that_is_not_started() -> None:
     others_are_busy = Event()
     done_by = {}
 
@@ -74,7 +74,7 @@ def test_who_waits_does_the_work_that_nobody_has_started() -> None:
         blocking.result()
 
 
-def test_an_error_is_raised_as_it_was(workers: Workers) -> None:
+def test_error_is_raised_unchanged(workers: Workers) -> None:
     def work(number: int) -> int:
         if number == 3:
             raise KeyError(number)
@@ -84,7 +84,7 @@ def test_an_error_is_raised_as_it_was(workers: Workers) -> None:
         workers.map(work, range(10))
 
 
-def test_of_nested_errors_the_innermost_comes_out(workers: Workers) -> None:
+def test_innermost_of_nested_errors_is_raised(workers: Workers) -> None:
     def fail(number: int) -> int:
         raise ValueError(number)
 
@@ -92,7 +92,7 @@ def test_of_nested_errors_the_innermost_comes_out(workers: Workers) -> None:
         workers.map(lambda number: workers.map(fail, [number]), [7])
 
 
-def test_the_first_error_cancels_what_has_not_been_started() -> None:
+def test_first_error_cancels_work_that_is_not_started() -> None:
     done = []
     lock = Lock()
 
@@ -105,13 +105,13 @@ def test_the_first_error_cancels_what_has_not_been_started() -> None:
     with Workers(1) as one:
         with pytest.raises(ValueError, match="0"):
             one.map(work, range(1000))
-        # Whatever is still queued comes before this.
+        # Queued work is done before this.
         one._pool.submit(str).result()  # noqa: SLF001
-    # One thread and the caller: at most one item was under way beside the one that failed.
+    # One thread and the caller: at most one item ran beside the one that failed.
     assert len(done) <= 2
 
 
-def test_an_error_comes_out_although_an_earlier_part_was_stopped_by_it() -> None:
+def test_error_is_raised_even_if_it_stopped_an_earlier_part() -> None:
     failing = Event()
 
     def work(item: str) -> None:
@@ -127,8 +127,8 @@ def test_an_error_comes_out_although_an_earlier_part_was_stopped_by_it() -> None
 
 
 @pytest.mark.timeout(60)
-def test_an_error_ends_what_goes_on_within_beside_it() -> None:
-    """A source that may not be read ends the scan, however much another has still to ask."""
+def test_error_stops_nested_work_beside_it() -> None:
+    """A source that cannot be read ends the scan, even if another has many calls left."""
     begun = Event()
     over = Event()
 
@@ -144,7 +144,7 @@ def test_an_error_ends_what_goes_on_within_beside_it() -> None:
         try:
             ask_on_and_on()
         except Exception as error:
-            # A source would tell what it could not read: that it was stopped is no such thing.
+            # A source reports what it could not read; being stopped is something else.
             raise RuntimeError(item) from error
         raise AssertionError("it was never stopped")
 
@@ -159,8 +159,8 @@ def test_an_error_ends_what_goes_on_within_beside_it() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_an_interrupt_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after Ctrl+C in a sweep, which meets the main thread while it waits for the others."""
+def test_interrupt_starts_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after Ctrl+C in a sweep, which interrupts the main thread while it waits."""
     begun: list[int] = []
     sweeping, interrupted = Event(), Event()
 
@@ -192,7 +192,7 @@ def test_an_interrupt_begins_nothing_more(monkeypatch: pytest.MonkeyPatch) -> No
     assert begun == [0]
 
 
-def test_an_error_that_was_handled_within_ends_nothing_around_it(workers: Workers) -> None:
+def test_error_handled_by_nested_work_stops_nothing(workers: Workers) -> None:
     def work(number: int) -> int:
         with pytest.raises(ZeroDivisionError):
             workers.map(lambda one: 1 // one, [0])
@@ -201,7 +201,7 @@ def test_an_error_that_was_handled_within_ends_nothing_around_it(workers: Worker
     assert workers.map(work, range(5)) == list(range(5))
 
 
-def test_no_more_are_under_way_at_once_than_was_asked(workers: Workers) -> None:
+def test_no_more_items_run_at_once_than_requested(workers: Workers) -> None:
     under_way = 0
     most = 0
     lock = Lock()
@@ -211,7 +211,7 @@ def test_no_more_are_under_way_at_once_than_was_asked(workers: Workers) -> None:
         with lock:
             under_way += 1
             most = max(most, under_way)
-        # What is done here gives the others their chance to be under way as well.
+        # Lets the other threads run as well.
         inner = sum(workers.map(int, ["1"] * 3))
         with lock:
             under_way -= 1
@@ -221,7 +221,7 @@ def test_no_more_are_under_way_at_once_than_was_asked(workers: Workers) -> None:
     assert most <= 2
 
 
-def test_after_an_error_the_workers_go_on_working(workers: Workers) -> None:
+def test_workers_can_be_used_after_an_error(workers: Workers) -> None:
     with pytest.raises(ZeroDivisionError):
         workers.map(lambda number: 1 // number, [1, 0, 1])
     assert workers.map(lambda number: 1 // number, [1, 1]) == [1, 1]

@@ -1,4 +1,4 @@
-"""What a line of the log looks like."""
+"""The format of log lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecr_cleaner.report.lines import log_error, make_logger
 Capsys = pytest.CaptureFixture[str]
 
 
-def test_a_line_is_one_json_object_with_what_is_bound(capsys: Capsys) -> None:
+def test_line_is_one_json_object_with_the_bound_fields(capsys: Capsys) -> None:
     make_logger("INFO", request_id="r-1", dry_run=True).info("Event", tags=["v1"], count=2)
     output = capsys.readouterr().out
     assert output.count("\n") == 1
@@ -29,13 +29,13 @@ def test_a_line_is_one_json_object_with_what_is_bound(capsys: Capsys) -> None:
     }
 
 
-def test_a_line_begins_with_what_a_reader_looks_for(capsys: Capsys) -> None:
+def test_line_begins_with_the_most_important_fields(capsys: Capsys) -> None:
     make_logger("INFO", request_id="r-1").bind(repository="app").info("Event", count=2)
     line = json.loads(capsys.readouterr().out)
     assert list(line) == ["timestamp", "level", "event", "request_id", "repository", "count"]
 
 
-def test_an_event_of_many_is_a_line_for_each_of_them(capsys: Capsys) -> None:
+def test_event_with_each_is_one_line_per_item(capsys: Capsys) -> None:
     log = make_logger("INFO", request_id="r-1")
     log.info("Event", repository="app", each=[{"digest": "a"}, {"digest": "b", "tags": ("v1",)}])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -53,7 +53,7 @@ def test_an_event_of_many_is_a_line_for_each_of_them(capsys: Capsys) -> None:
         ("ERROR", ["error"]),
     ],
 )
-def test_only_what_reaches_the_level_is_written(
+def test_lines_below_the_minimum_level_are_not_written(
     capsys: Capsys, level: str, written: list[str]
 ) -> None:
     log = make_logger(level)
@@ -65,18 +65,18 @@ def test_only_what_reaches_the_level_is_written(
     assert [json.loads(line)["level"] for line in lines] == written
 
 
-def test_what_json_does_not_know_is_written_as_text(capsys: Capsys) -> None:
+def test_value_unknown_to_json_is_written_as_text(capsys: Capsys) -> None:
     make_logger("INFO").info("Event", where=object)
     assert json.loads(capsys.readouterr().out)["where"] == "<class 'object'>"
 
 
-def test_two_loggers_do_not_know_what_the_other_has_bound(capsys: Capsys) -> None:
+def test_loggers_do_not_share_bound_fields(capsys: Capsys) -> None:
     make_logger("INFO", request_id="first")
     make_logger("INFO").info("Event")
     assert "request_id" not in json.loads(capsys.readouterr().out)
 
 
-def test_an_error_tells_its_fields(capsys: Capsys) -> None:
+def test_error_line_has_the_fields_of_the_error(capsys: Capsys) -> None:
     error = ApiError("ecr", "DescribeImages", code="Denied", message="no", action="ecr:X")
     log_error(make_logger("INFO"), "Repository failed", error, repository="app")
     line = json.loads(capsys.readouterr().out)
@@ -93,7 +93,7 @@ def test_an_error_tells_its_fields(capsys: Capsys) -> None:
     }
 
 
-def test_an_error_that_nobody_foresaw_comes_with_its_traceback(capsys: Capsys) -> None:
+def test_unexpected_error_has_its_traceback(capsys: Capsys) -> None:
     with pytest.raises(LookupError) as caught:
         os.environ["SURPRISE"]
     log_error(make_logger("INFO"), "Run failed", caught.value)

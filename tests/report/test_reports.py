@@ -1,4 +1,4 @@
-"""The lines that an operator reads, word for word."""
+"""The exact lines that operators read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OLD = image("old", 100, tags="v1 v2", size_bytes=7)
 
 
 class Log(FakeLog):
-    """What a Reporter wrote."""
+    """Keeps the lines of a reporter."""
 
     def reporter(self) -> RepositoryReport:
         return RepositoryReport(self.logger(), REPOSITORY.name, NOW)
@@ -59,20 +59,20 @@ def told(subject: Image, **more: Any) -> dict[str, Any]:
         (True, "Found unused image, removing"),
     ],
 )
-def test_an_unused_image(log: Log, sweeping: bool, event: str) -> None:
+def test_unused_image(log: Log, sweeping: bool, event: str) -> None:
     log.reporter().plan(plan_of(OLD), [], sweeping=sweeping)
     line = told(OLD, age_days=100, reason="unused", action="delete")
     assert log.lines == [line | {"event": event, "log_level": "info"}]
 
 
 @pytest.mark.parametrize("count", [1, LINES_A_WRITE, 2 * LINES_A_WRITE + 1])
-def test_of_many_unused_images_each_has_its_line(log: Log, count: int) -> None:
+def test_each_of_many_unused_images_has_its_line(log: Log, count: int) -> None:
     images = [image(f"old-{number}", 100) for number in range(count)]
     log.reporter().plan(plan_of(*images), [], sweeping=False)
     assert [line["digest"] for line in log.lines] == [one.digest for one in images]
 
 
-def test_an_unused_image_of_a_guarded_repository(log: Log) -> None:
+def test_unused_image_of_a_guarded_repository(log: Log) -> None:
     guards = [
         StandingGuard(Guard.NO_USAGE, "nothing found"),
         StandingGuard(Guard.EKS_CLUSTERS, "there is one"),
@@ -91,13 +91,13 @@ def test_an_unused_image_of_a_guarded_repository(log: Log) -> None:
     assert log.lines[2]["guarded_by"] == ["no-usage", "eks-clusters"]
 
 
-def test_an_old_image_in_use_with_its_consumers(log: Log) -> None:
+def test_old_image_in_use_with_its_consumers(log: Log) -> None:
     log.reporter().plan(plan_of(OLD, used=["old"]), [], sweeping=True)
     line = told(OLD, age_days=100, reason="in_use", because=("arn:of-old",))
     assert log.lines == [line | {"event": "Found old image in use", "log_level": "info"}]
 
 
-def test_an_old_index_whose_child_is_in_use(log: Log) -> None:
+def test_old_index_whose_child_is_in_use(log: Log) -> None:
     parent = index("index")
     children = {"index": ["old"]}
     log.reporter().plan(plan_of(parent, OLD, children=children, used=["old"]), [], sweeping=True)
@@ -114,7 +114,7 @@ def test_an_old_index_whose_child_is_in_use(log: Log) -> None:
         (image("when", pushed_at=None), [], None, "time_unknown"),
     ],
 )
-def test_what_nobody_asks_about_is_for_debugging_only(
+def test_other_images_are_logged_at_debug_level_only(
     log: Log, subject: Image, used: list[str], age: int | None, reason: str
 ) -> None:
     log.reporter().plan(plan_of(subject, used=used), [], sweeping=True)
@@ -129,7 +129,7 @@ def verdicts(plan: Plan) -> dict[str, Verdict]:
     return {verdict.image.digest: verdict for verdict in plan.verdicts}
 
 
-def test_what_a_sweep_did_not_remove(log: Log) -> None:
+def test_images_that_a_sweep_did_not_remove(log: Log) -> None:
     error = ApiError("ecr", "BatchDeleteImage", code="ThrottlingException", message="slow")
     left = {sha("b"): Left.CHANGED, sha("c"): Left.MAX_DELETIONS, sha("d"): Left.CHANGED}
     log.reporter().outcome(Outcome(failed={sha("a"): "KmsError"}, left=left, error=error))
@@ -164,12 +164,12 @@ def test_what_a_sweep_did_not_remove(log: Log) -> None:
     ]
 
 
-def test_a_sweep_without_a_hitch_says_nothing(log: Log) -> None:
+def test_sweep_without_failures_writes_nothing(log: Log) -> None:
     log.reporter().outcome(Outcome(removed=verdicts(plan_of(OLD)), gone=verdicts(plan_of(OLD))))
     assert log.lines == []
 
 
-def test_a_broken_reference(log: Log) -> None:
+def test_broken_reference(log: Log) -> None:
     log.reporter().broken([Broken("v1", "missing", ("arn:a", "arn:b"))])
     assert log.lines == [
         {
@@ -183,7 +183,7 @@ def test_a_broken_reference(log: Log) -> None:
     ]
 
 
-def test_the_numbers_of_a_repository_and_of_several(log: Log) -> None:
+def test_totals_of_one_repository_and_of_several(log: Log) -> None:
     plan = plan_of(OLD, image("young", 1), image("younger", 1), image("used"), used=["used"])
     outcome = Outcome(
         removed=verdicts(plan_of(OLD)),
@@ -219,12 +219,12 @@ def test_the_numbers_of_a_repository_and_of_several(log: Log) -> None:
     }
 
 
-def test_the_age_is_told_in_whole_days(log: Log) -> None:
+def test_age_is_in_whole_days(log: Log) -> None:
     log.reporter().plan(plan_of(image("a", pushed_at=ago(99, 86_399))), [], sweeping=True)
     assert [line["age_days"] for line in log.lines] == [99]
 
 
-def test_a_run_that_had_no_time_for_any_repository_is_no_error_and_a_warning(log: Log) -> None:
+def test_run_without_time_for_any_repository_is_a_warning_and_not_an_error(log: Log) -> None:
     summary = log.finish([Result(unvisited=True), Result(unvisited=True)])
     assert (summary["repositories_unvisited"], summary["errors"]) == (2, [])
     assert log.events("No repository was visited") == [
@@ -243,7 +243,7 @@ def test_a_run_that_had_no_time_for_any_repository_is_no_error_and_a_warning(log
     [[], [Result()], [Result(unvisited=True), Result()]],
     ids=["none there", "visited", "one of two visited"],
 )
-def test_a_run_that_had_time_for_a_repository_or_found_none_is_not_warned_of(
+def test_run_with_time_for_a_repository_or_without_repositories_is_not_a_warning(
     log: Log, results: list[Result]
 ) -> None:
     log.finish(results)

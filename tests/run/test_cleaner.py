@@ -1,4 +1,4 @@
-"""Whole runs against an in-memory ECR: what happens to which image, and how the run ends."""
+"""Whole runs against an in-memory ECR: what is removed, and how the run ends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SOMETHING_IN_USE = usage("elsewhere", tag="v1")
 
 @dataclass
 class StubSource:
-    """A usage source whose every scan finds what it is told to, or fails."""
+    """A usage source whose scans find the given usages, or fail."""
 
     found: Callable[[int], Iterable[Usage]]
     name: str = "stub"
@@ -54,7 +54,7 @@ class StubSource:
 
 @dataclass
 class StubAws:
-    """As much of Aws as a run needs, around one fake client."""
+    """The part of Aws that a run needs, around one fake client."""
 
     ecr: FakeEcr
     workers: Workers
@@ -65,13 +65,13 @@ class StubAws:
         return Api(self.ecr)
 
     def offers(self, service: str) -> bool:
-        """Tell that the region has no EKS, so that nobody asks for clusters."""
+        """Say that the region has no EKS, so that no clusters are listed."""
         return service != "eks"
 
 
 @dataclass
 class World:
-    """An ECR, a clock that a test may move, and the log of the runs."""
+    """An ECR, a clock that a test can move, and the log of the runs."""
 
     workers: Workers
     now: datetime = NOW
@@ -121,7 +121,7 @@ def world(workers: Workers) -> World:
     return made
 
 
-def test_old_and_unused_goes_and_the_rest_stays(world: World) -> None:
+def test_old_and_unused_images_are_removed_and_the_others_kept(world: World) -> None:
     world.push("app", "old", tags=["v1"])
     used = world.push("app", "used", tags=["v2"])
     running = world.push("app", "running")
@@ -133,7 +133,9 @@ def test_old_and_unused_goes_and_the_rest_stays(world: World) -> None:
     assert summary["removed"] == 1
 
 
-def test_only_what_is_opted_in_is_looked_at_and_a_near_miss_is_warned_about(world: World) -> None:
+def test_only_opted_in_repositories_are_judged_and_a_misspelt_tag_is_warned_about(
+    world: World,
+) -> None:
     for name, tags in {
         "off": {"BoxCleanerEnabled": "false"},
         "shout": {"BoxCleanerEnabled": "True"},
@@ -152,7 +154,7 @@ def test_only_what_is_opted_in_is_looked_at_and_a_near_miss_is_warned_about(worl
     ]
 
 
-def test_guards_are_not_read_where_nothing_is_opted_in(workers: Workers) -> None:
+def test_guards_are_not_read_if_no_repository_is_opted_in(workers: Workers) -> None:
     world = World(workers)
     world.ecr.create("off", {})
     assert world.run()["repositories"] == 0
@@ -163,7 +165,7 @@ def test_guards_are_not_read_where_nothing_is_opted_in(workers: Workers) -> None
 
 
 @pytest.mark.parametrize("action", [Action.DELETE, Action.ARCHIVE])
-def test_a_dry_run_judges_the_same_and_changes_nothing(world: World, action: Action) -> None:
+def test_dry_run_gives_the_same_verdicts_and_changes_nothing(world: World, action: Action) -> None:
     child = world.push("app", "child")
     world.push("app", "index", [child.digest], tags=["v1"])
     before = world.ecr.digests("app")
@@ -175,7 +177,7 @@ def test_a_dry_run_judges_the_same_and_changes_nothing(world: World, action: Act
     assert world.run(Settings(dry_run=False, action=action))["removed"] == 2
 
 
-def test_the_summary_tells_the_numbers_of_all_repositories(world: World) -> None:
+def test_summary_has_the_totals_of_all_repositories(world: World) -> None:
     world.create("second")
     world.push("app", "old-1", size_bytes=5)
     world.push("app", "old-2", size_bytes=7)
@@ -208,7 +210,7 @@ def test_the_summary_tells_the_numbers_of_all_repositories(world: World) -> None
     assert {one["repository"]: one["removed"] for one in done} == {"app": 2, "second": 1}
 
 
-def test_several_pages_with_empty_ones_between_are_one_listing(world: World) -> None:
+def test_listing_includes_all_pages_also_after_empty_ones(world: World) -> None:
     world.ecr.page_size = 3
     world.ecr.empty_pages = True
     for number in range(10):
@@ -219,7 +221,7 @@ def test_several_pages_with_empty_ones_between_are_one_listing(world: World) -> 
     assert world.ecr.digests("app") == set()
 
 
-def test_an_account_with_nothing_to_clean_is_a_good_run(world: World) -> None:
+def test_run_in_an_empty_account_succeeds(world: World) -> None:
     world.ecr.repositories.clear()
     assert world.run()["complete"] is True
 
@@ -227,7 +229,7 @@ def test_an_account_with_nothing_to_clean_is_a_good_run(world: World) -> None:
 # Faults.
 
 
-def test_one_repository_fails_the_others_are_cleaned_and_the_run_ends_as_failed(
+def test_failing_repository_is_skipped_the_others_are_cleaned_and_the_run_fails(
     world: World,
 ) -> None:
     for name in ("second", "third"):
@@ -248,7 +250,7 @@ def test_one_repository_fails_the_others_are_cleaned_and_the_run_ends_as_failed(
     assert (summary["complete"], summary["removed"], len(summary["errors"])) == (False, 2, 1)
 
 
-def test_an_error_that_nobody_thought_of_closes_its_repository_only(world: World) -> None:
+def test_unexpected_error_skips_only_its_repository(world: World) -> None:
     world.create("second")
     world.push("app", "old")
     world.push("second", "old-2")
@@ -267,7 +269,7 @@ def test_an_error_that_nobody_thought_of_closes_its_repository_only(world: World
 
 
 @pytest.mark.parametrize("tag", ["BoxCleanerKeepDays", "BoxCleanerKeepCount"])
-def test_a_bad_tag_skips_its_repository_and_the_run_ends_as_failed(world: World, tag: str) -> None:
+def test_bad_tag_skips_its_repository_and_the_run_fails(world: World, tag: str) -> None:
     world.create("bad", **{tag: "365d"})
     world.push("bad", "old-bad")
     world.push("app", "old")
@@ -277,7 +279,7 @@ def test_a_bad_tag_skips_its_repository_and_the_run_ends_as_failed(world: World,
     assert not [call for call in world.ecr.calls if call.parameters.get("repositoryName") == "bad"]
 
 
-def test_a_failed_image_is_counted_and_the_run_ends_as_failed(world: World) -> None:
+def test_failed_image_is_counted_and_the_run_fails(world: World) -> None:
     one = world.push("app", "one")
     world.push("app", "two")
     world.ecr.refuse("BatchDeleteImage", one.digest, "KmsError")
@@ -289,7 +291,7 @@ def test_a_failed_image_is_counted_and_the_run_ends_as_failed(world: World) -> N
     assert (summary["removed"], summary["failed"], summary["complete"]) == (1, 1, False)
 
 
-def test_what_the_bound_of_deletions_left_is_no_failure_and_the_next_run_goes_on(
+def test_images_over_the_bound_are_not_a_failure_and_the_next_run_continues(
     world: World,
 ) -> None:
     for number in range(5):
@@ -301,7 +303,7 @@ def test_what_the_bound_of_deletions_left_is_no_failure_and_the_next_run_goes_on
     assert world.run()["removed"] == 2
 
 
-def test_a_source_that_cannot_be_read_stops_the_run_before_anything_else(world: World) -> None:
+def test_usage_source_that_cannot_be_read_stops_the_run_before_anything_else(world: World) -> None:
     world.push("app", "old")
     error = ApiError("ecs", "ListClusters", code="AccessDenied", message="no", action="ecs:L")
 
@@ -335,13 +337,13 @@ def test_repositories_that_cannot_be_read_in_full_stop_the_run(
     assert world.ecr.mutations() == []
 
 
-def test_a_waived_source_that_does_not_exist_stops_the_run(world: World) -> None:
+def test_waiving_an_unknown_source_stops_the_run(world: World) -> None:
     with pytest.raises(InvalidSettingError, match="WAIVED_SOURCES is 'stbu', but must be"):
         world.run(Settings(waived_sources=("stbu",)))
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_page_of_images_that_is_missing_closes_its_repository(world: World, nth: int) -> None:
+def test_missing_page_of_images_skips_its_repository(world: World, nth: int) -> None:
     world.ecr.page_size = 1
     world.push("app", "old-1")
     world.push("app", "old-2")
@@ -351,7 +353,7 @@ def test_a_page_of_images_that_is_missing_closes_its_repository(world: World, nt
     assert world.ecr.mutations() == []
 
 
-def test_a_repository_that_vanished_on_the_way_is_skipped(world: World) -> None:
+def test_repository_that_vanished_during_the_run_is_skipped(world: World) -> None:
     world.create("gone")
     world.push("app", "old")
 
@@ -367,7 +369,7 @@ def test_a_repository_that_vanished_on_the_way_is_skipped(world: World) -> None:
 # The graph.
 
 
-def test_children_of_an_index_in_use_stay_and_those_of_an_unused_one_go_after_it(
+def test_children_of_an_index_in_use_are_kept_and_those_of_an_unused_one_are_removed_after_it(
     world: World,
 ) -> None:
     shared, mine, other = (world.push("app", name) for name in ("shared", "mine", "other"))
@@ -382,7 +384,7 @@ def test_children_of_an_index_in_use_stay_and_those_of_an_unused_one_go_after_it
     ]
 
 
-def test_manifests_are_read_of_indexes_only_and_a_hundred_a_call(world: World) -> None:
+def test_only_manifests_of_indexes_are_read_with_100_per_call(world: World) -> None:
     child = world.push("app", "child")
     indexes = {world.push("app", f"i{n}", [child.digest]).digest for n in range(150)}
     world.run(Settings())
@@ -391,14 +393,14 @@ def test_manifests_are_read_of_indexes_only_and_a_hundred_a_call(world: World) -
     assert {digest for batch in read for digest in batch} == indexes
 
 
-def test_no_manifest_is_read_where_nothing_would_be_removed(world: World) -> None:
+def test_no_manifest_is_read_if_nothing_would_be_removed(world: World) -> None:
     child = world.push("app", "child", pushed_at=ago(1))
     world.push("app", "index", [child.digest], pushed_at=ago(1))
     world.run()
     assert world.ecr.calls_of("BatchGetImage") == []
 
 
-def test_reading_the_manifest_does_not_keep_the_index_young(world: World) -> None:
+def test_reading_a_manifest_does_not_count_as_a_recent_pull(world: World) -> None:
     child = world.push("app", "child")
     index = world.push("app", "index", [child.digest], tags=["v1"])
     world.run(Settings())
@@ -407,7 +409,7 @@ def test_reading_the_manifest_does_not_keep_the_index_young(world: World) -> Non
 
 
 @pytest.mark.parametrize("manifest", ["{", "[]", '{"manifests": [{}]}', '{"config": {}}'])
-def test_a_malformed_manifest_closes_its_repository_only(world: World, manifest: str) -> None:
+def test_malformed_manifest_skips_only_its_repository(world: World, manifest: str) -> None:
     world.create("second")
     world.push("app", "child")
     world.push("app", "index", media_type="application/vnd.oci.image.index.v1+json",
@@ -419,7 +421,7 @@ def test_a_malformed_manifest_closes_its_repository_only(world: World, manifest:
 
 
 @pytest.mark.parametrize(("code", "told"), [("KmsError", "KmsError"), ("(silent)", "no answer")])
-def test_a_manifest_that_was_not_returned_closes_its_repository(
+def test_manifest_missing_from_the_answer_skips_its_repository(
     world: World, code: str, told: str
 ) -> None:
     child = world.push("app", "child")
@@ -431,10 +433,10 @@ def test_a_manifest_that_was_not_returned_closes_its_repository(
     assert world.ecr.mutations() == []
 
 
-# The world moves.
+# Usage changes during the run.
 
 
-def test_an_image_pushed_after_the_scan_began_is_kept(world: World) -> None:
+def test_image_pushed_after_the_scan_began_is_kept(world: World) -> None:
     world.push("app", "old")
     late: list[str] = []
 
@@ -457,7 +459,7 @@ def slow_listing(world: World, by: timedelta) -> Callable[[Call], None]:
     return move_on
 
 
-def test_what_came_into_use_between_the_scan_and_the_sweep_is_kept(world: World) -> None:
+def test_image_that_came_into_use_between_scan_and_sweep_is_kept(world: World) -> None:
     old = world.push("app", "old")
     late = world.push("app", "late")
     deployed = usage("app", consumer="arn:deployment", digest=late.digest)
@@ -472,7 +474,7 @@ def test_what_came_into_use_between_the_scan_and_the_sweep_is_kept(world: World)
     assert old.digest not in world.ecr.digests("app")
 
 
-def test_a_digest_that_only_the_first_scan_saw_stays_protected(world: World) -> None:
+def test_digest_that_only_the_first_scan_found_is_kept(world: World) -> None:
     stopping = world.push("app", "stopping")
     running = usage("app", digest=stopping.digest)
     world.source = StubSource(lambda scan: [SOMETHING_IN_USE] + [running] * (scan == 1))
@@ -485,7 +487,7 @@ def test_a_digest_that_only_the_first_scan_saw_stays_protected(world: World) -> 
 @pytest.mark.parametrize(
     ("seconds", "rescan_after", "scans"), [(179, 180, 2), (180, 180, 2), (0, 0, 3), (899, 900, 2)]
 )
-def test_usage_is_scanned_again_once_the_scan_is_too_old(
+def test_usage_is_scanned_again_if_the_scan_is_stale(
     world: World, seconds: int, rescan_after: int, scans: int
 ) -> None:
     world.push("app", "old")
@@ -495,14 +497,14 @@ def test_usage_is_scanned_again_once_the_scan_is_too_old(
     assert world.ecr.digests("app") == set()
 
 
-def test_usage_is_not_scanned_again_where_nothing_is_to_be_removed(world: World) -> None:
+def test_usage_is_not_scanned_again_if_nothing_is_to_be_removed(world: World) -> None:
     world.push("app", "young", pushed_at=ago(1))
     world.ecr.before = slow_listing(world, timedelta(hours=1))
     world.run()
     assert world.source.scans == 1
 
 
-def test_after_a_scan_that_failed_nothing_more_is_removed_anywhere(world: World) -> None:
+def test_failed_rescan_stops_deletions_in_every_repository(world: World) -> None:
     for name in ("second", "third"):
         world.create(name)
     for name in ("app", "second", "third"):
@@ -522,7 +524,7 @@ def test_after_a_scan_that_failed_nothing_more_is_removed_anywhere(world: World)
 
 
 @pytest.mark.timeout(60)
-def test_what_another_repositorys_scan_found_counts_for_a_plan_made_before_it(
+def test_rescan_for_another_repository_applies_to_an_earlier_plan(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.create("second")
@@ -555,7 +557,7 @@ def test_what_another_repositorys_scan_found_counts_for_a_plan_made_before_it(
     assert world.ecr.digests("app") == {late.digest}
 
 
-def test_a_tag_that_moved_since_an_old_listing_saves_the_image_it_left(world: World) -> None:
+def test_image_whose_tag_moved_since_a_stale_listing_is_kept(world: World) -> None:
     old = world.push("app", "old", tags=["v1", "live"])
     other = world.push("app", "other")
 
@@ -579,7 +581,7 @@ def test_a_tag_that_moved_since_an_old_listing_saves_the_image_it_left(world: Wo
 # Circuit breakers.
 
 
-def test_no_usage_at_all_refuses_to_delete_and_says_how_to_go_on(world: World) -> None:
+def test_no_usage_at_all_stops_deletions_and_names_the_setting(world: World) -> None:
     world.push("app", "old")
     world.source = StubSource(lambda _: [])
     with pytest.raises(RunFailedError, match="set EXPECT_NO_USAGE to true"):
@@ -589,13 +591,13 @@ def test_no_usage_at_all_refuses_to_delete_and_says_how_to_go_on(world: World) -
     assert found["guarded_by"] == ["no-usage"]
 
 
-def test_no_usage_at_all_is_fine_where_that_is_expected(world: World) -> None:
+def test_no_usage_at_all_is_accepted_if_expected(world: World) -> None:
     world.push("app", "old")
     world.source = StubSource(lambda _: [])
     assert world.run(Settings(dry_run=False, expect_no_usage=True))["removed"] == 1
 
 
-def test_no_usage_at_all_is_told_and_no_error_in_a_dry_run(world: World) -> None:
+def test_no_usage_at_all_is_reported_without_an_error_in_a_dry_run(world: World) -> None:
     world.push("app", "old")
     world.source = StubSource(lambda _: [])
     summary = world.run(Settings())
@@ -603,7 +605,7 @@ def test_no_usage_at_all_is_told_and_no_error_in_a_dry_run(world: World) -> None
     assert summary["guarded"] == {"no-usage": 1}
 
 
-def test_usage_in_another_registry_is_no_usage_of_this_one(world: World) -> None:
+def test_usage_in_another_registry_does_not_count(world: World) -> None:
     world.ecr.repositories.clear()
     world.ecr.account = "999988887777"
     world.create("app")
@@ -616,7 +618,7 @@ def test_usage_in_another_registry_is_no_usage_of_this_one(world: World) -> None
 # Archiving.
 
 
-def test_archiving_is_done_once_and_deleting_for_good_after_its_days(world: World) -> None:
+def test_image_is_archived_once_and_deleted_after_archive_days(world: World) -> None:
     world.push("app", "old")
     settings = Settings(dry_run=False, action=Action.ARCHIVE, archive_days=90)
     assert world.run(settings)["removed"] == 1
@@ -628,7 +630,7 @@ def test_archiving_is_done_once_and_deleting_for_good_after_its_days(world: Worl
     assert world.ecr.digests("app") == set()
 
 
-def test_a_restored_image_is_kept_as_long_as_a_new_one(world: World) -> None:
+def test_restored_image_is_kept_as_long_as_a_new_one(world: World) -> None:
     image = world.push("app", "old")
     world.run(ARCHIVING)
     world.ecr.update_image_storage_class(
@@ -644,7 +646,7 @@ def test_a_restored_image_is_kept_as_long_as_a_new_one(world: World) -> None:
     assert world.run(ARCHIVING)["removed"] == 1
 
 
-def test_an_archived_index_whose_manifest_nobody_can_pull_does_not_close_its_repository(
+def test_archived_index_without_readable_manifest_does_not_skip_its_repository(
     world: World,
 ) -> None:
     child = world.push("app", "child")
@@ -659,7 +661,7 @@ def test_an_archived_index_whose_manifest_nobody_can_pull_does_not_close_its_rep
 # Time.
 
 
-def test_a_run_without_time_leaves_its_repositories_for_the_next_one(world: World) -> None:
+def test_run_without_time_leaves_its_repositories_to_the_next_run(world: World) -> None:
     world.push("app", "old")
     summary = world.run(seconds_left=lambda: 0)
     assert (summary["repositories_unvisited"], summary["complete"]) == (1, False)

@@ -1,4 +1,4 @@
-"""The guards before a sweep: read once where they hold for all, not at all where waived."""
+"""Guard checks: read once if they apply to all repositories, not at all if waived."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ IN_USE = (usage(),)
 
 
 def ecr(**lines: Any) -> Scripted:
-    """Return a registry that everything is to be guarded of."""
+    """Return a registry for which every guard applies."""
     guarded: dict[str, Any] = {
         "GetRegistryPolicy": error("RegistryPolicyNotFoundException"),
         "GetRepositoryPolicy": {"policyText": FOREIGN},
@@ -68,14 +68,14 @@ def guards(
 def standing(
     *apis: Scripted, settings: Settings | None = None, used: Any = IN_USE, **more: Any
 ) -> list[str]:
-    """Return the names of the guards before the repository, by the policy of these settings."""
+    """Return the names of the guards that apply to the repository under these settings."""
     settings = settings or Settings()
     with guards(*apis, settings=settings, **more) as made:
         found = made.check(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used)).guards
     return [guarded.guard.value for guarded in found]
 
 
-def test_every_guard_that_stands_is_told_in_this_order() -> None:
+def test_all_guards_are_listed_in_this_order() -> None:
     registry, clusters = ecr(), eks(["prod"])
 
     assert standing(registry, clusters, used=()) == ["no-usage", *NAMES]
@@ -87,7 +87,7 @@ def test_every_guard_that_stands_is_told_in_this_order() -> None:
     assert clusters.actions == ["eks:ListClusters"]
 
 
-def test_nothing_stands_where_nothing_is_to_be_guarded_of() -> None:
+def test_no_guard_applies_if_nothing_hides_consumers() -> None:
     registry = ecr(
         GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"),
         DescribeRegistry={"replicationConfiguration": {"rules": []}},
@@ -97,7 +97,7 @@ def test_nothing_stands_where_nothing_is_to_be_guarded_of() -> None:
 
 
 @pytest.mark.parametrize("guard", ALL, ids=NAMES)
-def test_guard_that_is_waived_for_the_run_costs_no_call(guard: Guard) -> None:
+def test_guard_that_is_waived_for_the_run_makes_no_call(guard: Guard) -> None:
     registry, clusters = ecr(), eks(["prod"])
 
     found = standing(registry, clusters, settings=Settings(waived_guards=(guard.value,)))
@@ -113,7 +113,7 @@ def test_guard_that_is_waived_for_the_run_costs_no_call(guard: Guard) -> None:
 
 
 @pytest.mark.parametrize("guard", ALL, ids=NAMES)
-def test_guard_that_a_rule_waives_stands_before_the_other_repositories(guard: Guard) -> None:
+def test_guard_that_a_rule_waives_applies_to_the_other_repositories(guard: Guard) -> None:
     rule = RepositoryRule(repositories=("team/*",), waived_guards=(guard.value,))
     settings = Settings(rules=(rule,))
     theirs = repository("team/app")
@@ -126,14 +126,14 @@ def test_guard_that_a_rule_waives_stands_before_the_other_repositories(guard: Gu
     assert [one.guard for one in others] == list(ALL)
 
 
-def test_all_guards_waived_make_no_call_at_all() -> None:
+def test_no_call_is_made_if_all_guards_are_waived() -> None:
     registry, clusters = ecr(), eks(["prod"])
 
     assert standing(registry, clusters, settings=Settings(waived_guards=tuple(NAMES))) == []
     assert registry.calls == clusters.calls == []
 
 
-def test_what_holds_for_all_is_read_once_and_the_rest_once_a_repository() -> None:
+def test_registry_settings_are_read_once_and_policies_once_per_repository() -> None:
     registry, clusters = ecr(), eks(["prod"])
     with guards(registry, clusters) as made:
         for number in range(5):
@@ -146,13 +146,13 @@ def test_what_holds_for_all_is_read_once_and_the_rest_once_a_repository() -> Non
     assert asked == [f"app-{number}" for number in range(5)]
 
 
-def test_no_usage_is_expected_where_the_operator_says_so() -> None:
+def test_setting_waives_the_guard_against_no_usage() -> None:
     settings = Settings(expect_no_usage=True, waived_guards=tuple(NAMES))
 
     assert standing(ecr(), eks([]), settings=settings, used=()) == []
 
 
-def test_usage_by_this_function_itself_is_none() -> None:
+def test_usage_by_this_function_itself_does_not_count() -> None:
     own = usage(consumer="arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner:1")
     waived = tuple(NAMES)
 
@@ -162,7 +162,7 @@ def test_usage_by_this_function_itself_is_none() -> None:
     assert standing(ecr(), eks([]), settings=another, used=[own]) == []
 
 
-def test_usage_in_another_registry_is_none_here() -> None:
+def test_usage_in_another_registry_does_not_count() -> None:
     waived = Settings(waived_guards=tuple(NAMES))
     elsewhere = ImageReference(Registry("111122223333", "us-east-1"), "app")
     other = Usage(elsewhere, "arn:task", "stub")
@@ -170,7 +170,7 @@ def test_usage_in_another_registry_is_none_here() -> None:
     assert standing(ecr(), eks([]), settings=waived, used=[other]) == ["no-usage"]
 
 
-def test_clusters_are_read_on_all_pages_also_behind_an_empty_one() -> None:
+def test_clusters_are_read_from_all_pages_also_after_an_empty_one() -> None:
     clusters = eks([], ["prod"], ["test"])
     with guards(ecr(), clusters) as made:
         (guarded, *_) = made.check(REPOSITORY, policy_of(), InUse(IN_USE)).guards
@@ -194,7 +194,7 @@ def test_region_without_eks_has_no_clusters(monkeypatch: pytest.MonkeyPatch) -> 
         (error("RepositoryPolicyNotFoundException"), {"policyText": FOREIGN}, True),
         ({"policyText": ""}, error("RegistryPolicyNotFoundException"), True),
         (error("RepositoryPolicyNotFoundException"), {"policyText": "?"}, True),
-        # The repository itself has vanished since it was listed.
+        # The repository has vanished since it was listed.
         (error("RepositoryNotFoundException"), error("RegistryPolicyNotFoundException"), False),
     ],
 )

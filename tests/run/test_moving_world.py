@@ -1,4 +1,4 @@
-"""What changes while a run is under way: nothing that anybody needs may go."""
+"""Changes during a run: no image that is needed may be removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from run.test_cleaner import SOMETHING_IN_USE, StubSource, World
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """A registry that is swept by one thread, so that one batch goes after the other."""
+    """A registry that is swept by one thread, so that batches run one after the other."""
     with Workers(1) as workers:
         made = World(workers)
         made.create("app")
@@ -46,7 +46,7 @@ def failed(world: World) -> dict[str, Any]:
 
 
 class Ticking(World):
-    """A world whose clock goes on by a millisecond whenever it is read."""
+    """A world whose clock advances by a millisecond at each reading."""
 
     def clock(self) -> datetime:
         self.now += timedelta(milliseconds=1)
@@ -55,10 +55,10 @@ class Ticking(World):
 
 @pytest.mark.parametrize("action", [Action.DELETE, Action.ARCHIVE])
 @pytest.mark.parametrize("milliseconds", range(25))
-def test_child_that_grows_old_while_it_is_judged_stays_with_its_index(
+def test_child_that_turns_old_during_the_judgement_is_kept_with_its_index(
     action: Action, milliseconds: int
 ) -> None:
-    """Foreseen to be too young, and then judged old without its index having been read."""
+    """The forecast finds it too young; judged old later, its index would be unread."""
     old_soon = NOW - timedelta(days=30) + timedelta(milliseconds=milliseconds)
     with Workers(1) as workers:
         world = Ticking(workers)
@@ -72,7 +72,7 @@ def test_child_that_grows_old_while_it_is_judged_stays_with_its_index(
     assert world.ecr.mutations() == []
 
 
-def test_what_comes_into_use_during_a_long_sweep_is_left(world: World) -> None:
+def test_image_that_comes_into_use_during_a_long_sweep_is_kept(world: World) -> None:
     taken = [world.push("app", f"i{number:04}") for number in range(1000)][-1]
     start = world.now
     running = [usage("app", digest=taken.digest)]
@@ -106,7 +106,7 @@ def test_tag_that_moved_during_a_second_scan_is_seen(world: World) -> None:
 
 
 def test_tag_that_moved_between_a_listing_and_the_end_of_a_scan_is_seen(world: World) -> None:
-    """The scan may have begun before the listing: what counts is what it can have seen."""
+    """The scan may have begun before the listing, so it may not have seen the listed tags."""
     minute = timedelta(minutes=1)
 
     def scan() -> Scan:
@@ -125,7 +125,7 @@ def test_tag_that_moved_between_a_listing_and_the_end_of_a_scan_is_seen(world: W
     assert not standing.scanned_since(began + 4 * minute)
 
 
-def test_image_that_was_pulled_since_the_listing_is_left(world: World) -> None:
+def test_image_that_was_pulled_since_the_listing_is_kept(world: World) -> None:
     taken = [world.push("app", f"i{number:04}") for number in range(300)][-1]
 
     def before(call: Call) -> None:
@@ -139,7 +139,7 @@ def test_image_that_was_pulled_since_the_listing_is_left(world: World) -> None:
     assert taken.digest in world.ecr.digests("app")
 
 
-def test_no_scan_is_begun_that_would_outlast_the_run(world: World) -> None:
+def test_no_scan_is_started_that_would_outlast_the_run(world: World) -> None:
     world.push("app", "old")
     deadline = world.now + timedelta(seconds=500)
 
@@ -155,7 +155,7 @@ def test_no_scan_is_begun_that_would_outlast_the_run(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", ["ARCHIVED", "ACTIVATING"])
-def test_tagged_children_of_an_index_that_cannot_be_read_stay(world: World, status: str) -> None:
+def test_tagged_children_of_an_unreadable_index_are_kept(world: World, status: str) -> None:
     child = world.push("app", "child", tags=["1.0-amd64"])
     world.push("app", "index", [child.digest], tags=["1.0"], status=status, archived_at=ago(20))
 
@@ -168,7 +168,7 @@ def test_tagged_children_of_an_index_that_cannot_be_read_stay(world: World, stat
 
 
 def answers(world: World, **changed: Any) -> None:
-    """Change the answers of operations, each by a function of the question and the answer."""
+    """Change the answers of operations by functions of the parameters and the answer."""
 
     def call(operation: str, answer: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         told = FakeEcr._call(world.ecr, operation, answer, given)  # noqa: SLF001
@@ -178,7 +178,7 @@ def answers(world: World, **changed: Any) -> None:
     world.ecr._call = call  # type: ignore[method-assign]  # noqa: SLF001
 
 
-def test_digest_that_comes_on_two_pages_has_the_tags_of_both(world: World) -> None:
+def test_digest_listed_on_two_pages_has_the_tags_of_both(world: World) -> None:
     twice = world.push("app", "twice", tags=["prod"])
 
     def two_pages(_: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def test_failure_without_a_digest_does_not_lose_the_count(world: World) -> None:
     assert world.run()["removed"] == 1
 
 
-def test_answer_that_nobody_foresaw_does_not_lose_the_count(world: World) -> None:
+def test_unexpected_answer_does_not_lose_the_count(world: World) -> None:
     for number in range(250):
         world.push("app", f"i{number}")
     minutes_pass_with_each_batch(world, 2)
@@ -217,7 +217,7 @@ def test_answer_that_nobody_foresaw_does_not_lose_the_count(world: World) -> Non
     assert summary["removed"] > 0
 
 
-def test_look_up_that_fails_does_not_lose_the_count(world: World) -> None:
+def test_failed_lookup_does_not_lose_the_count(world: World) -> None:
     silent, *_ = [world.push("app", f"i{number}") for number in range(10)]
     world.ecr.refuse("BatchDeleteImage", silent.digest, SILENT)
     world.ecr.fail("DescribeImages", "ThrottlingException", nth=2)
@@ -227,7 +227,7 @@ def test_look_up_that_fails_does_not_lose_the_count(world: World) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_more_than_a_run_may_remove_says_how_to_go_on(world: World, *, dry_run: bool) -> None:
+def test_more_images_than_a_run_may_remove_name_the_setting(world: World, *, dry_run: bool) -> None:
     for number in range(5):
         world.push("app", f"i{number}")
     world.run(Settings(dry_run=dry_run, max_deletions=2))

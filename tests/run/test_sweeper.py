@@ -1,4 +1,4 @@
-"""Carrying a plan out against an ECR that refuses, fails and changes half-way."""
+"""The sweeper, with an ECR that refuses, fails and changes during the sweep."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Sweep = Callable[..., Outcome]
 
 @dataclass
 class Quiet:
-    """Nothing comes into use while the sweep is under way."""
+    """Usage that does not change during the sweep."""
 
     plan: Plan
 
@@ -106,7 +106,7 @@ def world(workers: Workers) -> World:
     return World(workers)
 
 
-def test_parents_go_in_calls_before_those_of_their_children(world: World) -> None:
+def test_parents_are_deleted_in_calls_before_their_children(world: World) -> None:
     outcome = world.sweep(world.planned(FAMILY, CHILDREN))
     assert world.deletions == [[sha("top")], [sha("mid")], [sha("leaf")], [sha("sig")]]
     assert outcome.removed.keys() == {*map(sha, ("top", "mid", "leaf", "sig"))}
@@ -122,13 +122,13 @@ def test_the_fake_refuses_a_child_in_the_same_call_as_its_index(world: World) ->
     assert [one["failureCode"] for one in answer["failures"]] == [REFERENCED]
 
 
-def test_an_empty_plan_asks_nothing(world: World) -> None:
+def test_empty_plan_makes_no_call(world: World) -> None:
     outcome = world.sweep(world.planned([image("young", 1)]), listed_at=LONG_AGO)
     assert outcome == Outcome()
     assert world.ecr.calls == []
 
 
-def test_250_deletions_are_calls_of_100_100_and_50(world: World) -> None:
+def test_250_deletions_take_calls_of_100_100_and_50(world: World) -> None:
     images = [image(str(number), tags=f"a{number} b{number}") for number in range(250)]
     outcome = world.sweep(world.planned(images))
     assert sorted(map(len, world.deletions)) == [50, 100, 100]
@@ -136,7 +136,7 @@ def test_250_deletions_are_calls_of_100_100_and_50(world: World) -> None:
     assert sum(one.image.size_bytes for one in outcome.removed.values()) == 2500
 
 
-def test_some_batches_are_under_way_at_once_and_leave_threads_for_a_new_scan() -> None:
+def test_batches_run_in_parallel_and_leave_threads_for_a_rescan() -> None:
     together = Barrier(BATCHES_AT_ONCE)
     under_way: list[str] = []
     most = 0
@@ -157,7 +157,7 @@ def test_some_batches_are_under_way_at_once_and_leave_threads_for_a_new_scan() -
     assert most == BATCHES_AT_ONCE
 
 
-def test_a_referenced_child_is_tried_again_after_its_parents(world: World) -> None:
+def test_referenced_child_is_retried_after_its_parents(world: World) -> None:
     plan = world.planned(FAMILY, CHILDREN)
     world.ecr.refuse("BatchDeleteImage", sha("leaf"), REFERENCED, times=1)
     outcome = world.sweep(plan)
@@ -172,7 +172,7 @@ def test_a_referenced_child_is_tried_again_after_its_parents(world: World) -> No
     assert outcome == Outcome(removed=outcome.removed)
 
 
-def test_one_that_stays_referenced_has_failed_and_what_follows_it_is_left(world: World) -> None:
+def test_child_that_stays_referenced_fails_and_its_followers_are_kept(world: World) -> None:
     plan = world.planned(FAMILY, CHILDREN)
     # An index that was pushed after the listing.
     world.ecr.push(REPOSITORY.name, "new", [sha("leaf")])
@@ -183,7 +183,7 @@ def test_one_that_stays_referenced_has_failed_and_what_follows_it_is_left(world:
     assert {sha("leaf"), sha("sig")} <= world.left
 
 
-def test_other_failures_are_not_tried_again(world: World) -> None:
+def test_other_failures_are_not_retried(world: World) -> None:
     world.ecr.refuse("BatchDeleteImage", sha("a"), "KmsError")
     outcome = world.sweep(world.planned([image("a"), image("b")]))
     assert world.deletions == [[sha("a"), sha("b")]]
@@ -191,7 +191,7 @@ def test_other_failures_are_not_tried_again(world: World) -> None:
     assert outcome.failed == {sha("a"): "KmsError"}
 
 
-def test_what_someone_else_deleted_is_gone_and_no_failure(world: World) -> None:
+def test_image_that_somebody_else_deleted_is_gone_and_not_a_failure(world: World) -> None:
     plan = world.planned([image("a"), image("b")])
     del world.ecr.repositories[REPOSITORY.name].images[sha("a")]
     outcome = world.sweep(plan)
@@ -200,7 +200,7 @@ def test_what_someone_else_deleted_is_gone_and_no_failure(world: World) -> None:
     assert not outcome.failed
 
 
-def test_children_go_where_their_index_is_already_gone(world: World) -> None:
+def test_children_are_deleted_if_their_index_is_already_gone(world: World) -> None:
     plan = world.planned(FAMILY, CHILDREN)
     del world.ecr.repositories[REPOSITORY.name].images[sha("top")]
     outcome = world.sweep(plan)
@@ -208,7 +208,7 @@ def test_children_go_where_their_index_is_already_gone(world: World) -> None:
     assert outcome.removed.keys() == {*map(sha, ("mid", "leaf", "sig"))}
 
 
-def test_followers_of_what_failed_are_left_down_to_the_last(world: World) -> None:
+def test_all_followers_of_a_failed_image_are_kept(world: World) -> None:
     plan = world.planned([*FAMILY, image("other")], CHILDREN)
     world.ecr.refuse("BatchDeleteImage", sha("top"), "KmsError")
     outcome = world.sweep(plan)
@@ -217,7 +217,7 @@ def test_followers_of_what_failed_are_left_down_to_the_last(world: World) -> Non
     assert outcome.left == dict.fromkeys(map(sha, ("mid", "leaf", "sig")), Left.LEADER_STAYED)
 
 
-def test_an_image_that_the_answer_does_not_mention_is_looked_at(world: World) -> None:
+def test_image_that_the_answer_omits_is_looked_up(world: World) -> None:
     plan = world.planned([image("a"), image("b"), image("c")])
     for name in ("a", "b"):
         world.ecr.refuse("BatchDeleteImage", sha(name), SILENT)
@@ -232,7 +232,7 @@ def test_an_image_that_the_answer_does_not_mention_is_looked_at(world: World) ->
     assert outcome.failed == {sha("a"): "NotInAnswer"}
 
 
-def test_a_batch_that_fails_keeps_what_other_batches_deleted(world: World) -> None:
+def test_failed_batch_does_not_lose_the_results_of_other_batches(world: World) -> None:
     images = [image(str(number)) for number in range(250)]
     world.ecr.fail("BatchDeleteImage", "ThrottlingException", nth=2)
     outcome = world.sweep(world.planned(images))
@@ -244,7 +244,7 @@ def test_a_batch_that_fails_keeps_what_other_batches_deleted(world: World) -> No
     assert world.left == set(outcome.failed)
 
 
-def test_after_an_error_later_steps_are_left(world: World) -> None:
+def test_later_steps_are_left_after_an_error(world: World) -> None:
     plan = world.planned([*FAMILY, index("i"), image("j")], CHILDREN | {"i": ["j"]})
     world.ecr.fail("BatchDeleteImage", "AccessDeniedException", nth=2)
     outcome = world.sweep(plan)
@@ -254,7 +254,7 @@ def test_after_an_error_later_steps_are_left(world: World) -> None:
     assert len(world.deletions) == 2
 
 
-def test_no_more_is_tried_than_the_bound_allows(world: World) -> None:
+def test_no_more_deletions_are_tried_than_the_bound_allows(world: World) -> None:
     images = [image(str(number)) for number in range(250)]
     outcome = world.sweep(world.planned(images), most=120)
     assert sum(map(len, world.deletions)) == 120
@@ -262,7 +262,7 @@ def test_no_more_is_tried_than_the_bound_allows(world: World) -> None:
     assert list(outcome.left.values()) == [Left.MAX_DELETIONS] * 130
 
 
-def test_what_the_bound_left_keeps_its_followers(world: World) -> None:
+def test_followers_of_images_over_the_bound_are_kept(world: World) -> None:
     outcome = world.sweep(world.planned(FAMILY, CHILDREN), most=1)
     assert outcome.removed.keys() == {sha("top")}
     assert outcome.left == {
@@ -272,17 +272,17 @@ def test_what_the_bound_left_keeps_its_followers(world: World) -> None:
     }
 
 
-def test_the_bound_is_shared_by_all_repositories() -> None:
+def test_bound_is_shared_by_all_repositories() -> None:
     budget = Budget(5)
     assert [budget.take(3), budget.take(3), budget.take(3)] == [3, 2, 0]
 
 
-def test_a_fresh_listing_is_trusted(world: World) -> None:
+def test_fresh_listing_is_not_repeated(world: World) -> None:
     world.sweep(world.planned([image("a")]), listed_at=NOW - timedelta(minutes=1))
     assert [call.operation for call in world.ecr.calls] == ["BatchDeleteImage"]
 
 
-def test_an_older_listing_is_described_once_more_for_each_batch(world: World) -> None:
+def test_stale_listing_is_repeated_for_each_batch(world: World) -> None:
     outcome = world.sweep(world.planned(FAMILY, CHILDREN), listed_at=LONG_AGO)
     assert [call.operation for call in world.ecr.calls] == [
         "DescribeImages",
@@ -292,9 +292,7 @@ def test_an_older_listing_is_described_once_more_for_each_batch(world: World) ->
 
 
 @pytest.mark.parametrize("tags", ["v1 v2", "v2", ""])
-def test_an_image_whose_tags_changed_is_left_and_so_are_its_followers(
-    world: World, tags: str
-) -> None:
+def test_image_whose_tags_changed_is_kept_with_its_followers(world: World, tags: str) -> None:
     images = [index("top", tags="v1"), image("leaf"), image("other", tags="a b")]
     plan = world.planned(images, {"top": ["leaf"]})
     stored = world.ecr.repositories[REPOSITORY.name].images
@@ -305,14 +303,14 @@ def test_an_image_whose_tags_changed_is_left_and_so_are_its_followers(
     assert outcome.left == {sha("top"): Left.CHANGED, sha("leaf"): Left.LEADER_STAYED}
 
 
-def test_an_image_that_is_being_restored_since_the_listing_is_left(world: World) -> None:
+def test_image_restored_since_the_listing_is_kept(world: World) -> None:
     asleep = image("a", status=ImageStatus.ARCHIVED, archived_at=ago(91))
     plan = world.planned([asleep], policy=policy_of(archive_days=90))
     world.ecr.repositories[REPOSITORY.name].images[sha("a")].status = "ACTIVATING"
     assert world.sweep(plan, listed_at=LONG_AGO).left == {sha("a"): Left.CHANGED}
 
 
-def test_an_image_that_vanished_since_an_older_listing_is_gone(world: World) -> None:
+def test_image_that_vanished_since_a_stale_listing_is_gone(world: World) -> None:
     plan = world.planned([image("a"), image("b")])
     del world.ecr.repositories[REPOSITORY.name].images[sha("a")]
     outcome = world.sweep(plan, listed_at=LONG_AGO)
@@ -321,7 +319,7 @@ def test_an_image_that_vanished_since_an_older_listing_is_gone(world: World) -> 
     assert world.deletions == [[sha("b")]]
 
 
-def test_a_repository_that_vanished_since_an_older_listing_is_gone_as_a_whole(
+def test_every_image_of_a_repository_that_vanished_since_a_stale_listing_is_gone(
     world: World,
 ) -> None:
     plan = world.planned([image("a"), image("b")])
@@ -331,7 +329,7 @@ def test_a_repository_that_vanished_since_an_older_listing_is_gone_as_a_whole(
     assert not outcome.error
 
 
-def test_a_listing_that_cannot_be_renewed_fails_its_batch_and_deletes_nothing(
+def test_listing_that_cannot_be_repeated_fails_its_batch_and_deletes_nothing(
     world: World,
 ) -> None:
     world.ecr.fail("DescribeImages", "ThrottlingException")
@@ -341,7 +339,7 @@ def test_a_listing_that_cannot_be_renewed_fails_its_batch_and_deletes_nothing(
     assert world.ecr.mutations() == []
 
 
-def test_archiving_moves_each_image_and_deletes_none(world: World) -> None:
+def test_archiving_changes_each_image_and_deletes_none(world: World) -> None:
     outcome = world.sweep(world.planned(FAMILY, CHILDREN, ARCHIVING))
     moved = [call.parameters for call in world.ecr.mutations()]
     assert moved == [
@@ -357,7 +355,7 @@ def test_archiving_moves_each_image_and_deletes_none(world: World) -> None:
     assert len(outcome.removed) == 4
 
 
-def test_archiving_and_deleting_for_good_go_together(world: World) -> None:
+def test_plan_may_archive_some_images_and_delete_others(world: World) -> None:
     asleep = image("asleep", status=ImageStatus.ARCHIVED, archived_at=ago(91))
     policy = replace(ARCHIVING, archive_days=90)
     outcome = world.sweep(world.planned([asleep, image("awake")], policy=policy))
@@ -366,7 +364,7 @@ def test_archiving_and_deleting_for_good_go_together(world: World) -> None:
     assert len(outcome.removed) == 2
 
 
-def test_what_cannot_be_archived_has_failed_and_its_followers_stay(world: World) -> None:
+def test_image_that_cannot_be_archived_fails_and_its_followers_are_kept(world: World) -> None:
     plan = world.planned([*FAMILY, image("other")], CHILDREN, ARCHIVING)
     code = "ImageStorageClassUpdateNotSupportedException"
     world.ecr.refuse("UpdateImageStorageClass", sha("top"), code)
@@ -376,7 +374,7 @@ def test_what_cannot_be_archived_has_failed_and_its_followers_stay(world: World)
     assert outcome.left == dict.fromkeys(map(sha, ("mid", "leaf", "sig")), Left.LEADER_STAYED)
 
 
-def test_what_is_not_there_to_be_archived_is_gone(world: World) -> None:
+def test_missing_image_to_archive_is_gone(world: World) -> None:
     plan = world.planned([image("a"), image("b")], policy=ARCHIVING)
     del world.ecr.repositories[REPOSITORY.name].images[sha("a")]
     outcome = world.sweep(plan)
@@ -384,7 +382,7 @@ def test_what_is_not_there_to_be_archived_is_gone(world: World) -> None:
     assert outcome.gone.keys() == {sha("a")}
 
 
-def test_a_missing_permission_to_archive_is_an_error_that_names_it(world: World) -> None:
+def test_missing_permission_to_archive_is_an_error_that_names_it(world: World) -> None:
     world.ecr.fail("UpdateImageStorageClass", "AccessDeniedException")
     outcome = world.sweep(world.planned(FAMILY, CHILDREN, ARCHIVING))
     assert isinstance(outcome.error, ApiError)
@@ -393,7 +391,9 @@ def test_a_missing_permission_to_archive_is_an_error_that_names_it(world: World)
     assert set(outcome.left.values()) == {Left.AFTER_ERROR}
 
 
-def test_when_time_runs_out_what_is_left_is_told_and_nothing_is_torn(workers: Workers) -> None:
+def test_when_time_runs_out_the_rest_is_reported_and_no_index_loses_a_child(
+    workers: Workers,
+) -> None:
     world = World(workers)
     plan = world.planned([*FAMILY, image("other")], CHILDREN)
     registry = EcrRegistry(Api(world.ecr), workers)
@@ -414,7 +414,7 @@ def test_when_time_runs_out_what_is_left_is_told_and_nothing_is_torn(workers: Wo
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Image], dict[str, list[str]]]:
-    """Mostly old images in which later ones are listed by, or about, earlier ones."""
+    """Mostly old images; later ones are children or referrers of earlier ones."""
     names = [str(number) for number in range(draw(st.integers(1, 8)))]
     images, children = [], {}
     for number, name in enumerate(names):
@@ -432,7 +432,7 @@ NAMES = st.integers(0, 7).map(str)
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong in a sweep."""
+    """The faults of a sweep."""
 
     failures: dict[str, tuple[str, int | None]]
     vanished: set[str]
@@ -456,7 +456,7 @@ TROUBLES = st.builds(
 
 
 @given(graphs(), TROUBLES)
-def test_whatever_fails_nothing_is_torn_and_each_removal_ends_in_one_place(
+def test_no_fault_leaves_an_index_without_a_child_and_each_removal_has_one_outcome(
     graph: tuple[list[Image], dict[str, list[str]]], trouble: Trouble
 ) -> None:
     images, children = graph
@@ -464,7 +464,7 @@ def test_whatever_fails_nothing_is_torn_and_each_removal_ends_in_one_place(
         world = World(workers)
         plan = world.planned(images, children)
         for name, (code, times) in trouble.failures.items():
-            # Of what is not there and not mentioned, nobody can tell who deleted it.
+            # Who deleted an image that is gone and not in the answer is unknown.
             if name in trouble.vanished:
                 continue
             world.ecr.refuse("BatchDeleteImage", sha(name), code, times)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from bench import judging
 from bench.config import FakeConfig
 from bench.measure import (
     Deadline,
@@ -202,6 +203,7 @@ def main() -> int:
     if arguments.million:
         bench.measure(MILLION)
         bench.show_growth("images", MILLION)
+        bench.show(judging.judging_lines(judging.MILLION))
     else:
         _measure_all(bench)
     bench.show([*run_table(bench.runs), "", *LEGEND])
@@ -219,6 +221,7 @@ def _measure_all(bench: Bench) -> None:
         bench.show(ratio_lines(bench.runs, sample))
     bench.show(rate_lines(bench.runs))
     bench.show(cold_start_lines(cold_start))
+    bench.show(judging.judging_lines(judging.SIZES))
     bench.show_growth("images", BY_IMAGES)
     bench.show_growth("consumers", BY_CONSUMERS)
 

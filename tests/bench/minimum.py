@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from bench.services import EMPTY
 from bench.world import INDEX, World
 
-# Operations that need one call per account.
+# Operations that need one call per run, besides those of scans.
 _ONCE = (
-    *EMPTY,
     "ecr:DescribeRegistry",
     "ecr:GetRegistryPolicy",
     "sts:GetCallerIdentity",
@@ -24,7 +23,10 @@ def calls_for(items: int, batch: int) -> int:
 
 def least_calls(world: World, *, deleting: bool) -> Counter[str]:
     """Return the fewest calls, by operation, that return everything that the program needs."""
-    calls = _least_scan(world)
+    # Before anything is removed, a second scan confirms the first.
+    scans = 2 if deleting and any(world.removable.values()) else 1
+    calls = Counter({name: scans * number for name, number in _least_scan(world).items()})
+    calls.update(dict.fromkeys(_ONCE, 1))
     calls["ecr:DescribeRepositories"] = calls_for(len(world.repositories), 1000)
     calls["ecr:ListTagsForResource"] = len(world.repositories)
     for name, repository in world.repositories.items():
@@ -44,7 +46,7 @@ def least_calls(world: World, *, deleting: bool) -> Counter[str]:
 
 
 def _least_scan(world: World) -> Counter[str]:
-    calls = Counter(dict.fromkeys(_ONCE, 1))
+    calls = Counter(dict.fromkeys(EMPTY, 1))
     calls["ecs:ListClusters"] = calls_for(len(world.clusters), 100)
     for services in _by_cluster(world, (one.cluster for one in world.services)):
         calls["ecs:ListServices"] += calls_for(services, 100)

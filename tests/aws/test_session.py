@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from core.worlds import REPOSITORY
+from core.worlds import REPOSITORY, sha
 from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
 from ecr_cleaner.aws.availability import host_exists
 from ecr_cleaner.aws.registry import EcrRegistry
@@ -377,3 +377,24 @@ def test_no_more_calls_of_a_service_are_under_way_at_once_than_its_bound(workers
     workers.map(lambda _: api.call("ListPipes"), range(2 * CALLS_AT_ONCE))
 
     assert most == CALLS_AT_ONCE
+
+
+# -- Deletions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("retries", "deleted"), [(0, set()), (1, {sha("a")})])
+def test_image_that_a_retried_deletion_did_not_find_was_deleted_by_it(
+    retries: int, deleted: set[str]
+) -> None:
+    failure = {"imageId": {"imageDigest": sha("a")}, "failureCode": "ImageNotFound"}
+    fake = FakeApi("ecr").on("BatchDeleteImage", {"imageIds": [], "failures": [failure]})
+    call = fake.client._make_api_call  # noqa: SLF001 - to add what the SDK says of its retries
+
+    def answer(operation: str, parameters: Parameters) -> dict[str, Any]:
+        return {**call(operation, parameters), "ResponseMetadata": {"RetryAttempts": retries}}
+
+    fake.client._make_api_call = answer  # noqa: SLF001
+    with Workers(1) as workers:
+        found = EcrRegistry(Api(fake.client), workers).delete(REPOSITORY, [sha("a")])
+
+    assert found.deleted == deleted

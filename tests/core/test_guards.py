@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.worlds import REPOSITORY, sha, usage
-from ecr_cleaner.core.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
+from ecr_cleaner.core.guards import (
+    cross_account_pull,
+    delete_replication,
+    deleted_identities,
+    eks_clusters,
+    no_usage,
+)
 from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Guard
 
@@ -92,6 +98,17 @@ def condition(operator: str, key: str, value: Any) -> dict[str, Any]:
          OTHER_ROOT),
         # A denial takes nothing away from what another statement allows to others.
         (policy(statement(), statement(Effect="Deny", Principal={"AWS": OWN})), OTHER_ROOT),
+        # Functions of other accounts of an organisation.
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceOrgID", "o-1"))), "lambda.amazonaws.com"),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "ForAnyValue:StringLike", "aws:SourceOrgPaths", "o-1/*"))), "lambda.amazonaws.com"),
+        # Services whose images no usage source sees, even if they act for the own account only.
+        (policy(statement(Principal={"Service": "mgn.amazonaws.com"})), "mgn.amazonaws.com"),
+        (policy(statement(Principal={"Service": "new.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceAccount", OWN))), "new.amazonaws.com"),
+        (policy(statement(Principal={"Service": ["ecs-tasks.amazonaws.com", "new.aws.internal"]})),
+         "new.aws.internal"),
         # One statement object instead of a list.
         (json.dumps({"Statement": statement()}), OTHER_ROOT),
     ],
@@ -133,6 +150,13 @@ def test_a_policy_that_lets_others_pull_guards(document: str, who: str) -> None:
             "StringEquals", "aws:SourceAccount", OWN))),
         policy(statement(Principal={"AWS": f"arn:aws-us-gov:iam::{OWN}:root"})),
         policy(statement(Principal={"Federated": f"arn:aws:iam::{OWN}:saml-provider/idp"})),
+        policy(statement(Principal={"Service": ["ecs-tasks.amazonaws.com", "BATCH.amazonaws.com",
+                                               "lambda.amazonaws.com.cn"]})),
+        # Services that copy or inspect images and run none.
+        policy(statement(Principal={"Service": ["inspector2.amazonaws.com",
+                                               "replication.ecr.amazonaws.com"]})),
+        # A role and a user that were deleted: their ids are never given again.
+        policy(statement(Principal={"AWS": ["AROAEXAMPLEID1234567", "AIDAEXAMPLEID1234567"]})),
         policy(statement(Action=[])),
         # A registry's policy, as replication and pull-through caches from elsewhere ask for it.
         policy(statement(Action=["ecr:ReplicateImage", "ecr:CreateRepository"])),
@@ -146,6 +170,31 @@ def test_a_policy_that_lets_others_pull_guards(document: str, who: str) -> None:
 )  # fmt: skip
 def test_a_policy_for_the_own_account_or_about_something_else_guards_nothing(document: str) -> None:
     assert cross_account_pull(REPOSITORY, [document]) is None
+
+
+def test_service_whose_source_is_waived_guards() -> None:
+    document = policy(statement(Principal={"Service": "codebuild.amazonaws.com"}))
+    assert cross_account_pull(REPOSITORY, [document], waived_sources=["batch"]) is None
+    assert cross_account_pull(REPOSITORY, [document], waived_sources=["codebuild"])
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (policy(statement(Principal={"AWS": "AROAEXAMPLEID1234567"})), ["AROAEXAMPLEID1234567"]),
+        (policy(statement(Principal={"AWS": [OWN, "AIDAEXAMPLEID1234567"]})),
+         ["AIDAEXAMPLEID1234567"]),
+        (policy(statement(), statement(Principal="*")), []),
+        (policy(statement(Principal={"Service": "AROAEXAMPLEID1234567"})), []),
+        (policy(statement(Condition=condition("StringLike", "aws:userid", "AROAEXAMPLEID123456"))),
+         []),
+        (policy(statement(Principal={"AWS": ["AKIAEXAMPLEID1234567", "aroaexampleid1"]})), []),
+        ("not JSON", []),
+        ("[]", []),
+    ],
+)  # fmt: skip
+def test_deleted_roles_and_users_in_a_policy_are_named(document: str, found: list[str]) -> None:
+    assert deleted_identities([document, document]) == found
 
 
 def test_every_policy_counts_and_each_outsider_is_named_once() -> None:

@@ -48,6 +48,8 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("DEFAULT_KEEP_DAYS", "0", "keep_days", 0),
         ("DEFAULT_KEEP_DAYS", "007", "keep_days", 7),
         ("DEFAULT_KEEP_DAYS", "36500", "keep_days", 36_500),
+        ("MIN_KEEP_DAYS", "0", "min_keep_days", 0),
+        ("MIN_KEEP_DAYS", "36500", "min_keep_days", 36_500),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
         ("LOG_LEVEL", "ERROR", "log_level", "ERROR"),
         ("KEEP_COUNT", "0", "keep_count", 0),
@@ -106,6 +108,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
     ("name", "value", "allowed"),
     [
         *(("DEFAULT_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501", "9" * 5000)),
+        *(("MIN_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
         *(("KEEP_PULLED_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
         *(("ARCHIVE_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
         *(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.worlds import NOW, REPOSITORY, ago, image, index, plan_of, policy_of, removals, sha
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.registry import EcrRegistry
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.errors import ApiError, OutOfTimeError
 from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan
 from ecr_cleaner.core.outcome import Left, Outcome
 from ecr_cleaner.core.policy import Policy
@@ -87,9 +87,16 @@ class World:
         self.holds(images, children)
         return plan_of(*images, children=children, policy=policy)
 
-    def sweep(self, plan: Plan, most: int = 1000, listed_at: datetime = NOW) -> Outcome:
+    def sweep(
+        self,
+        plan: Plan,
+        most: int = 1000,
+        listed_at: datetime = NOW,
+        budget: Budget | None = None,
+    ) -> Outcome:
         registry = EcrRegistry(Api(self.ecr), self._workers)
-        sweeper = Sweeper(registry, self._workers, Budget(most), Deadline(lambda: NOW))
+        deadline = Deadline(lambda: NOW)
+        sweeper = Sweeper(registry, self._workers, budget or Budget(most), deadline)
         return sweeper.sweep(plan, listed_at, Quiet(plan))
 
     @property
@@ -275,6 +282,42 @@ def test_followers_of_images_over_the_bound_are_kept(world: World) -> None:
 def test_bound_is_shared_by_all_repositories() -> None:
     budget = Budget(5)
     assert [budget.take(3), budget.take(3), budget.take(3)] == [3, 2, 0]
+
+
+def test_what_was_tried_is_charged_whatever_became_of_it(world: World) -> None:
+    """An answer may be lost: then only the registry knows what was removed."""
+    plan = world.planned([image("a"), image("b"), image("c")])
+    world.ecr.refuse("BatchDeleteImage", sha("a"), "KmsError")
+    del world.ecr.repositories[REPOSITORY.name].images[sha("b")]
+    budget = Budget(10)
+    outcome = world.sweep(plan, budget=budget)
+    assert (set(outcome.failed), set(outcome.gone)) == ({sha("a")}, {sha("b")})
+    assert budget.take(10) == 7
+
+
+def test_call_for_which_there_is_no_time_leaves_its_images(world: World) -> None:
+    plan = world.planned([image("a"), image("b")])
+
+    def no_time(_: Call) -> None:
+        raise OutOfTimeError("no time left to call ecr")
+
+    world.ecr.before = no_time
+    outcome = world.sweep(plan)
+    assert outcome.left == dict.fromkeys(map(sha, "ab"), Left.OUT_OF_TIME)
+    assert outcome.error is None
+
+
+def test_archiving_for_which_there_is_no_time_leaves_the_rest(world: World) -> None:
+    plan = world.planned([image("a"), image("b")], policy=ARCHIVING)
+
+    def no_time(call: Call) -> None:
+        if call.parameters["imageId"] == {"imageDigest": sha("b")}:
+            raise OutOfTimeError("no time left to call ecr")
+
+    world.ecr.before = no_time
+    outcome = world.sweep(plan)
+    assert outcome.removed.keys() == {sha("a")}
+    assert outcome.left == {sha("b"): Left.OUT_OF_TIME}
 
 
 def test_fresh_listing_is_not_repeated(world: World) -> None:

@@ -200,7 +200,8 @@ def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
         Settings.from_environ({"REFERENCE_LISTS": f"s3://bucket/key,{one}"})
     assert str(caught.value) == (
         f"REFERENCE_LISTS is {one!r}, but must be "
-        "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
+        "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs, "
+        "each with ?empty=allowed or ?owner=ACCOUNT behind it if need be"
     )
 
 

@@ -39,6 +39,12 @@ class Scripted(FakeApi):
         self.on(operation, lambda parameters: self._said(operation, line, parameters))
         return self
 
+    def reset(self) -> Scripted:
+        """Forget all lines and calls: to make a client takes long."""
+        self._answers.clear()
+        self.calls.clear()
+        return self
+
     @property
     def actions(self) -> list[str]:
         """The IAM actions that the calls so far need, sorted as in permissions.json."""

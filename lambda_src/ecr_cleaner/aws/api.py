@@ -17,7 +17,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.errors import ApiError, OperationAbsentError
 
 # What AWS answered to one call, or one part of it.
 Answer = Mapping[str, Any]
@@ -39,6 +39,10 @@ _DENIED = frozenset(
         "NotAuthorized",
         "UnauthorizedOperation",
     }
+)
+# The region does not offer the operation. A missing permission never counts as that.
+_ABSENT = frozenset(
+    {"UnsupportedOperation", "UnsupportedOperationException", "UnknownOperationException"}
 )
 _ACTION_IN_MESSAGE = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 
@@ -155,6 +159,8 @@ class Api:
             return ApiError(self.service, operation, code=type(error).__name__, message=str(error))
         code = str(error.response.get("Error", {}).get("Code", "Unknown"))
         message = str(error.response.get("Error", {}).get("Message", ""))
+        if code in _ABSENT:
+            return OperationAbsentError(self.service, operation, code=code, message=message)
         action = self._action(operation, message) if code in _DENIED else None
         return ApiError(self.service, operation, code=code, message=message, action=action)
 

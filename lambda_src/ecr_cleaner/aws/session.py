@@ -45,6 +45,11 @@ class Aws:
         self.workers = workers
         self.deadline = deadline or Deadline()
 
+    @property
+    def region(self) -> str:
+        """The name of the region."""
+        return str(self._session.region_name)
+
     def api(self, service: str) -> Api:
         """Return the one Api of a service; boto3 makes clients safely in one thread at a time.
 

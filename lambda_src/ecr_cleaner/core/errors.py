@@ -44,6 +44,10 @@ class ApiError(CleanerError):
         self.action = action
 
 
+class OperationAbsentError(ApiError):
+    """The region does not offer this operation, so there is nothing that it could return."""
+
+
 class IncompleteAnswerError(CleanerError):
     """AWS answered, but the answer lacks something that was asked for."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
+from typing import Any
 
 from ecr_cleaner.core.errors import InvalidSettingError, ScanError
 from ecr_cleaner.core.model import Usage
@@ -24,16 +25,26 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of one source."""
+    """The result of one source.
+
+    ``absent_operations`` are those that the region does not offer; ``notes`` is what else the
+    source has to say about what it read.
+    """
 
     source: str
     state: State
     usages: tuple[Usage, ...] = ()
+    absent_operations: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def fields(self) -> dict[str, str | int]:
+    def fields(self) -> dict[str, Any]:
         """Return its fields in a log line and in the summary."""
-        counted = {"usages": len(self.usages)} if self.state is State.SCANNED else {}
-        return {"state": self.state.value, **counted}
+        told: dict[str, Any] = {"state": self.state.value}
+        if self.state is State.SCANNED:
+            told["usages"] = len(self.usages)
+        if self.absent_operations:
+            told["absent_operations"] = list(self.absent_operations)
+        return {**told, **self.notes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ class Scan:
     def usages(self) -> Iterable[Usage]:
         return chain.from_iterable(reading.usages for reading in self.readings)
 
-    def coverage(self) -> dict[str, dict[str, str | int]]:
+    def coverage(self) -> dict[str, dict[str, Any]]:
         """Return the state of each source, with its number of usages if it was scanned."""
         return {reading.source: reading.fields() for reading in self.readings}
 
@@ -71,8 +82,11 @@ def _read(source: UsageSource, target: Target) -> Reading:
         return Reading(source.name, State.WAIVED)
     if not target.offers(source.service):
         return Reading(source.name, State.NOT_IN_REGION)
+    asked = target.for_source()
     try:
-        return Reading(source.name, State.SCANNED, tuple(source.usages(target)))
+        usages = tuple(source.usages(asked))
     except Exception as error:
         # Any error, an unexpected shape of an answer included, means: not read in full.
         raise ScanError(source.name, error) from error
+    absent = tuple(sorted(asked.absent_operations))
+    return Reading(source.name, State.SCANNED, usages, absent, asked.notes)

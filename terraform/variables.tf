@@ -240,7 +240,7 @@ variable "task_definition_revisions" {
 }
 
 variable "reference_lists" {
-  description = "Lists of images in use outside of AWS, as JSON in an object (s3://BUCKET/KEY) or in an SSM parameter (ssm:NAME or its ARN). One that cannot be read ends the run."
+  description = "Lists of images in use outside of AWS, in an object (s3://BUCKET/KEY) or an SSM parameter (ssm:NAME or its ARN): a JSON array, one reference a line, or the output of `kubectl get pods -A -o json`. A list that cannot be read, is empty, old or names no image of this registry ends the run. Options follow a question mark: `?empty=allowed` if it may be empty, `?owner=ACCOUNT` if the bucket belongs to another account."
   type        = list(string)
   default     = []
   nullable    = false
@@ -248,9 +248,21 @@ variable "reference_lists" {
   validation {
     # One setting separated by commas, and each list a single resource of the role's policy: no wildcards.
     condition = alltrue([
-      for list in var.reference_lists : can(regex("^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^,*?\\s]+|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+)$", list))
+      for list in var.reference_lists : can(regex("^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^,*?\\s]+|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+)(\\?(empty=allowed|owner=[0-9]{12})(&(empty=allowed|owner=[0-9]{12}))?)?$", list))
     ])
-    error_message = "reference_lists is ${jsonencode(var.reference_lists)}; allowed are s3://BUCKET/KEY, ssm:NAME and the ARN of an SSM parameter, without comma, wildcard or white space."
+    error_message = "reference_lists is ${jsonencode(var.reference_lists)}; allowed are s3://BUCKET/KEY, ssm:NAME and the ARN of an SSM parameter, without comma, wildcard or white space, with ?empty=allowed or ?owner=ACCOUNT behind it if need be."
+  }
+}
+
+variable "reference_lists_max_age_days" {
+  description = "A list in `reference_lists` that was last changed more than this many days ago ends the run."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    condition     = floor(var.reference_lists_max_age_days) == var.reference_lists_max_age_days && var.reference_lists_max_age_days >= 1 && var.reference_lists_max_age_days <= 36500
+    error_message = "reference_lists_max_age_days is ${var.reference_lists_max_age_days}; allowed are whole numbers from 1 to 36500."
   }
 }
 

@@ -19,7 +19,6 @@ from integration.program import as_role, json_lines, run_shell, run_shell_into
 from integration.told_services import forget, told_services
 from world import World, role_for
 
-
 UNSERVED = {"WAIVED_SOURCES": ",".join(full_world.WITHOUT_SERVER)}
 
 

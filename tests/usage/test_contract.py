@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -130,21 +130,11 @@ class World:
 
     def found(self) -> list[Any]:
         """Return the usages of this row alone."""
-        alone = Rows(
-            self.source.name,
-            self.source.service,
-            (self.row,),
-            starts_tasks=self.source.starts_tasks,
-        )
+        alone = replace(self.source, rows=(self.row,))
         return found(alone, self.api, no_tasks())
 
     def reading(self, rest: Iterable[Row] = ()) -> Reading:
-        alone = Rows(
-            self.source.name,
-            self.source.service,
-            (self.row, *rest),
-            starts_tasks=self.source.starts_tasks,
-        )
+        alone = replace(self.source, rows=(self.row, *rest))
         with account(self.api, no_tasks()) as target:
             (reading,) = scan(target, [alone]).readings
         return reading

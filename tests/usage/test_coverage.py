@@ -276,6 +276,7 @@ class Surprising:
 
     name = "surprising"
     service = "ecs"
+    what = "nothing"
 
     def usages(self, account: object) -> list[Any]:
         del account

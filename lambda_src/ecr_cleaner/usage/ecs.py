@@ -73,6 +73,13 @@ class Ecs:
 
     name = "ecs"
     service = "ecs"
+    what = (
+        "every service with all its deployments, task sets and service revisions, the one to roll "
+        "back to included; every running and pending task, by the digest that it runs and by the "
+        "reference that it was started with; the commands and environments of their task "
+        "definitions; the newest revisions of each task-definition family, as many as "
+        "`TASK_DEFINITION_REVISIONS` says"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what each service and each task runs, and the newest revision of each family."""

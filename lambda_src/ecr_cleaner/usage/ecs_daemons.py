@@ -30,6 +30,11 @@ class EcsDaemons:
 
     name = "ecs-daemons"
     service = "ecs"
+    what = (
+        "every managed daemon of every cluster: the revisions that run, and those that its latest "
+        "deployment goes to, comes from or rolls back to, by digest and as written; where a "
+        "revision names no image, its daemon task definition"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of each revision, by the daemon that it belongs to."""

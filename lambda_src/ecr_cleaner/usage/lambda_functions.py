@@ -23,6 +23,11 @@ class Lambda:
 
     name = "lambda"
     service = "lambda"
+    what = (
+        "every function built from an image, `$LATEST` and every published version: the image as "
+        "written and the digest that Lambda resolved it to; images and task definitions in the "
+        "environment of any function"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of each version, one call a version that is built from an image."""

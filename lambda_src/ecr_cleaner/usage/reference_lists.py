@@ -20,6 +20,10 @@ class ReferenceLists:
 
     name = "reference-lists"
     service = "s3"
+    what = (
+        "only if `REFERENCE_LISTS` is set: every entry of your own lists, in S3 or in an SSM "
+        "parameter, see [below](#lists-of-your-own)"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the entries of every list; the list itself is the consumer."""

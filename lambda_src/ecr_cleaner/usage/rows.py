@@ -16,6 +16,8 @@ _GONE = gone("ResourceNotFoundException")
 EVENTBRIDGE_RULES = Rows(
     "eventbridge-rules",
     "events",
+    "every rule, on every event bus and disabled ones too: the ECS tasks that it runs, and the "
+    "input of any target",
     (
         row(
             "{1[Arn]}",
@@ -30,6 +32,8 @@ EVENTBRIDGE_RULES = Rows(
 EVENTBRIDGE_SCHEDULER = Rows(
     "eventbridge-scheduler",
     "scheduler",
+    "every schedule: the ECS task that it runs, and the input of any target, such as a SageMaker "
+    "job",
     (
         row(
             "{0[Arn]}",
@@ -43,6 +47,7 @@ EVENTBRIDGE_SCHEDULER = Rows(
 EVENTBRIDGE_PIPES = Rows(
     "eventbridge-pipes",
     "pipes",
+    "every pipe: the ECS task that it leads to, and its input template",
     (
         row(
             "{0[Arn]}",
@@ -56,6 +61,7 @@ EVENTBRIDGE_PIPES = Rows(
 EVENTBRIDGE_SUBSCRIBERS = Rows(
     "eventbridge-subscribers",
     "eventbridgev2",
+    "every subscriber of the newer event buses: the request that it makes, and its transformer",
     (
         row(
             "{0[SubscriberArn]}",
@@ -73,6 +79,8 @@ _NO_MACHINE = gone("StateMachineDoesNotExist")
 STEP_FUNCTIONS = Rows(
     "step-functions",
     "stepfunctions",
+    "references, templates of references and task definitions in every state machine and its "
+    "versions",
     (
         row(
             "{0[stateMachineArn]}",
@@ -101,6 +109,7 @@ STEP_FUNCTIONS = Rows(
 APP_RUNNER = Rows(
     "app-runner",
     "apprunner",
+    "every service built from an image",
     (
         row(
             "{0[ServiceArn]}",
@@ -114,6 +123,7 @@ APP_RUNNER = Rows(
 LAMBDA_RUNTIMES = Rows(
     "lambda-runtimes",
     "lambda-core",
+    "every version of every customer-managed runtime",
     (
         row(
             "{1[Arn]}",
@@ -128,6 +138,7 @@ LAMBDA_RUNTIMES = Rows(
 LIGHTSAIL = Rows(
     "lightsail",
     "lightsail",
+    "every container service with all its deployments",
     (
         row("{0[arn]}", each("GetContainerServices", "containerServices")),
         row(
@@ -144,11 +155,13 @@ _APPLICATION_VERSIONS = each("DescribeApplicationVersions", "ApplicationVersions
 ELASTIC_BEANSTALK = Rows(
     "elastic-beanstalk",
     "elasticbeanstalk",
+    "every application version that was built as an image",
     (row("{0[ApplicationVersionArn]}", _APPLICATION_VERSIONS),),
 )
 GAMELIFT = Rows(
     "gamelift",
     "gamelift",
+    "every version of every container group definition, by digest too",
     (
         row(
             "{1[ContainerGroupDefinitionArn]}",
@@ -168,6 +181,7 @@ _RUNTIMES = each("ListAgentRuntimes", "agentRuntimes", maxResults=100)
 AGENTCORE = Rows(
     "agentcore",
     "bedrock-agentcore-control",
+    "every version of every Bedrock AgentCore runtime and harness",
     (
         row(
             "{2[agentRuntimeArn]}:{2[agentRuntimeVersion]}",
@@ -201,6 +215,7 @@ AGENTCORE = Rows(
 LAUNCH_TEMPLATES = Rows(
     "launch-templates",
     "ec2",
+    "the user data of every version of every EC2 launch template",
     (
         row(
             "{1[LaunchTemplateId]}:{1[VersionNumber]}",
@@ -218,6 +233,7 @@ LAUNCH_TEMPLATES = Rows(
 LAUNCH_CONFIGURATIONS = Rows(
     "launch-configurations",
     "autoscaling",
+    "the user data of every launch configuration",
     (
         row(
             "{0[LaunchConfigurationARN]}",
@@ -228,6 +244,7 @@ LAUNCH_CONFIGURATIONS = Rows(
 GREENGRASS = Rows(
     "greengrass",
     "greengrassv2",
+    "every version of every component of your own",
     (
         row(
             "{1[arn]}",
@@ -241,6 +258,7 @@ GREENGRASS = Rows(
 IOT_SITEWISE = Rows(
     "iot-sitewise",
     "iotsitewise",
+    "the container of every task of every workspace",
     (
         row(
             "{1[taskArn]}",
@@ -257,6 +275,7 @@ IOT_SITEWISE = Rows(
 CODEBUILD = Rows(
     "codebuild",
     "codebuild",
+    "the build environment of every project, its variables and its inline buildspec",
     (
         row(
             "{0[arn]}",
@@ -270,6 +289,7 @@ CODEBUILD = Rows(
 IMAGE_BUILDER = Rows(
     "image-builder",
     "imagebuilder",
+    "the parent image and the Dockerfile of every container recipe",
     (
         row(
             "{0[arn]}",
@@ -292,6 +312,8 @@ _UNFINISHED = ["SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "CANCELLING", "QU
 EMR_SERVERLESS = Rows(
     "emr-serverless",
     "emr-serverless",
+    "every application with an image of its own, by digest where one is resolved; job runs under "
+    "way",
     (
         row(
             "{1[application][arn]}",
@@ -323,6 +345,7 @@ _NO_CLUSTER = gone("InvalidRequestException")
 EMR = Rows(
     "emr",
     "emr",
+    "the configurations and the waiting steps of every active cluster",
     (
         row(
             "{0[ClusterArn]}",
@@ -347,6 +370,7 @@ _VIRTUAL_CLUSTERS = each(
 EMR_ON_EKS = Rows(
     "emr-on-eks",
     "emr-containers",
+    "every job template; job runs under way and managed endpoints of every virtual cluster",
     (
         row("{0[arn]}", each("ListJobTemplates", "templates", maxResults=100)),
         row(
@@ -384,6 +408,8 @@ _FOR_SAGEMAKER = "SAGEMAKER_TRAINING"
 BATCH = Rows(
     "batch",
     "batch",
+    "every job definition that can be submitted and every job that is not finished, with commands "
+    "and environments",
     (
         row(
             "{0[jobDefinitionArn]}",
@@ -436,6 +462,7 @@ _WORKFLOWS = each("ListWorkflows", "items", type="PRIVATE", maxResults=100)
 HEALTHOMICS = Rows(
     "healthomics",
     "omics",
+    "the container registry map of every private workflow and its versions",
     (
         row("{0[arn]}", _WORKFLOWS, one("GetWorkflow", id="@id"), gone=_GONE),
         row(
@@ -450,6 +477,7 @@ HEALTHOMICS = Rows(
 BRAKET = Rows(
     "braket",
     "braket",
+    "hybrid jobs that wait or run",
     (
         row(
             "{0[jobArn]}",
@@ -468,6 +496,7 @@ BRAKET = Rows(
 CLEAN_ROOMS_ML = Rows(
     "clean-rooms-ml",
     "cleanroomsml",
+    "every configured model algorithm",
     (
         row(
             "{0[configuredModelAlgorithmArn]}",

@@ -26,6 +26,7 @@ def _kind(
 SAGEMAKER = Rows(
     "sagemaker",
     "sagemaker",
+    "every model, and every endpoint and inference component, by the digest that it serves",
     (
         _kind("Model", "ListModels", "Models"),
         _kind("Endpoint", "ListEndpoints", "Endpoints"),
@@ -38,6 +39,7 @@ _UNDER_WAY: dict[str, Any] = {"StatusEquals": "InProgress"}
 SAGEMAKER_JOBS = Rows(
     "sagemaker-jobs",
     "sagemaker",
+    "training, tuning, processing and optimization jobs under way",
     (
         _kind("TrainingJob", "ListTrainingJobs", "TrainingJobSummaries", **_UNDER_WAY),
         _kind(
@@ -59,6 +61,7 @@ SAGEMAKER_JOBS = Rows(
 SAGEMAKER_STUDIO = Rows(
     "sagemaker-studio",
     "sagemaker",
+    "every version of every Studio image",
     (
         row(
             "{1[ImageVersionArn]}",
@@ -73,6 +76,7 @@ SAGEMAKER_STUDIO = Rows(
 SAGEMAKER_PACKAGES = Rows(
     "sagemaker-packages",
     "sagemaker",
+    "every model package and algorithm",
     (
         _kind(
             "ModelPackage",
@@ -89,6 +93,7 @@ _PIPELINES = each("ListPipelines", "PipelineSummaries", MaxResults=100)
 SAGEMAKER_PIPELINES = Rows(
     "sagemaker-pipelines",
     "sagemaker",
+    "every version of every pipeline, by the references and the templates in its definition",
     (
         row(
             "{0[PipelineArn]}",

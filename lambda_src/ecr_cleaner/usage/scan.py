@@ -39,12 +39,10 @@ class Reading:
 
     def fields(self) -> dict[str, Any]:
         """Return its fields in a log line and in the summary."""
-        told: dict[str, Any] = {"state": self.state.value}
-        if self.state is State.SCANNED:
-            told["usages"] = len(self.usages)
-        if self.absent_operations:
-            told["absent_operations"] = list(self.absent_operations)
-        return {**told, **self.notes}
+        counted = {"usages": len(self.usages)} if self.state is State.SCANNED else {}
+        operations = list(self.absent_operations)
+        absent = {"absent_operations": operations} if operations else {}
+        return {"state": self.state.value, **counted, **absent, **self.notes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,11 +89,13 @@ def row(consumer: str, *steps: Step, gone: re.Pattern[str] = NEVER) -> Row:
 class Rows:
     """A usage source that consists of rows.
 
-    If it ``starts_tasks``, the ECS task definitions that its answers name are uses of their images.
+    ``what`` says what counts as a use, for the README. If it ``starts_tasks``, the ECS task
+    definitions that its answers name are uses of their images.
     """
 
     name: str
     service: str
+    what: str
     rows: tuple[Row, ...]
     starts_tasks: bool = False
 

@@ -16,18 +16,14 @@ locals {
 
   inspector_actions = var.inspector_coverage ? try(local.permissions.optional["inspector"], []) : []
 
-  # The actions and the exact objects or parameters that hold the lists, by service.
-  reference_list_actions = {
-    for service in ["s3", "ssm"] : service => [
-      for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")
-    ]
-  }
+  # Each list is one object or parameter, and IAM gets exactly these, without the options behind "?".
+  reference_list_places = distinct([for list in local.reference_lists : split("?", list)[0]])
   reference_list_arns = {
     s3 = [
-      for list in local.reference_lists : "arn:${local.partition}:s3:::${trimprefix(list, "s3://")}" if startswith(list, "s3://")
+      for list in local.reference_list_places : "arn:${local.partition}:s3:::${trimprefix(list, "s3://")}" if startswith(list, "s3://")
     ]
     ssm = [
-      for list in local.reference_lists : startswith(list, "ssm:arn:") ? trimprefix(list, "ssm:") :
+      for list in local.reference_list_places : startswith(list, "ssm:arn:") ? trimprefix(list, "ssm:") :
       "arn:${local.partition}:ssm:${local.region}:${local.account_id}:parameter/${trimprefix(trimprefix(list, "ssm:"), "/")}"
       if !startswith(list, "s3://")
     ]

@@ -44,6 +44,8 @@ locals {
     TASK_DEFINITION_REVISIONS = tostring(var.task_definition_revisions)
     REFERENCE_LISTS           = length(local.reference_lists) == 0 ? null : join(",", local.reference_lists)
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
+
+    REFERENCE_LISTS_MAX_AGE_DAYS = tostring(var.reference_lists_max_age_days)
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }

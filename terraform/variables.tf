@@ -253,7 +253,7 @@ variable "task_definition_revisions" {
 }
 
 variable "reference_lists" {
-  description = "Lists of images that are in use outside AWS. Each list is a JSON array in an S3 object (s3://BUCKET/KEY) or an SSM parameter (ssm:NAME or its ARN). If a list cannot be read, the run fails and removes nothing."
+  description = "Lists of images that are in use outside AWS, each in an S3 object (s3://BUCKET/KEY) or in an SSM parameter (ssm:NAME or its ARN): a JSON array, one reference a line, or the output of `kubectl get pods -A -o json`. A list that cannot be read, is empty or too old, or names no image of this registry fails the run. Options follow a question mark: `?empty=allowed` if it may be empty, `?owner=ACCOUNT` if the bucket belongs to another account."
   type        = list(string)
   default     = []
   nullable    = false
@@ -262,9 +262,21 @@ variable "reference_lists" {
     # No comma, because the program reads the lists from one comma-separated setting. No wildcard,
     # because each list is a resource in the policy of the role.
     condition = alltrue([
-      for list in var.reference_lists : can(regex("^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^,*?\\s]+|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+)$", list))
+      for list in var.reference_lists : can(regex("^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^,*?\\s]+|ssm:/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+)(\\?(empty=allowed|owner=[0-9]{12})(&(empty=allowed|owner=[0-9]{12}))?)?$", list))
     ])
-    error_message = "reference_lists is ${jsonencode(var.reference_lists)}; each entry must be s3://BUCKET/KEY, ssm:NAME or the ARN of an SSM parameter, without commas, wildcards and white space."
+    error_message = "reference_lists is ${jsonencode(var.reference_lists)}; each entry must be s3://BUCKET/KEY, ssm:NAME or the ARN of an SSM parameter, without commas, wildcards and white space, optionally with ?empty=allowed or ?owner=ACCOUNT after it."
+  }
+}
+
+variable "reference_lists_max_age_days" {
+  description = "The run fails if a list in `reference_lists` was last changed more than this many days ago."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    condition     = floor(var.reference_lists_max_age_days) == var.reference_lists_max_age_days && var.reference_lists_max_age_days >= 1 && var.reference_lists_max_age_days <= 36500
+    error_message = "reference_lists_max_age_days is ${var.reference_lists_max_age_days}; it must be a whole number of days from 1 to 36500."
   }
 }
 

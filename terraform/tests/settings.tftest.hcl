@@ -28,6 +28,8 @@ run "every_setting" {
     reference_lists           = ["s3://lists/images.json", "ssm:/lists/images"]
     inspector_coverage        = true
 
+    reference_lists_max_age_days = 30
+
     repository_rules = [
       {
         repositories      = ["team-a/*", "team-b/*"]
@@ -62,6 +64,8 @@ run "every_setting" {
       REFERENCE_LISTS      = "s3://lists/images.json,ssm:/lists/images"
 
       TASK_DEFINITION_REVISIONS = "0"
+
+      REFERENCE_LISTS_MAX_AGE_DAYS = "30"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -18,15 +18,11 @@ from botocore.config import Config
 from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.usage.sources import SOURCES
 
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
 )
-# boto3's names of the services whose IAM prefix is another.
-SERVICES = {
-    "bedrock-agentcore": "bedrock-agentcore-control",
-    "states": "stepfunctions",
-}
 GARBLED = {
     "an empty body": b"",
     "an HTML page": b"<!DOCTYPE html><html><body>blocked</body></html>",
@@ -62,19 +58,24 @@ def client_of(service: str) -> Any:
 
 
 def operations() -> list[tuple[str, str]]:
-    """Every operation whose answer has a content that the program reads, by service."""
-    pairs = sorted({tuple(action.split(":")) for action in actions(PERMISSIONS)})
-    named = [(SERVICES.get(prefix, prefix), operation) for prefix, operation in pairs]
-    return [(service, operation) for service, operation in named if service != "s3"]
+    """Return every operation that the program calls, by service, but for objects of S3."""
+    services = {source.service for source in SOURCES} | {"ecr", "eks", "inspector2", "ssm"}
+    models = {name: client_of(name).meta.service_model for name in sorted(services)}
+    return [
+        (name, operation)
+        for prefix, operation in sorted({tuple(one.split(":")) for one in actions(PERMISSIONS)})
+        for name, model in models.items()
+        if model.signing_name == prefix and operation in model.operation_names
+    ]
 
 
 OPERATIONS = operations()
 
 
-def answering(service: str, body: bytes) -> Any:
+def answering(service: str, body: bytes, **more: str) -> Any:
     """Return the client of a service behind a connection that gives this answer to everything."""
     client = client_of(service)
-    headers: Any = {"content-type": "application/x-amz-json-1.1"}
+    headers: Any = {"content-type": "application/x-amz-json-1.1", **more}
     answer = AWSResponse("", 200, headers, SimpleNamespace(stream=lambda: [body]))
     client.meta.events.unregister("before-send", unique_id="answer")
     client.meta.events.register("before-send", lambda **_: answer, unique_id="answer")
@@ -99,6 +100,10 @@ def parameters_of(shape: Any) -> dict[str, Any]:
     return {name: fillers[shape.members[name].type_name] for name in shape.required_members}
 
 
+def is_json(service: str) -> bool:
+    return "json" in client_of(service).meta.service_model.resolved_protocol
+
+
 def lists_of(service: str, operation: str) -> list[str]:
     output = client_of(service).meta.service_model.operation_model(operation).output_shape
     return [name for name, member in output.members.items() if member.type_name == "list"]
@@ -107,7 +112,7 @@ def lists_of(service: str, operation: str) -> list[str]:
 LISTINGS = [
     (service, operation, key)
     for service, operation in OPERATIONS
-    if client_of(service).can_paginate(xform_name(operation))
+    if client_of(service).can_paginate(xform_name(operation)) and is_json(service)
     for key in lists_of(service, operation)
 ]
 
@@ -136,3 +141,44 @@ def wire_name(service: str, operation: str, key: str) -> str:
     output = client_of(service).meta.service_model.operation_model(operation).output_shape
     name: str = output.members[key].serialization.get("name", key)
     return name
+
+
+def test_every_action_is_an_operation_that_was_tried() -> None:
+    tried = {operation for _, operation in OPERATIONS}
+    assert {one.partition(":")[2] for one in actions(PERMISSIONS)} - tried == {"GetObject"}
+
+
+XML = [
+    (service, operation)
+    for service, operation in OPERATIONS
+    if client_of(service).meta.service_model.resolved_protocol in {"ec2", "query"}
+]
+
+
+@pytest.mark.parametrize(("service", "operation"), XML)
+def test_answer_in_xml_has_the_name_of_its_operation(service: str, operation: str) -> None:
+    body = f"<{operation}Response><{operation}Result/></{operation}Response>"
+    model = client_of(service).meta.service_model.operation_model(operation)
+    Api(answering(service, body.encode())).call(operation, **parameters_of(model.input_shape))
+
+    with pytest.raises(ApiError, match="IncompleteAnswer"):
+        Api(answering(service, body.replace("Response", "Answer").encode())).call(
+            operation, **parameters_of(model.input_shape)
+        )
+
+
+CBOR = {"smithy-protocol": "rpc-v2-cbor"}
+
+
+def test_answer_in_cbor_is_a_map_that_is_not_empty() -> None:
+    empty_list = b"\xa1\x6bSubscribers\x80"
+    client = answering("eventbridgev2", empty_list, **CBOR)
+    assert list(Api(client).each("ListSubscribers", "Subscribers")) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xa0", b"\xbf\xff", b"\x80", b"\xf6", *list(GARBLED.values())[1:]]
+)
+def test_garbled_answer_in_cbor_is_an_error(body: bytes) -> None:
+    with pytest.raises(ApiError):
+        Api(answering("eventbridgev2", body, **CBOR)).call("ListSubscribers")

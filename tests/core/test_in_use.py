@@ -8,13 +8,14 @@ import pytest
 
 from core.worlds import REGISTRY, image, repository, sha, usage
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken, InUse
-from ecr_cleaner.core.model import ImageStatus, Registry, Usage
+from ecr_cleaner.core.model import ImageReference, ImageStatus, Registry, Usage
 
 OTHER_ACCOUNT = Registry("999988887777", "eu-west-1")
 OTHER_REGION = Registry("111122223333", "us-east-1")
 
 
 def elsewhere(found: Usage, registry: Registry) -> Usage:
+    assert isinstance(found.reference, ImageReference)
     return dataclasses.replace(
         found, reference=dataclasses.replace(found.reference, registry=registry)
     )

@@ -31,6 +31,7 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         waived_guards=(),
         task_definition_revisions=1,
         reference_lists=(),
+        reference_lists_max_age_days=7,
         inspector_coverage=False,
         log_level="INFO",
         warnings=(),
@@ -75,6 +76,13 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("TASK_DEFINITION_REVISIONS", "0", "task_definition_revisions", 0),
         ("TASK_DEFINITION_REVISIONS", "100", "task_definition_revisions", 100),
         ("REFERENCE_LISTS", "s3://a/b,ssm:/c", "reference_lists", ("s3://a/b", "ssm:/c")),
+        (
+            "REFERENCE_LISTS",
+            "s3://a/b?owner=210987654321&empty=allowed",
+            "reference_lists",
+            ("s3://a/b?owner=210987654321&empty=allowed",),
+        ),
+        ("REFERENCE_LISTS_MAX_AGE_DAYS", "30", "reference_lists_max_age_days", 30),
         ("INSPECTOR_COVERAGE", "true", "inspector_coverage", True),
     ],
 )
@@ -203,7 +211,8 @@ def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
         Settings.from_environ({"REFERENCE_LISTS": f"s3://bucket/key,{one}"})
     assert str(caught.value) == (
         f"REFERENCE_LISTS is {one!r}, but must be "
-        "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
+        "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs, "
+        "each with ?empty=allowed or ?owner=ACCOUNT behind it if need be"
     )
 
 

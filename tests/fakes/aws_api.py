@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
@@ -30,7 +32,13 @@ Parameters = dict[str, Any]
 Answer = dict[str, Any] | Exception | Callable[[Parameters], Any]
 
 # The names that listings give to the token of the next page: in the question, in the answer.
-TOKENS = (("nextToken", "nextToken"), ("NextToken", "NextToken"), ("Marker", "NextMarker"))
+TOKENS = (
+    ("nextToken", "nextToken"),
+    ("NextToken", "NextToken"),
+    ("Marker", "NextMarker"),
+    ("Marker", "Marker"),
+    ("startingToken", "nextToken"),
+)
 
 
 class ScriptError(AssertionError):
@@ -68,9 +76,16 @@ class FakeApi:
         """Return the parameters of each call of one operation."""
         return [parameters for name, parameters in self.calls if name == operation]
 
+    def has_pages(self, operation: str) -> bool:
+        """Return whether the operation is a listing that may have more than one page."""
+        model = self._model.operation_model(operation)
+        asked, told = model.input_shape.members, model.output_shape.members
+        return any(one in asked and other in told for one, other in TOKENS)
+
     def _tokens(self, operation: str) -> tuple[str, str]:
-        members = self._model.operation_model(operation).input_shape.members
-        return next(names for names in TOKENS if names[0] in members)
+        model = self._model.operation_model(operation)
+        asked, told = model.input_shape.members, model.output_shape.members
+        return next(names for names in TOKENS if names[0] in asked and names[1] in told)
 
     def _answer(self, operation: str, parameters: Parameters) -> dict[str, Any]:
         model = self._model.operation_model(operation)
@@ -102,11 +117,18 @@ def error(code: str, message: str = "as the test has it") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
+@cache
+def _core(region: str) -> botocore.session.Session:
+    """Return one session for each region: each reads the SDK's list of regions for itself."""
+    del region
+    return botocore.session.get_session()
+
+
 class FakeSession(boto3.Session):
     """A session of scripted clients; what regions there are is the SDK's own knowledge."""
 
     def __init__(self, apis: Sequence[FakeApi], region: str) -> None:
-        super().__init__(region_name=region)
+        super().__init__(region_name=region, botocore_session=_core(region))
         self._apis = {api.client.meta.service_model.service_name: api for api in apis}
 
     def client(self, service: str, **_: Any) -> Any:  # type: ignore[override]  # one of 400 overloads

@@ -39,6 +39,12 @@ class Scripted(FakeApi):
         self.on(operation, lambda parameters: self._said(operation, line, parameters))
         return self
 
+    def reset(self) -> Scripted:
+        """Forget all lines and calls: to make a client takes long."""
+        self._answers.clear()
+        self.calls.clear()
+        return self
+
     @property
     def actions(self) -> list[str]:
         """The IAM actions that the calls so far need, sorted as in permissions.json."""
@@ -55,7 +61,7 @@ class Scripted(FakeApi):
         completed: dict[str, Any] = _completed(output, said)
         # A listing writes an empty list as one.
         lists = [name for name, shape in output.members.items() if shape.type_name == "list"]
-        is_listing = any(token in output.members for _, token in TOKENS)
+        is_listing = not said or any(token in output.members for _, token in TOKENS)
         return {name: [] for name in lists} | completed if is_listing else completed
 
     def _page(self, operation: str, pages: Sequence[Any], parameters: Parameters) -> Any:

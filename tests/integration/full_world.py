@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,19 @@ FIRST = ("ecs", "lambda", "app-runner")
 CLUSTER = "main"
 CLUSTER_ARN = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
 ROLE = "arn:aws:iam::123456789012:role/runs-tasks"
+# Those of the services that are answered without a request, which moto's server cannot do.
+WITHOUT_SERVER = (
+    "elastic-beanstalk",
+    "eventbridge-subscribers",
+    "healthomics",
+    "iot-sitewise",
+    "lambda-runtimes",
+    "launch-configurations",
+    "launch-templates",
+)
 OLD = 90
+# As long as any service wants it.
+ARN = "arn:aws:service:eu-west-1:123456789012:some-resource-with-a-long-name/0123456789"
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,11 @@ def ecs_target(task_definition: str) -> dict[str, Any]:
 
 def function(world: World, image: str) -> None:
     world.function("job", image)
+    # A function that starts a task names its definition in the environment.
+    definition = world.task_definition("started", image)
+    world.client("lambda").update_function_configuration(
+        FunctionName="job", Environment={"Variables": {"TASK_DEFINITION": definition}}
+    )
 
 
 def app_runner(world: World, image: str) -> None:
@@ -172,11 +190,13 @@ def batch(_: World, image: str) -> None:
     )
 
 
-def codebuild(_: World, image: str) -> None:
+def codebuild(world: World, image: str) -> None:
+    definition = {"name": "TASK", "value": world.task_definition("built", image)}
+    environment = {"image": image, "environmentVariables": [definition]}
     tell(
         "codebuild",
         ListProjects={"projects": ["build"]},
-        BatchGetProjects={"projects": [{"arn": "arn:build", "environment": {"image": image}}]},
+        BatchGetProjects={"projects": [{"arn": "arn:build", "environment": environment}]},
     )
 
 
@@ -194,14 +214,16 @@ def step_functions(world: World, image: str) -> None:
 
 
 def agentcore(_: World, image: str) -> None:
+    artifact = {"containerConfiguration": {"containerUri": image}}
     listed = {"agentRuntimes": [{"agentRuntimeId": "runtime-0123456789"}]}
     tell(
         "bedrock-agentcore-control",
         ListAgentRuntimes=listed,
         ListAgentRuntimeVersions=listed,
-        GetAgentRuntime={
-            "agentRuntimeArtifact": {"containerConfiguration": {"containerUri": image}},
-        },
+        GetAgentRuntime={"agentRuntimeArtifact": artifact},
+        ListHarnesses={"harnesses": [{"harnessId": "harness-0123456789"}]},
+        ListHarnessVersions={"harnessVersions": [{"harnessId": "harness-0123456789"}]},
+        GetHarness={"harness": {"environmentArtifact": artifact}},
     )
 
 
@@ -239,6 +261,10 @@ def sagemaker_jobs(_: World, image: str) -> None:
         DescribeHyperParameterTuningJob={"TrainingJobDefinition": algorithm},
         ListProcessingJobs={"ProcessingJobSummaries": [{}]},
         DescribeProcessingJob={"AppSpecification": {"ImageUri": image}},
+        ListOptimizationJobs={"OptimizationJobSummaries": [{"OptimizationJobStatus": "STARTING"}]},
+        DescribeOptimizationJob={
+            "OptimizationConfigs": [{"ModelQuantizationConfig": {"Image": image}}]
+        },
     )
 
 
@@ -289,7 +315,160 @@ def sagemaker_pipelines(_: World, image: str) -> None:
     tell(
         "sagemaker",
         ListPipelines={"PipelineSummaries": [named]},
+        ListPipelineVersions={"PipelineVersionSummaries": [{"PipelineVersionId": 1}]},
         DescribePipeline={"PipelineDefinition": definition},
+    )
+
+
+def lambda_runtimes(_: World, image: str) -> None:
+    tell(
+        "lambda-core",
+        ListRuntimes={"Items": [{"Name": "own"}]},
+        ListRuntimeVersions={"Items": [{"Name": "1", "Arn": ARN}]},
+        GetRuntimeVersion={"ResolvedUri": image},
+    )
+
+
+def user_data(image: str) -> str:
+    """Return the user data of an instance that runs a container."""
+    return b64encode(f"#!/bin/sh\ndocker run --detach {image}\n".encode()).decode()
+
+
+def launch_template(_: World, image: str) -> None:
+    version = {"LaunchTemplateId": "lt-0", "VersionNumber": 3}
+    tell(
+        "ec2",
+        DescribeLaunchTemplates={"LaunchTemplates": [{"LaunchTemplateId": "lt-0"}]},
+        DescribeLaunchTemplateVersions={
+            "LaunchTemplateVersions": [
+                {**version, "LaunchTemplateData": {"UserData": user_data(image)}}
+            ]
+        },
+    )
+
+
+def launch_configuration(_: World, image: str) -> None:
+    configuration = {"LaunchConfigurationARN": "arn:configuration", "UserData": user_data(image)}
+    tell("autoscaling", DescribeLaunchConfigurations={"LaunchConfigurations": [configuration]})
+
+
+def elastic_beanstalk(_: World, image: str) -> None:
+    version = {"ApplicationVersionArn": "arn:version", "ImageSource": {"Uri": image}}
+    tell("elasticbeanstalk", DescribeApplicationVersions={"ApplicationVersions": [version]})
+
+
+def lightsail(_: World, image: str) -> None:
+    deployment = {"containers": {"web": {"image": image}}}
+    tell(
+        "lightsail",
+        GetContainerServices={
+            "containerServices": [{"arn": "arn:service", "containerServiceName": "web"}]
+        },
+        GetContainerServiceDeployments={"deployments": [deployment]},
+    )
+
+
+def emr(_: World, image: str) -> None:
+    configuration = {"Properties": {"YARN_CONTAINER_RUNTIME_DOCKER_IMAGE": image}}
+    tell(
+        "emr",
+        ListClusters={"Clusters": [{"Id": "j-1", "ClusterArn": ARN}]},
+        DescribeCluster={"Cluster": {"Configurations": [configuration]}},
+        ListSteps={"Steps": [{"Config": {"Args": ["spark-submit", f"--conf=image={image}"]}}]},
+    )
+
+
+def emr_on_eks(_: World, image: str) -> None:
+    properties = {"spark.kubernetes.container.image": image}
+    configuration = {"classification": "spark-defaults", "properties": properties}
+    overrides = {"configurationOverrides": {"applicationConfiguration": [configuration]}}
+    driver = {"sparkSubmitJobDriver": {"sparkSubmitParameters": f"--conf image={image}"}}
+    template = {"executionRoleArn": ROLE, "releaseLabel": "emr-7", "jobDriver": driver}
+    tell(
+        "emr-containers",
+        ListJobTemplates={"templates": [{"arn": ARN, "jobTemplateData": template}]},
+        ListVirtualClusters={"virtualClusters": [{"id": "cluster", "state": "RUNNING"}]},
+        ListJobRuns={"jobRuns": [{"arn": ARN, **overrides}]},
+        ListManagedEndpoints={"endpoints": [{"arn": ARN, **overrides}]},
+    )
+
+
+def subscriber(world: World, image: str) -> None:
+    request = json.dumps({"TaskDefinition": world.task_definition("subscriber", image)})
+    tell(
+        "eventbridgev2",
+        ListSubscribers={"Subscribers": [{"SubscriberArn": "arn:subscriber"}]},
+        DescribeSubscriber={
+            "InvokeConfiguration": {"UniversalTargetParameters": {"Input": request}}
+        },
+    )
+
+
+def gamelift(_: World, image: str) -> None:
+    group = {
+        "ContainerGroupDefinitionArn": "arn:group",
+        "GameServerContainerDefinition": {"ImageUri": image},
+    }
+    tell(
+        "gamelift",
+        ListContainerGroupDefinitions={"ContainerGroupDefinitions": [{"Name": "game"}]},
+        ListContainerGroupDefinitionVersions={"ContainerGroupDefinitions": [group]},
+    )
+
+
+def image_builder(_: World, image: str) -> None:
+    tell(
+        "imagebuilder",
+        ListContainerRecipes={"containerRecipeSummaryList": [{"arn": "arn:recipe"}]},
+        GetContainerRecipe={"containerRecipe": {"parentImage": image}},
+    )
+
+
+def healthomics(_: World, image: str) -> None:
+    mapping = {"containerRegistryMap": {"imageMappings": [{"destinationImage": image}]}}
+    tell(
+        "omics",
+        ListWorkflows={"items": [{"id": "1", "arn": "arn:workflow"}]},
+        GetWorkflow=mapping,
+        ListWorkflowVersions={"items": [{"versionName": "1", "arn": "arn:version"}]},
+        GetWorkflowVersion=mapping,
+    )
+
+
+def braket(_: World, image: str) -> None:
+    tell(
+        "braket",
+        SearchJobs={"jobs": [{"status": "QUEUED"}]},
+        GetJob={"algorithmSpecification": {"containerImage": {"uri": image}}},
+    )
+
+
+def greengrass(_: World, image: str) -> None:
+    recipe = json.dumps({"Manifests": [{"Artifacts": [{"Uri": f"docker:{image}"}]}]})
+    tell(
+        "greengrassv2",
+        ListComponents={"components": [{"arn": "arn:component"}]},
+        ListComponentVersions={"componentVersions": [{"arn": "arn:component:1"}]},
+        GetComponent={"recipe": recipe.encode()},
+    )
+
+
+def clean_rooms_ml(_: World, image: str) -> None:
+    tell(
+        "cleanroomsml",
+        ListConfiguredModelAlgorithms={"configuredModelAlgorithms": [{}]},
+        GetConfiguredModelAlgorithm={"trainingContainerConfig": {"imageUri": image}},
+    )
+
+
+def iot_sitewise(_: World, image: str) -> None:
+    tell(
+        "iotsitewise",
+        ListWorkspaces={"workspaceSummaries": [{}]},
+        ListTasks={"taskSummaries": [{}]},
+        DescribeTask={
+            "taskConfiguration": {"containerTaskConfiguration": {"ecrUri": image}},
+        },
     )
 
 
@@ -312,4 +491,19 @@ CONSUMERS: dict[str, Callable[[World, str], None]] = {
     "sagemaker-packages": sagemaker_packages,
     "sagemaker-monitoring": sagemaker_monitoring,
     "sagemaker-pipelines": sagemaker_pipelines,
+    "lambda-runtimes": lambda_runtimes,
+    "launch-templates": launch_template,
+    "launch-configurations": launch_configuration,
+    "elastic-beanstalk": elastic_beanstalk,
+    "lightsail": lightsail,
+    "emr": emr,
+    "emr-on-eks": emr_on_eks,
+    "eventbridge-subscribers": subscriber,
+    "gamelift": gamelift,
+    "image-builder": image_builder,
+    "healthomics": healthomics,
+    "braket": braket,
+    "greengrass": greengrass,
+    "clean-rooms-ml": clean_rooms_ml,
+    "iot-sitewise": iot_sitewise,
 }

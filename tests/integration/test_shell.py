@@ -19,6 +19,8 @@ from integration.program import as_role, json_lines, run_shell, run_shell_into
 from integration.told_services import forget, told_services
 from world import World, role_for
 
+UNSERVED = {"WAIVED_SOURCES": ",".join(full_world.WITHOUT_SERVER)}
+
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
@@ -43,18 +45,19 @@ def world(endpoint: str) -> Iterator[World]:
 
 @pytest.fixture
 def full(world: World) -> FullWorld:
-    return full_world.fill(world)
+    served = [name for name in full_world.CONSUMERS if name not in full_world.WITHOUT_SERVER]
+    return full_world.fill(world, served)
 
 
 def test_dry_run_and_real_run_write_json_lines_and_nothing_else_to_standard_output(
     world: World, endpoint: str, full: FullWorld
 ) -> None:
-    dry = run_shell(AWS_ENDPOINT_URL=endpoint)
+    dry = run_shell(**UNSERVED, AWS_ENDPOINT_URL=endpoint)
     assert (dry.returncode, dry.stderr) == (0, ""), dry.stdout
     assert json_lines(dry.stdout)[-1]["removable"] == len(full.unused)
     assert full_world.everything(world) == full.all
 
-    real = run_shell(AWS_ENDPOINT_URL=endpoint, DRY_RUN="false")
+    real = run_shell(**UNSERVED, AWS_ENDPOINT_URL=endpoint, DRY_RUN="false")
     assert (real.returncode, real.stderr) == (0, ""), real.stdout
     lines = json_lines(real.stdout)
     assert lines[-1]["event"] == "Run finished"
@@ -72,7 +75,7 @@ def test_denied_run_exits_with_1_and_deletes_nothing(
     role = role_for(world.client("iam"), "nobody", "lambda.amazonaws.com")
     credentials = as_role(world.client("sts"), role)
     with enable_iam_authentication():
-        done = run_shell(AWS_ENDPOINT_URL=endpoint, DRY_RUN="false", **credentials)
+        done = run_shell(**UNSERVED, AWS_ENDPOINT_URL=endpoint, DRY_RUN="false", **credentials)
 
     assert (done.returncode, done.stderr) == (1, "")
     last = json_lines(done.stdout)[-1]
@@ -104,7 +107,7 @@ def test_log_that_cannot_be_written_is_reported_on_standard_error_and_nothing_is
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed:
-        run = run_shell_into(closed, {"AWS_ENDPOINT_URL": endpoint, "DRY_RUN": "false"})
+        run = run_shell_into(closed, {**UNSERVED, "AWS_ENDPOINT_URL": endpoint, "DRY_RUN": "false"})
 
     assert run.returncode == 1
     assert run.stderr == "ecr_cleaner: the log could not be written: [Errno 32] Broken pipe\n"

@@ -17,12 +17,15 @@ from typing import Any
 from unittest import mock
 
 import botocore.session
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from botocore.model import ServiceModel
-from moto import backend_index
+from moto import backend_index, settings
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import camelcase_to_underscores
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.iam.access_control import IAMPolicy, PermissionResult, create_access_key
 
 from fakes.aws_api import validate
 
@@ -30,11 +33,33 @@ from fakes.aws_api import validate
 SERVICES = (
     "batch",
     "bedrock-agentcore-control",
+    "braket",
+    "cleanroomsml",
     "codebuild",
+    "emr",
+    "emr-containers",
     "emr-serverless",
+    "gamelift",
+    "greengrassv2",
+    "imagebuilder",
+    "lightsail",
     "sagemaker",
     "stepfunctions",
 )
+
+# They share their host with another service, put a prefix before it, or have no errors of IAM in
+# moto: these are answered before there is a request.
+WITHOUT_REQUEST = (
+    "autoscaling",
+    "ec2",
+    "elasticbeanstalk",
+    "eventbridgev2",
+    "iotsitewise",
+    "lambda-core",
+    "omics",
+)
+
+ACCOUNT = "123456789012"
 
 # Of ECS, only what moto does not know.
 DAEMON_OPERATIONS = (
@@ -143,6 +168,40 @@ def register(service: str) -> tuple[str, re.Pattern[str]]:
     return name, re.compile(url)
 
 
+def is_permitted(client: Any, action: str) -> bool:
+    """Return what moto's IAM, if it is enforced, says to an action with this client's key."""
+    if BaseResponse.request_count < settings.INITIAL_NO_AUTH_ACTION_COUNT:
+        return True
+    credentials = client._request_signer._credentials  # noqa: SLF001  # no other way
+    headers = {"X-Amz-Security-Token": credentials.token} if credentials.token else {}
+    key = create_access_key(ACCOUNT, "aws", credentials.access_key, headers)
+    policies = (IAMPolicy(policy) for policy in key.collect_policies())
+    return any(
+        policy.is_action_permitted(action, "*") == PermissionResult.PERMITTED for policy in policies
+    )
+
+
+@contextmanager
+def answered_without_request() -> Iterator[None]:
+    make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def make(client: Any, operation: str, parameters: Content) -> Any:
+        model = client.meta.service_model
+        if model.service_name not in WITHOUT_REQUEST:
+            return make_api_call(client, operation, parameters)
+        action = f"{model.signing_name}:{operation}"
+        if not is_permitted(client, action):
+            message = f"User is not authorized to perform: {action}"
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, operation)
+        shape = model.operation_model(operation).output_shape
+        full = completed(_told.get(f"{model.service_name}:{operation}", {}), shape)
+        validate(operation, full, shape)
+        return full
+
+    with mock.patch.object(BaseClient, "_make_api_call", make):
+        yield
+
+
 @contextmanager
 def told_services() -> Iterator[None]:
     """Have moto, started in here, send the requests of these services to them."""
@@ -150,6 +209,7 @@ def told_services() -> Iterator[None]:
     patterns = [*own, *backend_index.backend_url_patterns]
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(backend_index, "backend_url_patterns", patterns))
+        stack.enter_context(answered_without_request())
         for operation in DAEMON_OPERATIONS:
             name, answer = camelcase_to_underscores(operation), answering("ecs", operation)
             stack.enter_context(

@@ -78,5 +78,5 @@ def test_every_action_exists(actions: list[str]) -> None:
 def test_what_a_dry_run_may_do_only_reads(name: str) -> None:
     verbs = {re.sub(r"([a-z])[A-Z].*", r"\1", one.partition(":")[2]) for one in LISTS[name]}
 
-    assert verbs <= {"Batch", "Describe", "Get", "List"}
+    assert verbs <= {"Batch", "Describe", "Get", "List", "Search"}
     assert not {"ecr:BatchDeleteImage", "ecr:BatchImportUpstreamImage"} & set(LISTS[name])

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core.worlds import NOW, usage
+from core.worlds import NOW, REGISTRY, usage
 from ecr_cleaner.core.errors import ApiError, OutOfTimeError, ScanError
 from ecr_cleaner.deadline import RESERVE, Deadline
 from ecr_cleaner.run.fresh_usage import FRESH_FOR, FreshUsage
@@ -119,7 +119,7 @@ def test_what_any_scan_found_stays_in_use() -> None:
     run = Run()
     run.usage.begin()
     run.usage.renew()
-    (use,) = run.usage.in_use.repositories_in(usage("app").reference.registry).values()
+    (use,) = run.usage.in_use.repositories_in(REGISTRY).values()
     assert len(use.digests) == 2
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.app_runner import AppRunner
+from ecr_cleaner.usage.rows import APP_RUNNER
 from ecr_cleaner.usage.scan import State, scan
 from fakes.aws_api import FakeApi, Parameters, account, error, found
 
@@ -63,11 +63,11 @@ def tags(usages: list[Usage]) -> set[str | None]:
 
 
 def test_no_services_use_nothing() -> None:
-    assert found(AppRunner(), api_with({})) == []
+    assert found(APP_RUNNER, api_with({})) == []
 
 
 def test_service_uses_its_image_also_while_it_is_paused() -> None:
-    (usage,) = found(AppRunner(), api_with({"site": of_image(f"{HOST}/team/site:v1")}))
+    (usage,) = found(APP_RUNNER, api_with({"site": of_image(f"{HOST}/team/site:v1")}))
 
     assert (usage.reference.repository, usage.reference.tag) == ("team/site", "v1")
     assert (usage.source, usage.consumer) == ("app-runner", arn("site"))
@@ -77,14 +77,14 @@ def test_service_uses_its_image_also_while_it_is_paused() -> None:
     "source", [of_code(), {}, of_image("public.ecr.aws/nginx/nginx:1", "ECR_PUBLIC")]
 )
 def test_service_without_an_image_of_private_ecr_is_no_usage_and_no_error(source: Source) -> None:
-    assert found(AppRunner(), api_with({"site": source})) == []
+    assert found(APP_RUNNER, api_with({"site": source})) == []
 
 
 def test_all_pages_are_read_also_behind_an_empty_one() -> None:
     first, last = {"a": of_image(f"{HOST}/app:a")}, {"b": of_image(f"{HOST}/app:b")}
     api = api_with(first, {}, last, {})
 
-    assert tags(found(AppRunner(), api)) == {"a", "b"}
+    assert tags(found(APP_RUNNER, api)) == {"a", "b"}
     assert [asked.get("NextToken") for asked in api.asked("ListServices")] == [None, "1", "2", "3"]
 
 
@@ -92,27 +92,13 @@ def test_token_that_comes_again_is_an_error_and_no_endless_loop() -> None:
     api = api_with({}).on("ListServices", {"ServiceSummaryList": [], "NextToken": "same"})
 
     with pytest.raises(ApiError, match="repeats a page token"):
-        found(AppRunner(), api)
+        found(APP_RUNNER, api)
 
 
 def test_service_that_vanished_is_skipped() -> None:
     api = api_with({"site": of_image(f"{HOST}/app:a")})
 
-    assert found(AppRunner(), api.on("DescribeService", error("ResourceNotFoundException"))) == []
-
-
-@pytest.mark.parametrize("operation", ["ListServices", "DescribeService"])
-@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "404"])
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, code: str) -> None:
-    api = api_with({"site": of_image(f"{HOST}/app:a")}).on(operation, error(code))
-
-    with pytest.raises(ApiError) as raised:
-        found(AppRunner(), api)
-
-    told = raised.value.fields
-    assert (told["service"], told["operation"], told["code"]) == ("apprunner", operation, code)
-    denied = code == "AccessDeniedException"
-    assert told.get("missing_action") == (f"apprunner:{operation}" if denied else None)
+    assert found(APP_RUNNER, api.on("DescribeService", error("ResourceNotFoundException"))) == []
 
 
 # -- Where there is no App Runner --------------------------------------------------------------
@@ -122,7 +108,7 @@ def test_operation_that_fails_is_an_error_that_names_it(operation: str, code: st
 def test_region_without_app_runner_is_not_asked(region: str) -> None:
     api = FakeApi("apprunner", region)
     with account(api, region=region) as one:
-        scanned = scan(one, [AppRunner()])
+        scanned = scan(one, [APP_RUNNER])
 
     (reading,) = scanned.readings
     assert (reading.source, reading.state) == ("app-runner", State.NOT_IN_REGION)
@@ -134,11 +120,11 @@ def test_any_other_region_is_asked_and_must_answer(region: str) -> None:
     """A region that the SDK has not heard of may have App Runner: only AWS can tell."""
     api = FakeApi("apprunner", region).on("ListServices", error("EndpointConnectionError"))
     with account(api, region=region) as one, pytest.raises(ScanError, match="app-runner"):
-        scan(one, [AppRunner()])
+        scan(one, [APP_RUNNER])
 
 
 def test_region_with_app_runner_and_without_services_found_none() -> None:
     with account(api_with({})) as one:
-        scanned = scan(one, [AppRunner()])
+        scanned = scan(one, [APP_RUNNER])
 
     assert scanned.coverage() == {"app-runner": {"state": "scanned", "usages": 0}}

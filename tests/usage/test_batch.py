@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
+from ecr_cleaner.core.errors import IncompleteAnswerError
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.batch import Batch
+from ecr_cleaner.usage.rows import BATCH
 from fakes.aws_api import Parameters, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
+from fakes.scripted import HOST, Scripted
 
 ARN = "arn:aws:batch:eu-west-1:123456789012:"
 TRAINING = "SAGEMAKER_TRAINING"
@@ -81,7 +81,7 @@ def tags(usages: list[Usage]) -> set[str | None]:
 def test_account_without_batch_uses_nothing() -> None:
     api = batch()
 
-    assert found(Batch(), api) == []
+    assert found(BATCH, api) == []
     assert api.actions == ["batch:DescribeJobDefinitions", "batch:DescribeJobQueues"]
 
 
@@ -112,7 +112,7 @@ def test_account_without_batch_uses_nothing() -> None:
 def test_every_shape_of_a_job_definition_is_read(shape: dict[str, Any], expected: set[str]) -> None:
     api = batch(DescribeJobDefinitions={"jobDefinitions": [definition("one", **shape)]})
 
-    usages = found(Batch(), api)
+    usages = found(BATCH, api)
 
     assert tags(usages) == expected
     assert {one.consumer for one in usages} <= {f"{ARN}job-definition/one:1"}
@@ -125,7 +125,7 @@ def test_only_active_definitions_are_asked_for_on_all_pages() -> None:
 
     api = batch(DescribeJobDefinitions=[page("a"), {"jobDefinitions": []}, page("b")])
 
-    assert tags(found(Batch(), api)) == {"a", "b"}
+    assert tags(found(BATCH, api)) == {"a", "b"}
     assert api.asked("DescribeJobDefinitions")[0] == {"status": "ACTIVE", "maxResults": 100}
 
 
@@ -149,7 +149,7 @@ def test_job_whose_definition_is_gone_uses_its_images(
         DescribeJobs=described(job("one", **shape)),
     )
 
-    usages = found(Batch(), api)
+    usages = found(BATCH, api)
 
     assert tags(usages) == expected
     assert {(one.consumer, one.source) for one in usages} == {(f"{ARN}job/one", "batch")}
@@ -164,7 +164,7 @@ def test_jobs_of_each_unfinished_status_are_found_in_the_order_of_their_life() -
         DescribeJobs=described(*jobs),
     )
 
-    assert tags(found(Batch(), api)) == set(states)
+    assert tags(found(BATCH, api)) == set(states)
     assert [asked["jobStatus"] for asked in api.asked("ListJobs")] == states
     assert {asked["maxResults"] for asked in api.asked("ListJobs")} == {1000}
 
@@ -178,7 +178,7 @@ def test_jobs_are_described_a_hundred_at_a_time_and_each_once() -> None:
         DescribeJobs=described(*(job(one) for one in names)),
     )
 
-    assert found(Batch(), api) == []
+    assert found(BATCH, api) == []
     assert sorted(len(asked["jobs"]) for asked in api.asked("DescribeJobs")) == [50, 100, 100]
 
 
@@ -186,7 +186,7 @@ def test_deleted_queue_is_not_asked_for_jobs_but_a_disabled_one_is() -> None:
     queues = [queue("gone", status="DELETED"), queue("off", state="DISABLED")]
     api = batch(DescribeJobQueues={"jobQueues": queues})
 
-    assert found(Batch(), api) == []
+    assert found(BATCH, api) == []
     assert {asked["jobQueue"] for asked in api.asked("ListJobs")} == {f"{ARN}job-queue/off"}
 
 
@@ -197,8 +197,8 @@ def test_job_that_was_listed_but_not_described_is_an_error() -> None:
         DescribeJobs=described(job("one", container=CONTAINER)),
     )
 
-    with pytest.raises(IncompleteAnswerError, match="DescribeJobs told nothing of two"):
-        found(Batch(), api)
+    with pytest.raises(IncompleteAnswerError, match="DescribeJobs described only 1 of 2 jobs"):
+        found(BATCH, api)
 
 
 def test_training_job_that_waits_in_a_queue_uses_its_image() -> None:
@@ -209,7 +209,7 @@ def test_training_job_that_waits_in_a_queue_uses_its_image() -> None:
         DescribeServiceJob=service_job("one", json.dumps(payload)),
     )
 
-    assert tags(found(Batch(), api)) == {"v1"}
+    assert tags(found(BATCH, api)) == {"v1"}
     assert api.actions == [
         "batch:DescribeJobDefinitions",
         "batch:DescribeJobQueues",
@@ -226,42 +226,14 @@ def test_training_job_by_an_algorithm_names_no_image_itself() -> None:
         DescribeServiceJob=service_job("one", json.dumps(payload)),
     )
 
-    assert found(Batch(), api) == []
+    assert found(BATCH, api) == []
 
 
-def test_payload_that_is_not_json_is_an_error() -> None:
+def test_payload_that_is_not_json_is_read_as_text() -> None:
     api = batch(
         DescribeJobQueues={"jobQueues": [queue("train", jobQueueType=TRAINING)]},
         ListServiceJobs=ids_by_status(RUNNABLE=["one"]),
-        DescribeServiceJob=service_job("one", "{"),
+        DescribeServiceJob=service_job("one", f'{{"image": "{HOST}/train:v1"'),
     )
 
-    with pytest.raises(json.JSONDecodeError):
-        found(Batch(), api)
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize(
-    "operation",
-    [
-        "DescribeJobDefinitions",
-        "DescribeJobQueues",
-        "ListJobs",
-        "DescribeJobs",
-        "ListServiceJobs",
-        "DescribeServiceJob",
-    ],
-)
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: Exception) -> None:
-    api = batch(
-        DescribeJobQueues={"jobQueues": [queue("q"), queue("train", jobQueueType=TRAINING)]},
-        ListJobs=ids_by_status(RUNNING=["one"]),
-        DescribeJobs=described(job("one", container=CONTAINER)),
-        ListServiceJobs=ids_by_status(RUNNABLE=["two"]),
-        DescribeServiceJob=service_job("two", "{}"),
-    ).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"batch {operation} failed with") as failure:
-        found(Batch(), api)
-
-    assert failure.value.action == (f"batch:{operation}" if fault is DENIED else None)
+    assert [usage.reference.tag for usage in found(BATCH, api)] == ["v1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class EmptyAccount:
         for api in self.apis.values():
             api.calls.clear()
         self.apis["ecr"].line("DescribeRepositories", {"repositories": []})
-        self.apis["ssm"].line("GetParameter", {"Parameter": {"Value": "[]"}})
+        parameter = {"Value": f"{HOST}/app:1", "LastModifiedDate": datetime.now(UTC)}
+        self.apis["ssm"].line("GetParameter", {"Parameter": parameter})
         for source in EVERYTHING:
             for operation in own_operations(source, self.apis[source.service]):
                 self.apis[source.service].line(operation, {})
@@ -96,7 +98,9 @@ def made_once() -> EmptyAccount:
 
 
 @pytest.fixture
-def empty(made_once: EmptyAccount) -> EmptyAccount:
+def empty(made_once: EmptyAccount, monkeypatch: pytest.MonkeyPatch) -> EmptyAccount:
+    # What the SDK's list of regions lacks is there.
+    monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", lambda _: True)
     made_once.reset()
     return made_once
 
@@ -138,6 +142,21 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
             "sagemaker-pipelines": {"state": "scanned", "usages": 0},
             "agentcore": {"state": "scanned", "usages": 0},
             "emr-serverless": {"state": "scanned", "usages": 0},
+            "lambda-runtimes": {"state": "scanned", "usages": 0},
+            "launch-templates": {"state": "scanned", "usages": 0},
+            "launch-configurations": {"state": "scanned", "usages": 0},
+            "elastic-beanstalk": {"state": "scanned", "usages": 0},
+            "lightsail": {"state": "scanned", "usages": 0},
+            "emr": {"state": "scanned", "usages": 0},
+            "emr-on-eks": {"state": "scanned", "usages": 0},
+            "eventbridge-subscribers": {"state": "scanned", "usages": 0},
+            "gamelift": {"state": "scanned", "usages": 0},
+            "image-builder": {"state": "scanned", "usages": 0},
+            "healthomics": {"state": "scanned", "usages": 0},
+            "braket": {"state": "scanned", "usages": 0},
+            "greengrass": {"state": "scanned", "usages": 0},
+            "clean-rooms-ml": {"state": "scanned", "usages": 0},
+            "iot-sitewise": {"state": "scanned", "usages": 0},
         },
         "waived_guards": ["eks-clusters"],
     }
@@ -153,7 +172,11 @@ def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccou
     sources = coverage["sources"]
     assert list(sources)[-2:] == ["inspector", "reference-lists"]
     assert sources["inspector"] == {"state": "scanned", "usages": 0}
-    assert sources["reference-lists"] == {"state": "scanned", "usages": 0}
+    assert sources["reference-lists"] == {
+        "state": "scanned",
+        "usages": 1,
+        "lists": [{"list": "ssm:list", "entries": 1, "in_this_registry": 0}],
+    }
 
 
 @pytest.mark.parametrize("name", [source.name for source in SOURCES])
@@ -257,6 +280,7 @@ class Surprising:
 
     name = "surprising"
     service = "ecs"
+    what = "nothing"
 
     def usages(self, account: object) -> list[Any]:
         del account

@@ -377,30 +377,6 @@ OPERATIONS = (
     "DescribeDaemonRevisions",
     "DescribeDaemonTaskDefinition",
 )
-CODES = (
-    "AccessDeniedException",
-    "ThrottlingException",
-    "ServerException",
-    "ClientException",
-    "InvalidParameterException",
-    "UnknownOperationException",
-)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("code", CODES)
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, code: str) -> None:
-    world = one_of_everything()
-    assert tags(world.usages()) == {"1", "2"}
-    world.api.on(operation, error(code))
-
-    with pytest.raises(ApiError) as raised:
-        world.usages()
-
-    told = raised.value.fields
-    assert (told["service"], told["operation"], told["code"]) == ("ecs", operation, code)
-    denied = code == "AccessDeniedException"
-    assert told.get("missing_action") == (f"ecs:{operation}" if denied else None)
 
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one != "ListDaemons"])

@@ -12,7 +12,7 @@ from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
 from fakes.aws_api import FakeApi, Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
 CLUSTER = f"{PREFIX}:cluster/main"
@@ -128,11 +128,12 @@ def test_service_uses_its_current_revisions_by_digest_and_by_tag() -> None:
     usages = found_in(api)
 
     assert digests(usages) == {sha("blue"), sha("green")}
-    assert tags(usages) == {"blue", "green"}
+    assert tags(usages) == {"blue", "green", "definition-of-web"}
     assert {(one.source, one.consumer) for one in usages} == {("ecs", f"{PREFIX}:service/main/web")}
     assert api.actions == [
         "ecs:DescribeServiceRevisions",
         "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
         "ecs:ListClusters",
         "ecs:ListServiceDeployments",
         "ecs:ListServices",
@@ -140,20 +141,76 @@ def test_service_uses_its_current_revisions_by_digest_and_by_tag() -> None:
     ]
 
 
-def test_service_without_revisions_costs_no_call_of_theirs() -> None:
-    """One from before 25 October 2024, whose revisions nobody can describe."""
-    api = ecs(service("old"))
+def test_service_that_names_no_current_revision_is_asked_for_its_deployments() -> None:
+    """A service from before 25 October 2024 may have been deployed since."""
+    history = [deployment("now", "SUCCESSFUL", 2), deployment("previous", "SUCCESSFUL", 1)]
 
-    assert tags(found_in(api)) == {"definition-of-old"}
-    assert api.asked("ListServiceDeployments") == api.asked("DescribeServiceRevisions") == []
+    assert digests(found_in(ecs(service("old"), deployments=[history]))) == {
+        sha("now"),
+        sha("previous"),
+    }
+    assert tags(found_in(ecs(service("old")))) == {"definition-of-old"}
 
 
 @pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])
 def test_service_that_ecs_does_not_deploy_is_not_asked_for_deployments(controller: str) -> None:
     api = ecs(service("web", "now", deploymentController={"type": controller}))
 
+    api.line("ListTaskDefinitions", {})
+
     assert digests(found_in(api)) == {sha("now")}
     assert api.asked("ListServiceDeployments") == []
+
+
+def family(*numbers: int) -> list[str]:
+    return [definition("web").replace(":1", f":{number}") for number in numbers]
+
+
+@pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])
+def test_service_that_ecs_does_not_deploy_keeps_the_previous_revision_of_its_definition(
+    controller: str,
+) -> None:
+    """CodeDeploy goes back to it, and the task set that ran it is gone."""
+    (now,) = family(7)
+    web = service("web", taskDefinition=now, deploymentController={"type": controller})
+    api = ecs(
+        web,
+        definitions=lambda asked: {
+            "taskDefinition": {
+                "containerDefinitions": [
+                    {"image": f"{HOST}/app:{asked['taskDefinition'].rpartition(':')[2]}"}
+                ]
+            }
+        },
+    )
+    api.line(
+        "ListTaskDefinitions",
+        [{"taskDefinitionArns": family(8, 7)}, {"taskDefinitionArns": family(5, 2)}],
+    )
+
+    assert tags(found_in(api)) == {"7", "5"}
+    assert {one["familyPrefix"] for one in api.asked("ListTaskDefinitions")} == {"web"}
+
+
+def test_first_revision_of_a_family_has_no_previous_one() -> None:
+    web = service("web", deploymentController={"type": "CODE_DEPLOY"})
+    api = ecs(web)
+    api.line("ListTaskDefinitions", {"taskDefinitionArns": family(2, 1)})
+
+    assert tags(found_in(api)) == {"definition-of-web"}
+
+
+def test_previous_revision_that_is_gone_is_nothing() -> None:
+    (now,) = family(7)
+    gone = error("ClientException", "Unable to describe task definition.")
+    image = {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:7"}]}}
+    api = ecs(
+        service("web", taskDefinition=now, deploymentController={"type": "EXTERNAL"}),
+        definitions=by("taskDefinition", {now: image, family(5)[0]: gone}),
+    )
+    api.line("ListTaskDefinitions", {"taskDefinitionArns": family(7, 5)})
+
+    assert tags(found_in(api)) == {"7"}
 
 
 @pytest.mark.parametrize("controller", [{}, {"deploymentController": {"type": "ECS"}}])
@@ -251,8 +308,10 @@ def test_each_service_has_its_own_revisions() -> None:
     assert {(one.consumer.rpartition("/")[2], one.reference.tag) for one in usages} == {
         ("one", "a"),
         ("one", None),
+        ("one", "definition-of-one"),
         ("two", "b"),
         ("two", None),
+        ("two", "definition-of-two"),
         ("old", "definition-of-old"),
     }
 
@@ -260,11 +319,21 @@ def test_each_service_has_its_own_revisions() -> None:
 # -- Where a revision tells less than all ------------------------------------------------------
 
 
-def test_definition_that_a_revision_tells_in_full_is_not_described() -> None:
+def test_current_definition_is_described_though_a_revision_tells_its_images() -> None:
+    """Its commands and its environment may name images as well."""
     api = ecs(service("web", "now"))
 
-    assert tags(found_in(api)) == {"now"}
-    assert api.asked("DescribeTaskDefinition") == []
+    assert tags(found_in(api)) == {"now", "definition-of-web"}
+    assert api.asked("DescribeTaskDefinition") == [{"taskDefinition": definition("web")}]
+
+
+def test_other_definition_that_a_revision_tells_in_full_is_not_described() -> None:
+    history = [deployment("now", "SUCCESSFUL", 2), deployment("previous", "SUCCESSFUL", 1)]
+    told = {"previous": revision("previous", of="before")}
+    api = ecs(service("web", "now"), deployments=[history], revisions=told)
+
+    assert digests(found_in(api)) == {sha("now"), sha("previous")}
+    assert api.asked("DescribeTaskDefinition") == [{"taskDefinition": definition("web")}]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +373,7 @@ def test_other_definition_of_a_revision_is_described_where_it_names_no_images() 
     history = [deployment("now", "SUCCESSFUL", 2), deployment("previous", "SUCCESSFUL", 1)]
     api = ecs(service("web", "now"), deployments=[history], revisions={"previous": previous})
 
-    assert tags(found_in(api)) == {"now", "definition-of-before"}
+    assert tags(found_in(api)) == {"now", "definition-of-web", "definition-of-before"}
 
 
 def test_image_without_a_digest_counts_by_its_tag() -> None:
@@ -313,7 +382,7 @@ def test_image_without_a_digest_counts_by_its_tag() -> None:
 
     usages = found_in(api)
 
-    assert (tags(usages), digests(usages)) == ({"v1"}, set())
+    assert (tags(usages), digests(usages)) == ({"v1", "definition-of-web"}, set())
 
 
 def test_definition_that_is_gone_fails_closed() -> None:
@@ -367,14 +436,3 @@ def test_answer_that_is_silent_about_a_revision_is_an_error() -> None:
         IncompleteAnswerError, match="DescribeServiceRevisions described only 0 of 2"
     ):
         found_in(api)
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED, error("UnsupportedFeatureException")])
-@pytest.mark.parametrize("operation", ["ListServiceDeployments", "DescribeServiceRevisions"])
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: Exception) -> None:
-    api = ecs(service("web", "now")).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"ecs {operation} failed with") as failure:
-        found_in(api)
-
-    assert failure.value.action == (f"ecs:{operation}" if fault is DENIED else None)

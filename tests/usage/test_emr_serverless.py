@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.emr_serverless import EmrServerless
+from ecr_cleaner.usage.rows import EMR_SERVERLESS
 from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
+from fakes.scripted import HOST, Scripted
 
 GONE = error("ResourceNotFoundException")
 NEW = "sha256:" + "b" * 64
@@ -62,7 +61,7 @@ def emr(
 
 
 def uses(api: Scripted) -> set[tuple[str, str]]:
-    usages = found(EmrServerless(), api)
+    usages = found(EMR_SERVERLESS, api)
     assert {one.source for one in usages} <= {"emr-serverless"}
     return {(one.consumer, one.reference.digest or str(one.reference.tag)) for one in usages}
 
@@ -137,15 +136,3 @@ def test_job_run_that_vanished_is_skipped() -> None:
     api = emr([listed("a")], {"a": {}}, {"gone": None, "stays": image("v1")})
 
     assert uses(api) == {(arn("a/jobruns/stays"), "v1")}
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = emr([listed("a")], {"a": {}}, {"one": image("v1")}).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f" {operation} failed with") as failure:
-        found(EmrServerless(), api)
-
-    assert failure.value.action == (action if fault is DENIED else None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.eventbridge_pipes import Pipes
+from ecr_cleaner.usage.rows import EVENTBRIDGE_PIPES
 from fakes.aws_api import Parameters, error, found
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
 
@@ -47,14 +48,14 @@ def tags(usages: list[Usage]) -> set[str | None]:
 def test_account_without_pipes_uses_nothing() -> None:
     api = pipes()
 
-    assert found(Pipes(), api, ecs()) == []
+    assert found(EVENTBRIDGE_PIPES, api, ecs()) == []
     assert api.actions == ["pipes:ListPipes"]
 
 
 def test_pipe_uses_the_images_of_its_task_definition() -> None:
     api, tasks = pipes(pipe("orders"), DescribePipe=runs(f"{DEFINITION}report:3")), ecs()
 
-    (usage,) = found(Pipes(), api, tasks)
+    (usage,) = found(EVENTBRIDGE_PIPES, api, tasks)
 
     assert (usage.reference.repository, usage.reference.tag) == ("app", "report-3")
     assert (usage.source, usage.consumer) == ("eventbridge-pipes", pipe("orders")["Arn"])
@@ -66,13 +67,13 @@ def test_pipe_uses_the_images_of_its_task_definition() -> None:
 def test_pipe_counts_in_any_state(state: str) -> None:
     api = pipes(pipe("orders", CurrentState=state), DescribePipe=runs("report:3"))
 
-    assert tags(found(Pipes(), api, ecs())) == {"report-3"}
+    assert tags(found(EVENTBRIDGE_PIPES, api, ecs())) == {"report-3"}
 
 
 def test_target_without_a_revision_means_the_latest_of_the_family() -> None:
     api, tasks = pipes(pipe("orders"), DescribePipe=runs(f"{DEFINITION}report")), ecs()
 
-    assert tags(found(Pipes(), api, tasks)) == {"report"}
+    assert tags(found(EVENTBRIDGE_PIPES, api, tasks)) == {"report"}
     assert tasks.asked("DescribeTaskDefinition") == [{"taskDefinition": "report"}]
 
 
@@ -89,22 +90,25 @@ def test_target_without_a_revision_means_the_latest_of_the_family() -> None:
 def test_pipe_that_names_no_task_definition_uses_nothing(shape: dict[str, Any]) -> None:
     tasks = ecs()
 
-    assert found(Pipes(), pipes(pipe("orders"), DescribePipe=shape), tasks) == []
+    assert found(EVENTBRIDGE_PIPES, pipes(pipe("orders"), DescribePipe=shape), tasks) == []
     assert tasks.calls == []
 
 
-def test_pipe_to_anything_else_costs_no_call() -> None:
-    api = pipes(pipe("queue", "arn:aws:sqs:eu-west-1:123456789012:jobs"))
+def test_pipe_to_anything_else_is_described_for_its_input() -> None:
+    template = json.dumps({"image": f"{HOST}/app:v1", "body": "<$.body>"})
+    api = pipes(
+        pipe("queue", "arn:aws:sqs:eu-west-1:123456789012:jobs"),
+        DescribePipe={"TargetParameters": {"InputTemplate": template}},
+    )
 
-    assert found(Pipes(), api, ecs()) == []
-    assert api.actions == ["pipes:ListPipes"]
+    assert tags(found(EVENTBRIDGE_PIPES, api, ecs())) == {"v1"}
 
 
 def test_all_pages_are_read_also_behind_an_empty_one() -> None:
     pages = [{"Pipes": [pipe("a")]}, {"Pipes": []}, {"Pipes": [pipe("b")]}]
     api = pipes(ListPipes=pages, DescribePipe=by("Name", {"a": runs("a:1"), "b": runs("b:1")}))
 
-    assert tags(found(Pipes(), api, ecs())) == {"a-1", "b-1"}
+    assert tags(found(EVENTBRIDGE_PIPES, api, ecs())) == {"a-1", "b-1"}
     assert {one["Limit"] for one in api.asked("ListPipes")} == {100}
 
 
@@ -112,27 +116,18 @@ def test_pipe_that_vanished_is_skipped_and_the_others_count() -> None:
     answers = {"gone": error("NotFoundException"), "there": runs("report:3")}
     api = pipes(pipe("gone"), pipe("there"), DescribePipe=by("Name", answers))
 
-    assert tags(found(Pipes(), api, ecs())) == {"report-3"}
+    assert tags(found(EVENTBRIDGE_PIPES, api, ecs())) == {"report-3"}
 
 
 def test_task_definition_that_is_gone_runs_nothing() -> None:
     unknown = error("ClientException", "Unable to describe task definition.")
 
-    assert found(Pipes(), pipes(pipe("one"), DescribePipe=runs("gone")), ecs(unknown)) == []
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("operation", ["ListPipes", "DescribePipe"])
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: Exception) -> None:
-    api = pipes(pipe("one"), DescribePipe=runs("report:3")).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"pipes {operation} failed with") as failure:
-        found(Pipes(), api, ecs())
-
-    assert failure.value.action == (f"pipes:{operation}" if fault is DENIED else None)
+    assert (
+        found(EVENTBRIDGE_PIPES, pipes(pipe("one"), DescribePipe=runs("gone")), ecs(unknown)) == []
+    )
 
 
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED])
 def test_task_definition_that_cannot_be_described_is_an_error(fault: Exception) -> None:
     with pytest.raises(ApiError, match="ecs DescribeTaskDefinition failed with"):
-        found(Pipes(), pipes(pipe("one"), DescribePipe=runs("report:3")), ecs(fault))
+        found(EVENTBRIDGE_PIPES, pipes(pipe("one"), DescribePipe=runs("report:3")), ecs(fault))

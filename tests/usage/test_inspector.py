@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
-from ecr_cleaner.core.model import Registry, Usage
+from ecr_cleaner.core.model import ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.inspector import Inspector
@@ -53,7 +53,10 @@ def test_images_that_run_now_and_those_that_did_lately_are_in_use_by_digest() ->
     usages = found(Inspector(), inspector(covered(A), covered(B)))
 
     assert digests(usages) == {A, B}
-    assert {usage.reference.registry for usage in usages} == {Registry("123456789012", "eu-west-1")}
+    registries = {
+        usage.reference.registry for usage in usages if isinstance(usage.reference, ImageReference)
+    }
+    assert registries == {Registry("123456789012", "eu-west-1")}
     assert {usage.reference.repository for usage in usages} == {"app"}
     assert {usage.reference.tag for usage in usages} == {None}
     assert {(usage.source, usage.consumer) for usage in usages} == {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
+from ecr_cleaner.core.errors import IncompleteAnswerError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.lambda_functions import Lambda
 from fakes.aws_api import FakeApi, Parameters, error, found
@@ -117,17 +117,3 @@ def test_function_that_vanished_is_skipped() -> None:
 
     api.on("GetFunction", get_function)
     assert {usage.consumer for usage in found(Lambda(), api)} == {f"{PREFIX}:there:1"}
-
-
-@pytest.mark.parametrize("operation", ["ListFunctions", "GetFunction"])
-@pytest.mark.parametrize("code", ["AccessDeniedException", "TooManyRequestsException"])
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, code: str) -> None:
-    api = api_with({"f:1": resolved("v1")}, [version("f", "1")]).on(operation, error(code))
-
-    with pytest.raises(ApiError) as raised:
-        found(Lambda(), api)
-
-    told = raised.value.fields
-    assert (told["service"], told["operation"], told["code"]) == ("lambda", operation, code)
-    denied = code == "AccessDeniedException"
-    assert told.get("missing_action") == (f"lambda:{operation}" if denied else None)

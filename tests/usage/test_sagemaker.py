@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.sagemaker import SageMaker
+from ecr_cleaner.usage.rows_sagemaker import SAGEMAKER
 from fakes.aws_api import error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 DIGEST = "sha256:" + "a" * 64
 ACTIONS = [
@@ -54,7 +54,7 @@ def variant(tag: str, digest: str = "") -> dict[str, Any]:
 
 
 def uses(api: Scripted) -> set[tuple[str, str]]:
-    usages = found(SageMaker(), api)
+    usages = found(SAGEMAKER, api)
     assert {one.source for one in usages} <= {"sagemaker"}
     return {(one.consumer, one.reference.digest or str(one.reference.tag)) for one in usages}
 
@@ -157,22 +157,3 @@ def test_other_validation_error_is_an_error() -> None:
 
     with pytest.raises(ApiError, match="sagemaker DescribeModel failed with ValidationException"):
         uses(api)
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = sagemaker(
-        ListModels=models("one"),
-        DescribeModel={},
-        ListEndpoints=ENDPOINTS,
-        DescribeEndpoint={},
-        ListInferenceComponents=COMPONENTS,
-        DescribeInferenceComponent={},
-    ).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (action if fault is DENIED else None)

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.sagemaker_jobs import SageMakerJobs
+from ecr_cleaner.usage.rows_sagemaker import SAGEMAKER_JOBS
 from fakes.aws_api import error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 GONE = error("ValidationException", "Requested resource not found.")
 ACTIONS = [
@@ -17,6 +16,7 @@ ACTIONS = [
     "sagemaker:DescribeProcessingJob",
     "sagemaker:DescribeTrainingJob",
     "sagemaker:ListHyperParameterTuningJobs",
+    "sagemaker:ListOptimizationJobs",
     "sagemaker:ListProcessingJobs",
     "sagemaker:ListTrainingJobs",
 ]
@@ -37,6 +37,7 @@ def jobs(**lines: Any) -> Scripted:
         "ListTrainingJobs": {},
         "ListHyperParameterTuningJobs": {},
         "ListProcessingJobs": {},
+        "ListOptimizationJobs": {},
     }
     return Scripted("sagemaker", **(nothing | lines))
 
@@ -46,7 +47,7 @@ def algorithm(tag: str) -> dict[str, Any]:
 
 
 def uses(api: Scripted) -> set[tuple[str, str | None]]:
-    usages = found(SageMakerJobs(), api)
+    usages = found(SAGEMAKER_JOBS, api)
     assert {one.source for one in usages} <= {"sagemaker-jobs"}
     return {(one.consumer, one.reference.tag) for one in usages}
 
@@ -56,7 +57,25 @@ def test_no_jobs_use_nothing_and_only_those_in_progress_are_asked_for() -> None:
 
     assert uses(api) == set()
     assert api.actions == [action for action in ACTIONS if ":List" in action]
-    assert all(asked == {"StatusEquals": "InProgress", "MaxResults": 100} for _, asked in api.calls)
+    # Two states of an optimization job count, and only one could be asked for.
+    others = [asked for name, asked in api.calls if name != "ListOptimizationJobs"]
+    assert all(asked == {"StatusEquals": "InProgress", "MaxResults": 100} for asked in others)
+
+
+@pytest.mark.parametrize(
+    ("status", "tags"), [("STARTING", {"v1"}), ("INPROGRESS", {"v1"}), ("COMPLETED", set())]
+)
+def test_optimization_job_under_way_uses_its_image(status: str, tags: set[str]) -> None:
+    job = {"OptimizationJobName": "one", "OptimizationJobArn": arn("one")}
+    config = {"ModelQuantizationConfig": {"Image": f"{HOST}/optimize:v1"}}
+    api = jobs(
+        ListOptimizationJobs={
+            "OptimizationJobSummaries": [job | {"OptimizationJobStatus": status}]
+        },
+        DescribeOptimizationJob={"OptimizationConfigs": [config]},
+    )
+
+    assert {tag for _, tag in uses(api)} == tags
 
 
 def test_training_job_uses_its_algorithm_and_the_rules_that_watch_it() -> None:
@@ -119,22 +138,3 @@ def test_job_that_vanished_is_skipped() -> None:
     )
 
     assert uses(api) == {(arn("stays"), "v1")}
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = jobs(
-        ListTrainingJobs=listed("Training", "one"),
-        DescribeTrainingJob={},
-        ListHyperParameterTuningJobs=listed("HyperParameterTuning", "one"),
-        DescribeHyperParameterTuningJob={},
-        ListProcessingJobs=listed("Processing", "one"),
-        DescribeProcessingJob={},
-    ).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (action if fault is DENIED else None)

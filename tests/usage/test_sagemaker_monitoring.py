@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
+from ecr_cleaner.core.errors import IncompleteAnswerError
 from ecr_cleaner.usage.sagemaker_monitoring import DEFINITIONS, SageMakerMonitoring
 from fakes.aws_api import error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 GONE = error("ValidationException", "Could not find requested job with name: gone")
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:monitoring-schedule/"
@@ -41,7 +41,8 @@ def monitoring(**schedules: Any) -> Scripted:
         ListMonitoringSchedules=[listed(name) for name in schedules] or {},
         DescribeMonitoringSchedule=by("MonitoringScheduleName", schedules),
     )
-    for kind, (operation, specification) in DEFINITIONS.items():
+    for kind, operation in DEFINITIONS.items():
+        specification = f"{kind}AppSpecification"
         api.line(operation, {specification: {"ImageUri": f"{HOST}/monitor:{kind}"}})
     return api
 
@@ -95,26 +96,3 @@ def test_definition_that_vanished_is_skipped() -> None:
     api.line("DescribeDataQualityJobDefinition", error("ResourceNotFound"))
 
     assert uses(api) == set()
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize(
-    ("kind", "operation"),
-    [
-        ("DataQuality", "ListMonitoringSchedules"),
-        ("DataQuality", "DescribeMonitoringSchedule"),
-        ("DataQuality", "DescribeDataQualityJobDefinition"),
-        ("ModelQuality", "DescribeModelQualityJobDefinition"),
-        ("ModelBias", "DescribeModelBiasJobDefinition"),
-        ("ModelExplainability", "DescribeModelExplainabilityJobDefinition"),
-    ],
-)
-def test_operation_that_fails_is_an_error_that_names_it(
-    kind: str, operation: str, fault: Exception
-) -> None:
-    api = monitoring(one=names(kind)).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (f"sagemaker:{operation}" if fault is DENIED else None)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.sagemaker_packages import SageMakerPackages
+from ecr_cleaner.usage.rows_sagemaker import SAGEMAKER_PACKAGES
 from fakes.aws_api import error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 DIGEST = "sha256:" + "a" * 64
 ACTIONS = [
@@ -42,7 +39,7 @@ def inference(tag: str, digest: str = "") -> dict[str, Any]:
 
 
 def uses(api: Scripted) -> set[tuple[str, str]]:
-    usages = found(SageMakerPackages(), api)
+    usages = found(SAGEMAKER_PACKAGES, api)
     assert {one.source for one in usages} <= {"sagemaker-packages"}
     return {(one.consumer, one.reference.digest or str(one.reference.tag)) for one in usages}
 
@@ -95,20 +92,3 @@ def test_packages_of_all_pages_are_read_and_those_that_vanished_skipped() -> Non
     )
 
     assert uses(api) == {(arn("a"), "a"), (arn("d"), "d")}
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = registry(
-        ListModelPackages=packages("a"),
-        DescribeModelPackage={},
-        ListAlgorithms=ALGORITHMS,
-        DescribeAlgorithm={},
-    ).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (action if fault is DENIED else None)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.sagemaker_pipelines import SageMakerPipelines
+from ecr_cleaner.usage.rows_sagemaker import SAGEMAKER_PIPELINES
 from fakes.aws_api import error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:pipeline/"
-ACTIONS = ["sagemaker:DescribePipeline", "sagemaker:ListPipelines"]
+ACTIONS = [
+    "sagemaker:DescribePipeline",
+    "sagemaker:ListPipelineVersions",
+    "sagemaker:ListPipelines",
+]
 
 
 def definition(**parts: Any) -> dict[str, str]:
@@ -31,12 +32,15 @@ def pipelines(**details: Any) -> Scripted:
         for name in details
     ]
     return Scripted(
-        "sagemaker", ListPipelines=listed or {}, DescribePipeline=by("PipelineName", details)
+        "sagemaker",
+        ListPipelines=listed or {},
+        ListPipelineVersions={},
+        DescribePipeline=by("PipelineName", details),
     )
 
 
 def uses(api: Scripted) -> set[tuple[str, str | None]]:
-    usages = found(SageMakerPipelines(), api)
+    usages = found(SAGEMAKER_PIPELINES, api)
     assert {one.source for one in usages} <= {"sagemaker-pipelines"}
     return {(one.consumer, one.reference.tag) for one in usages}
 
@@ -55,6 +59,19 @@ def test_pipelines_of_all_pages_use_the_images_of_their_steps() -> None:
     assert api.actions == ACTIONS
 
 
+def test_every_version_of_a_pipeline_counts() -> None:
+    versions = [{"PipelineVersionSummaries": [{"PipelineVersionId": n}]} for n in (1, 2)]
+    api = pipelines(a=definition(Steps=[step("latest")]))
+    api.line("ListPipelineVersions", versions)
+    answers = {None: "latest", 1: "v1", 2: "v2"}
+    api.line(
+        "DescribePipeline",
+        lambda asked: definition(Steps=[step(answers[asked.get("PipelineVersionId")])]),
+    )
+
+    assert uses(api) == {(f"{ARN}a", tag) for tag in answers.values()}
+
+
 def test_default_of_a_parameter_counts() -> None:
     parameter = {"Name": "Image", "Type": "String", "DefaultValue": f"{HOST}/train:default"}
 
@@ -67,18 +84,7 @@ def test_pipeline_that_vanished_is_skipped() -> None:
     assert uses(api) == {(f"{ARN}stays", "v1")}
 
 
-def test_definition_that_is_not_json_is_an_error() -> None:
-    with pytest.raises(json.JSONDecodeError):
-        uses(pipelines(a={"PipelineDefinition": "{"}))
+def test_definition_that_is_not_json_is_read_as_text() -> None:
+    text = f'{{"image": "{HOST}/app:v1"'
 
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = pipelines(a=definition()).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (action if fault is DENIED else None)
+    assert {tag for _, tag in uses(pipelines(a={"PipelineDefinition": text}))} == {"v1"}

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.usage.sagemaker_studio import SageMakerStudio
+from ecr_cleaner.usage.rows_sagemaker import SAGEMAKER_STUDIO
 from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.scripted import HOST, Scripted, by
 
 GONE = error("ResourceNotFound")
 ACTIONS = [
@@ -51,7 +48,7 @@ def studio(**counts: int) -> Scripted:
 
 
 def uses(api: Scripted) -> set[tuple[str, str, str | None]]:
-    usages = found(SageMakerStudio(), api)
+    usages = found(SAGEMAKER_STUDIO, api)
     assert {one.source for one in usages} <= {"sagemaker-studio"}
     return {(one.consumer, one.reference.repository, one.reference.tag) for one in usages}
 
@@ -101,15 +98,3 @@ def test_version_that_failed_to_be_created_has_no_image() -> None:
     api = studio(a=1).line("DescribeImageVersion", {"ImageVersionStatus": "CREATE_FAILED"})
 
     assert uses(api) == set()
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("action", ACTIONS)
-def test_operation_that_fails_is_an_error_that_names_it(action: str, fault: Exception) -> None:
-    operation = action.partition(":")[2]
-    api = studio(a=1).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"sagemaker {operation} failed with") as failure:
-        uses(api)
-
-    assert failure.value.action == (action if fault is DENIED else None)

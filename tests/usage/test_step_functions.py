@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.model import ImageReference, Registry
-from ecr_cleaner.usage.shared.definitions import references, texts
-from ecr_cleaner.usage.step_functions import StepFunctions
+from ecr_cleaner.core.model import Registry
+from ecr_cleaner.usage.rows import STEP_FUNCTIONS
 from fakes.aws_api import Parameters, error, found
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
 
@@ -72,60 +71,9 @@ def ecs(**families: Any) -> Scripted:
 
 
 def uses(api: Scripted, tasks: Scripted | None = None) -> set[tuple[str, str | None]]:
-    usages = found(StepFunctions(), api, tasks or ecs())
+    usages = found(STEP_FUNCTIONS, api, tasks or ecs())
     assert {one.source for one in usages} <= {"step-functions"}
     return {(one.consumer, one.reference.tag) for one in usages}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (f"{HOST}/app:v1", ImageReference(REGISTRY, "app", tag="v1")),
-        (f" {HOST}/team/app ", ImageReference(REGISTRY, "team/app", tag="latest")),
-        (f"{HOST}/app:v1@{DIGEST}", ImageReference(REGISTRY, "app", digest=DIGEST)),
-        ("123456789012.dkr-ecr.eu-west-1.on.aws/app:v1", ImageReference(REGISTRY, "app", "v1")),
-        (f"docker run {HOST}/app:v1 --all", ImageReference(REGISTRY, "app")),
-        (f"docker run {HOST}/app@{DIGEST} --all", ImageReference(REGISTRY, "app", digest=DIGEST)),
-        (f"{{% '{HOST}/app:' & $version %}}", ImageReference(REGISTRY, "app")),
-        (f"{{% '{HOST}/app' & ':' & $version %}}", ImageReference(REGISTRY, "app")),
-        (f"States.Format('{HOST}/app:{{}}', $.tag)", ImageReference(REGISTRY, "app")),
-        (f'{{"image": "{HOST}/app:v1"}}', ImageReference(REGISTRY, "app")),
-    ],
-    ids=[
-        "tag",
-        "no-tag",
-        "digest",
-        "dual-stack",
-        "command",
-        "command-with-digest",
-        "jsonata-tag",
-        "jsonata-colon",
-        "format",
-        "json-in-json",
-    ],
-)
-def test_reference_is_found_in_a_string(text: str, expected: ImageReference) -> None:
-    assert list(references([text, text])) == [expected]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "$.image", HOST, f"https://{HOST}", "busybox:latest", "public.ecr.aws/nginx/nginx:1"],
-)
-def test_string_without_a_reference_has_none(text: str) -> None:
-    assert list(references([text])) == []
-
-
-def test_several_references_in_one_string_are_all_found() -> None:
-    text = f"pull {HOST}/a:1 && pull {HOST}/b:2"
-
-    assert [one.repository for one in references([text])] == ["a", "b"]
-
-
-def test_strings_are_found_at_any_depth_with_their_field() -> None:
-    document = {"a": [{"b": "one"}, "two", 3, None, True], "c": {"d": {"e": "three"}}}
-
-    assert list(texts(document)) == [("b", "one"), ("a", "two"), ("e", "three")]
 
 
 def test_no_state_machines_use_nothing() -> None:
@@ -241,20 +189,5 @@ def test_version_that_vanished_is_skipped() -> None:
     assert uses(api) == {(arn("one"), "new")}
 
 
-def test_definition_that_is_not_json_is_an_error() -> None:
-    with pytest.raises(json.JSONDecodeError):
-        uses(machines(one="{"))
-
-
-@pytest.mark.parametrize("fault", [DENIED, THROTTLED, error("KmsAccessDeniedException")])
-@pytest.mark.parametrize(
-    "operation", ["ListStateMachines", "ListStateMachineVersions", "DescribeStateMachine"]
-)
-def test_operation_that_fails_is_an_error_that_names_it(operation: str, fault: Exception) -> None:
-    api = machines(one=task(Image=f"{HOST}/app:v1")).line(operation, fault)
-
-    with pytest.raises(ApiError, match=f"stepfunctions {operation} failed with") as failure:
-        uses(api)
-
-    if fault is DENIED:
-        assert failure.value.action == f"states:{operation}"
+def test_definition_that_is_not_json_is_read_as_text() -> None:
+    assert uses(machines(one=f'{{"image": "{HOST}/app:v1"')) == {(arn("one"), "v1")}

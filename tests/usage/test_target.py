@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError, ScanError
+from ecr_cleaner.core.walk import Found
 from ecr_cleaner.usage.ecs import Ecs
-from ecr_cleaner.usage.eventbridge_pipes import Pipes
-from ecr_cleaner.usage.eventbridge_rules import EventRules
-from ecr_cleaner.usage.eventbridge_scheduler import Scheduler
+from ecr_cleaner.usage.rows import (
+    EVENTBRIDGE_PIPES,
+    EVENTBRIDGE_RULES,
+    EVENTBRIDGE_SCHEDULER,
+    STEP_FUNCTIONS,
+)
 from ecr_cleaner.usage.scan import scan
 from ecr_cleaner.usage.source import UsageSource
-from ecr_cleaner.usage.step_functions import StepFunctions
 from fakes.aws_api import Parameters, account, error
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
 
@@ -27,12 +30,17 @@ IMAGE = f"{HOST}/app:1"
 UNKNOWN = error("ClientException", "Unable to describe task definition.")
 SOURCES: tuple[UsageSource, ...] = (
     Ecs(),
-    EventRules(),
-    Scheduler(),
-    Pipes(),
-    StepFunctions(),
+    EVENTBRIDGE_RULES,
+    EVENTBRIDGE_SCHEDULER,
+    EVENTBRIDGE_PIPES,
+    STEP_FUNCTIONS,
 )
 FOR_SOME_DAY = SOURCES[1:]  # they run a task definition on some later occasion
+
+
+def images(found: dict[str, Found]) -> dict[str, tuple[str | None, ...]]:
+    """Return the tags that each task definition refers to."""
+    return {name: tuple(one.tag for one in found[name].references) for name in found}
 
 
 def described(*images: str) -> dict[str, Any]:
@@ -40,13 +48,18 @@ def described(*images: str) -> dict[str, Any]:
 
 
 def ecs(definition: Any) -> Scripted:
-    service = {"serviceArn": f"{PREFIX}:service/main/web", "taskDefinition": DEFINITION}
+    service = {
+        "serviceArn": f"{PREFIX}:service/main/web",
+        "clusterArn": CLUSTER,
+        "taskDefinition": DEFINITION,
+    }
     return Scripted(
         "ecs",
         ListClusters={"clusterArns": [CLUSTER]},
         ListServices={"serviceArns": [service["serviceArn"]]},
         ListTasks={},
         DescribeServices={"services": [service]},
+        ListServiceDeployments={},
         ListTaskDefinitions={"taskDefinitionArns": [DEFINITION]},
         DescribeTaskDefinition=definition,
     )
@@ -134,11 +147,11 @@ def test_definition_that_is_being_described_is_waited_for_and_not_described_agai
     tasks = Scripted("ecs", DescribeTaskDefinition=describe)
     with account(tasks) as one:
         definitions = one.task_definitions
-        second = Thread(target=lambda: answers.append(definitions.images(names())))
-        answers.append(definitions.images([DEFINITION]))
+        second = Thread(target=lambda: answers.append(images(definitions.found(names()))))
+        answers.append(images(definitions.found([DEFINITION])))
         second.join()
 
-    assert answers == [{DEFINITION: (IMAGE,)}] * 2
+    assert answers == [{DEFINITION: ("1",)}] * 2
     assert len(tasks.asked("DescribeTaskDefinition")) == 1
 
 
@@ -149,10 +162,10 @@ def test_definition_that_is_gone_is_nothing_to_one_and_an_error_to_the_other() -
         with account(tasks) as one:
             definitions = one.task_definitions
             if lenient_first:
-                assert definitions.images_if_any([DEFINITION]) == {DEFINITION: ()}
+                assert images(definitions.found_if_any([DEFINITION])) == {DEFINITION: ()}
             with pytest.raises(ApiError, match="Unable to describe task definition"):
-                definitions.images([DEFINITION])
-            assert definitions.images_if_any([DEFINITION]) == {DEFINITION: ()}
+                definitions.found([DEFINITION])
+            assert images(definitions.found_if_any([DEFINITION])) == {DEFINITION: ()}
 
         assert len(tasks.asked("DescribeTaskDefinition")) == 1
 
@@ -200,30 +213,30 @@ def test_definition_that_fails_otherwise_ends_the_scan(
 def test_latest_revision_is_asked_for_by_the_family(name: str, asked: str) -> None:
     tasks = ecs(described(IMAGE))
     with account(tasks) as one:
-        assert one.task_definitions.images([name]) == {name: (IMAGE,)}
+        assert images(one.task_definitions.found([name])) == {name: ("1",)}
 
     assert tasks.asked("DescribeTaskDefinition") == [{"taskDefinition": asked}]
 
 
 @pytest.mark.parametrize(
-    ("answer", "images"),
+    ("answer", "tags"),
     [
         (described(), ()),
         ({"taskDefinition": {}}, ()),
-        (described("a", "", "b"), ("a", "b")),
+        (described(f"{HOST}/app:a", "", f"{HOST}/app:b"), ("a", "b")),
         ({"taskDefinition": {"containerDefinitions": [{"name": "no image"}]}}, ()),
     ],
 )
 def test_images_are_those_of_all_containers_that_have_one(
-    answer: dict[str, Any], images: tuple[str, ...]
+    answer: dict[str, Any], tags: tuple[str, ...]
 ) -> None:
     with account(ecs(answer)) as one:
-        assert one.task_definitions.images([DEFINITION]) == {DEFINITION: images}
+        assert images(one.task_definitions.found([DEFINITION])) == {DEFINITION: tags}
 
 
 def test_nothing_asked_is_nothing_called() -> None:
     tasks = ecs(described(IMAGE))
     with account(tasks) as one:
-        assert one.task_definitions.images([]) == one.task_definitions.images_if_any([]) == {}
+        assert one.task_definitions.found([]) == one.task_definitions.found_if_any([]) == {}
 
     assert tasks.calls == []

@@ -18,6 +18,9 @@ from ecr_cleaner.core.errors import ApiError
 # What the SDK's models call the shapes of JSON values that a garbled answer could not hold.
 _JSON_TYPES: dict[str, type] = {"list": list, "map": dict, "structure": dict}
 
+# The major type of a map: https://www.rfc-editor.org/rfc/rfc8949#section-3.1
+_CBOR_MAP = 5
+
 
 def refuse_garbled_answers(client: Any) -> None:
     """Make every successful answer of this client either one of its operation or an ApiError."""
@@ -55,10 +58,15 @@ def _check(operation_model: OperationModel, response_dict: dict[str, Any], **_: 
     shape = operation_model.output_shape
     if not is_success(response_dict) or shape is None or "payload" in shape.serialization:
         return
-    if "json" in operation_model.service_model.resolved_protocol:
-        _check_json(operation_model, shape, response_dict["body"])
-    else:
-        _check_xml(operation_model, shape, response_dict["body"])
+    match operation_model.service_model.resolved_protocol:
+        case "json" | "rest-json":
+            _check_json(operation_model, shape, response_dict["body"])
+        case "query" | "ec2" | "rest-xml":
+            _check_xml(operation_model, shape, response_dict["body"])
+        case "smithy-rpc-v2-cbor":
+            _check_cbor(operation_model, response_dict)
+        case other:
+            raise incomplete(operation_model, f"is in the unknown protocol {other}")
 
 
 def _check_json(operation: OperationModel, shape: Any, body: bytes) -> None:
@@ -75,6 +83,18 @@ def _check_json(operation: OperationModel, shape: Any, body: bytes) -> None:
         expected = _JSON_TYPES.get(members[name].type_name, object)
         if not isinstance(answer[name], expected):
             raise incomplete(operation, f"holds no {expected.__name__} under {name}")
+
+
+def _check_cbor(operation: OperationModel, response: dict[str, Any]) -> None:
+    """An answer in CBOR says so in a header, and is a map that is not empty.
+
+    Source: https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html#responses
+    """
+    if response["headers"].get("smithy-protocol") != "rpc-v2-cbor":
+        raise incomplete(operation, "is not in the protocol of the service")
+    body = response["body"]
+    if not body or body[0] >> 5 != _CBOR_MAP or body in {b"\xa0", b"\xbf\xff"}:
+        raise incomplete(operation, "is not a map with content")
 
 
 def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:

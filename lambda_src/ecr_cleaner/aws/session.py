@@ -44,6 +44,11 @@ class Aws:
         self.workers = workers
         self.deadline = deadline or Deadline()
 
+    @property
+    def region(self) -> str:
+        """The name of the session's region."""
+        return str(self._session.region_name)
+
     def api(self, service: str, region: str | None = None) -> Api:
         """Return the one Api of a service, in the session's region unless another is named.
 

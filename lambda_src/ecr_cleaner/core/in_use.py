@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from ecr_cleaner.core.model import Image, ImageStatus, Registry, Repository, Usage
+from ecr_cleaner.core.model import (
+    Image,
+    ImageStatus,
+    ReferencePattern,
+    Registry,
+    Repository,
+    Usage,
+)
 
 # Enough names to find the consumers: a service may have thousands of tasks.
 CONSUMERS_NAMED = 10
@@ -30,12 +37,14 @@ class Broken:
 class RepositoryUse:
     """What is in use in one repository: digests, tags or, with neither, any image.
 
-    Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them.
+    Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them. ``computed`` holds the
+    usages by patterns that match this repository.
     """
 
     digests: dict[str, list[str]] = field(default_factory=_holders)
     tags: dict[str, list[str]] = field(default_factory=_holders)
     any_image: list[str] = field(default_factory=list)
+    computed: tuple[RepositoryUse, ...] = ()
 
     def add(self, usage: Usage) -> None:
         reference = usage.reference
@@ -52,7 +61,8 @@ class RepositoryUse:
         if self._is_unused(image):
             return ()
         by_tag = (self.tags.get(tag, ()) for tag in image.tags)
-        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image)
+        by_pattern = (use.consumers_of(image) for use in self.computed)
+        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image, *by_pattern)
         return tuple(dict.fromkeys(named))
 
     def consumers(self) -> Iterator[str]:
@@ -64,7 +74,7 @@ class RepositoryUse:
     def _is_unused(self, image: Image) -> bool:
         """Fast path: most images are unused."""
         by_tag = not self.tags.keys().isdisjoint(image.tags)
-        return not (by_tag or image.digest in self.digests or self.any_image)
+        return not (by_tag or image.digest in self.digests or self.any_image or self.computed)
 
     def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
         """Yield each tag or digest in use that is missing or archived."""
@@ -78,22 +88,33 @@ class RepositoryUse:
 
 
 class InUse:
-    """Every usage of an account, by registry and repository."""
+    """Every usage of an account, by registry and repository.
+
+    A pattern protects what it may refer to in each repository that it matches. It never is a
+    broken reference, nor does it name a repository that is missing: what is computed may be right.
+    """
 
     def __init__(self, usages: Iterable[Usage] = ()) -> None:
         self._repositories: dict[tuple[Registry, str], RepositoryUse] = defaultdict(RepositoryUse)
+        self._patterns: dict[ReferencePattern, RepositoryUse] = {}
         self.add(usages)
 
     def add(self, usages: Iterable[Usage]) -> None:
         """Add what a scan found. Usages are never taken away: what one scan saw stays protected."""
         for usage in usages:
             reference = usage.reference
-            self._repositories[reference.registry, reference.repository].add(usage)
+            if isinstance(reference, ReferencePattern):
+                self._patterns.setdefault(reference, RepositoryUse()).add(usage)
+            else:
+                self._repositories[reference.registry, reference.repository].add(usage)
 
     def of(self, repository: Repository) -> RepositoryUse:
         """Return what is in use in this repository of this registry."""
         key = (repository.registry, repository.name)
-        return self._repositories.get(key) or RepositoryUse()
+        written = self._repositories.get(key) or RepositoryUse()
+        # A copy: another thread may add what it scanned while this one looks.
+        patterns = [use for one, use in list(self._patterns.items()) if one.matches(repository)]
+        return replace(written, computed=tuple(patterns)) if patterns else written
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
         """Return what is in use in each repository of this registry, existing or not."""

@@ -31,10 +31,51 @@ class ImageReference:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferencePattern:
+    """A reference of which a part is computed when it is used: what is written decides.
+
+    ``*`` in ``repository`` stands for any text; ECR allows it in no name. An account or region that
+    is computed is None and may be any, the one of the repository that is judged included. As in
+    ``ImageReference``, neither tag nor digest means any image.
+    """
+
+    repository: str
+    account: str | None = None
+    region: str | None = None
+    tag: str | None = None
+    digest: str | None = None
+
+    def matches(self, repository: Repository) -> bool:
+        """Return whether this may refer to the repository."""
+        registry = repository.registry
+        return (
+            self.account in {None, registry.account}
+            and self.region in {None, registry.region}
+            and _matches(self.repository, repository.name)
+        )
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Match ``*`` only, in linear time: each piece is taken as early as possible."""
+    first, *pieces = pattern.split("*")
+    if not pieces:
+        return pattern == name
+    *middle, last = pieces
+    rest = name.removeprefix(first)
+    if len(first) + len(rest) != len(name):
+        return False
+    for piece in middle:
+        _, found, rest = rest.partition(piece) if piece else ("", "*", rest)
+        if not found:
+            return False
+    return rest.endswith(last)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """One reference held by one consumer, found by one usage source."""
 
-    reference: ImageReference
+    reference: ImageReference | ReferencePattern
     consumer: str
     source: str
 

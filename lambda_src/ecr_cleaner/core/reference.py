@@ -32,7 +32,8 @@ _HOST = re.compile(
     r")\.?(?::[0-9]+)?",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"[a-z]+://", re.IGNORECASE)
+# docker://, docker-pullable://, oci://, https://, ...
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*+://", re.IGNORECASE)
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 # https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests
@@ -57,6 +58,16 @@ def parse(text: str) -> ImageReference | None:
     return _parse_path(Registry(match["account"], region), path)
 
 
+def is_tag(text: str) -> bool:
+    """Return whether this is a valid tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Return whether this is a valid digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def _parse_path(registry: Registry, path: str) -> ImageReference | None:
     name, at, digest = path.partition("@")
     slash = name.rfind("/") + 1
@@ -64,7 +75,7 @@ def _parse_path(registry: Registry, path: str) -> ImageReference | None:
     repository = name[:slash] + last
     if not repository:
         return None
-    if (colon and not _TAG.fullmatch(tag)) or (at and not _DIGEST.fullmatch(digest)):
+    if (colon and not is_tag(tag)) or (at and not is_digest(digest)):
         return ImageReference(registry, repository)
     if at:
         return ImageReference(registry, repository, digest=digest)

@@ -17,6 +17,10 @@ MOST_DELETIONS = 1_000_000
 MOST_REVISIONS = 100
 MOST_SECONDS = 900
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_REFERENCE_LIST = re.compile(
+    r"(?:s3://[^/?]+/[^?]+|ssm:[^?]+|arn:[^:]+:ssm:[^?]+)"
+    r"(?:\?(?:empty=allowed|owner=[0-9]{12})(?:&(?:empty=allowed|owner=[0-9]{12}))?)?"
+)
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 
@@ -58,6 +62,7 @@ class Settings:
     waived_guards: tuple[str, ...] = ()
     task_definition_revisions: int = 1
     reference_lists: tuple[str, ...] = ()
+    reference_lists_max_age_days: int = 7
     inspector_coverage: bool = False
     log_level: str = "INFO"
     function_name: str = ""
@@ -91,6 +96,12 @@ class Settings:
                 "TASK_DEFINITION_REVISIONS", MOST_REVISIONS, default.task_definition_revisions
             ),
             reference_lists=_reference_lists(read.names("REFERENCE_LISTS")),
+            reference_lists_max_age_days=read.number(
+                "REFERENCE_LISTS_MAX_AGE_DAYS",
+                MOST_DAYS,
+                default.reference_lists_max_age_days,
+                least=1,
+            ),
             inspector_coverage=read.switch(
                 "INSPECTOR_COVERAGE", default=default.inspector_coverage
             ),
@@ -161,8 +172,11 @@ class _Reader:
 
 def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:
     for one in lists:
-        if not re.fullmatch(r"s3://[^/]+/.+|ssm:.+|arn:[^:]+:ssm:.+", one):
-            allowed = "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs"
+        if not _REFERENCE_LIST.fullmatch(one):
+            allowed = (
+                "a comma-separated list of s3://BUCKET/KEY, ssm:NAME or SSM ARNs, "
+                "each with ?empty=allowed or ?owner=ACCOUNT behind it if need be"
+            )
             raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
     return lists
 

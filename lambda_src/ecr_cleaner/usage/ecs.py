@@ -5,18 +5,19 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.ht
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
 from ecr_cleaner.aws.api import Answer, Api
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.shared.ecs_answers import described, images_of, names_every_image
-from ecr_cleaner.usage.shared.ecs_families import newest_revisions
+from ecr_cleaner.core.walk import Found, find
+from ecr_cleaner.usage.shared.ecs_answers import described, names_every_image
+from ecr_cleaner.usage.shared.ecs_families import newest_revisions, previous_revision
 from ecr_cleaner.usage.shared.ecs_service_revisions import described_revisions, revisions_of
-from ecr_cleaner.usage.shared.references import usages_of
 from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.uses import usages_of
 from ecr_cleaner.workers import batches
 
 Read = TypeVar("Read")
@@ -36,23 +37,35 @@ class Kind:
 SERVICES = Kind("ListServices", "serviceArns", "DescribeServices", "services", 10)
 # ListTasks lists, by default, what should be running: tasks still pending are among them.
 TASKS = Kind("ListTasks", "taskArns", "DescribeTasks", "tasks", 100)
+# What happened, in words, a hundred times a service.
+EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service, and the ARNs of the service revisions that it runs or would go back to."""
+    """A service, and the ARNs of the service revisions that it runs or would go back to.
+
+    ``previous`` are the task definitions before its own, if something else than ECS deploys it:
+    that would go back to them.
+    """
 
     answer: Answer
     revisions: tuple[str, ...]
+    previous: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """A service or a task: the images known of it, and the task definitions that tell the rest."""
+    """A service or a task: what its answers refer to, and the task definitions for the rest.
+
+    ``certain`` are task definitions that it runs, so they can be described. Those in ``possible``
+    may be gone.
+    """
 
     arn: str
-    images: tuple[str | None, ...]
-    task_definitions: tuple[str, ...]
+    found: Found
+    certain: tuple[str, ...]
+    possible: tuple[str, ...] = ()
 
 
 class Ecs:
@@ -60,6 +73,13 @@ class Ecs:
 
     name = "ecs"
     service = "ecs"
+    what = (
+        "every service with all its deployments, task sets and service revisions, the one to roll "
+        "back to included; every running and pending task, by the digest that it runs and by the "
+        "reference that it was started with; the commands and environments of their task "
+        "definitions; the newest revisions of each task-definition family, as many as "
+        "`TASK_DEFINITION_REVISIONS` says"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what each service and each task runs, and the newest revision of each family."""
@@ -69,17 +89,23 @@ class Ecs:
         arns = chain.from_iterable(service.revisions for service in services)
         revisions = described_revisions(target, arns)
         runners = [*(_service(one, revisions) for one in services), *map(_task, tasks)]
-        # What a revision tells in full needs no call of its own.
-        told = {one["taskDefinition"] for one in revisions.values() if names_every_image(one)}
-        definitions = target.task_definitions.images(
-            arn for runner in runners for arn in runner.task_definitions if arn not in told
-        )
-        for runner in runners:
-            behind = (definitions.get(arn, ()) for arn in runner.task_definitions)
-            yield from usages_of(self.name, runner.arn, [*runner.images, *chain(*behind)])
-        untold = (arn for arn in newest if arn not in told)
-        for arn, images in target.task_definitions.images_if_any(untold).items():
-            yield from usages_of(self.name, arn, images)
+        definitions = target.task_definitions
+        behind = definitions.found(name for one in runners for name in one.certain)
+        behind |= definitions.found_if_any(name for one in runners for name in one.possible)
+        named = chain.from_iterable(_parts(runner, behind) for runner in runners)
+        yield from usages_of(target, self.name, named, starts_tasks=True)
+        families = definitions.found_if_any(newest)
+        yield from usages_of(target, self.name, families.items(), starts_tasks=True)
+
+
+def _parts(runner: Runner, behind: Mapping[str, Found]) -> Iterator[tuple[str, Found]]:
+    """Yield what a runner refers to: by itself, and through its task definitions.
+
+    Its own answers name only task definitions that are described here.
+    """
+    yield runner.arn, Found(runner.found.references)
+    for name in (*runner.certain, *runner.possible):
+        yield runner.arn, behind[name]
 
 
 def _running(target: Target) -> tuple[list[Service], list[Answer]]:
@@ -87,7 +113,7 @@ def _running(target: Target) -> tuple[list[Service], list[Answer]]:
     workers, clusters = target.workers, target.ecs_clusters()
 
     def services(answers: list[Answer]) -> list[Service]:
-        return workers.map(lambda one: Service(one, revisions_of(target, one)), answers)
+        return workers.map(lambda one: _with_revisions(target, one), answers)
 
     return workers.both(
         lambda: _described(target, clusters, SERVICES, services),
@@ -95,23 +121,44 @@ def _running(target: Target) -> tuple[list[Service], list[Answer]]:
     )
 
 
+def _with_revisions(target: Target, service: Answer) -> Service:
+    answer = {name: service[name] for name in service if name != EVENTS}
+    if service.get("deploymentController", {}).get("type", "ECS") == "ECS":
+        return Service(answer, revisions_of(target, service), ())
+    previous = (previous_revision(target, name) for name in _definitions(answer))
+    return Service(answer, revisions_of(target, service), tuple(one for one in previous if one))
+
+
+def _definitions(service: Answer) -> list[str]:
+    """Return every task definition that a service names.
+
+    Not only the primary deployment counts: the others still run, or a rollback goes there.
+    """
+    parts = [service, *service.get("deployments", ()), *service.get("taskSets", ())]
+    return [name for name in dict.fromkeys(part.get("taskDefinition") for part in parts) if name]
+
+
 def _service(service: Service, known: Mapping[str, Answer]) -> Runner:
-    """Not only the primary deployment counts: the others still run, or a rollback goes there."""
-    revisions = [known[arn] for arn in service.revisions if arn in known]
+    """The definition of a revision that names every image need not be described.
+
+    The current one is: its commands and environment may name images as well.
+    """
     answer = service.answer
-    parts = [answer, *revisions, *answer.get("deployments", ()), *answer.get("taskSets", ())]
-    named = dict.fromkeys(part.get("taskDefinition") for part in parts)
-    images = chain.from_iterable(images_of(one.get("containerImages", ())) for one in revisions)
-    return Runner(answer["serviceArn"], tuple(images), tuple(arn for arn in named if arn))
+    revisions = [known[arn] for arn in service.revisions if arn in known]
+    told = {one.get("taskDefinition") for one in revisions if names_every_image(one)}
+    told.discard(answer.get("taskDefinition"))
+    of_revisions = [one["taskDefinition"] for one in revisions if one.get("taskDefinition")]
+    named = dict.fromkeys([*_definitions(answer), *of_revisions])
+    certain = tuple(name for name in named if name not in told)
+    return Runner(answer["serviceArn"], find([answer, revisions]), certain, service.previous)
 
 
 def _task(task: Answer) -> Runner:
     """What ECS says that it runs, by digest, and the definition that it was started from."""
-    images = images_of(task.get("containers", ()))
     definition = task["taskDefinitionArn"]
     # DescribeTaskDefinition does not know those of daemons, which are a usage source of their own.
     definitions = () if ":daemon-task-definition/" in definition else (definition,)
-    return Runner(task["taskArn"], tuple(images), definitions)
+    return Runner(task["taskArn"], find(task), definitions)
 
 
 def _described(

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from ecr_cleaner.aws.api import Answer
-from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.errors import IncompleteAnswerError, OperationAbsentError
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.shared.ecs_answers import described, images_of, names_every_image
-from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.core.walk import find
+from ecr_cleaner.usage.shared.ecs_answers import described, names_every_image
 from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.uses import usages_of
 from ecr_cleaner.workers import batches
 
 # Of deployments as of revisions.
@@ -29,18 +30,28 @@ class EcsDaemons:
 
     name = "ecs-daemons"
     service = "ecs"
+    what = (
+        "every managed daemon of every cluster: the revisions that run, and those that its latest "
+        "deployment goes to, comes from or rolls back to, by digest and as written; where a "
+        "revision names no image, its daemon task definition"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the images of each revision, by the daemon that it belongs to."""
-        listed = target.workers.map(lambda one: _list(target, one), target.ecs_clusters())
-        arns = dict.fromkeys(chain.from_iterable(listed))
-        daemons = target.workers.map(lambda arn: _describe(target, arn), list(arns))
-        revisions = _revisions(target, [daemon for daemon in daemons if daemon])
-        behind = _images_behind(target, revisions)
-        for revision in revisions:
-            told = images_of(revision.get("containerImages", ()))
-            images = [*told, *behind.get(_definition(revision), ())]
-            yield from usages_of(self.name, revision["daemonArn"], images)
+        revisions = _revisions(target, _daemons(target))
+        behind = _definitions_of(target, revisions)
+        named = [
+            (revision["daemonArn"], find([revision, behind.get(_definition(revision))]))
+            for revision in revisions
+        ]
+        return usages_of(target, self.name, named)
+
+
+def _daemons(target: Target) -> list[Answer]:
+    listed = target.workers.map(lambda one: _list(target, one), target.ecs_clusters())
+    arns = dict.fromkeys(chain.from_iterable(listed))
+    daemons = target.workers.map(lambda arn: _describe(target, arn), list(arns))
+    return [daemon for daemon in daemons if daemon]
 
 
 def _list(target: Target, cluster: str) -> list[str]:
@@ -57,7 +68,11 @@ def _list(target: Target, cluster: str) -> list[str]:
         clusterArn=cluster,
         maxResults=100,
     )
-    return [daemon["daemonArn"] for daemon in listing]
+    try:
+        return [daemon["daemonArn"] for daemon in listing]
+    except OperationAbsentError as error:
+        target.note_absent(error)
+        return []
 
 
 def _describe(target: Target, arn: str) -> Answer | None:
@@ -115,15 +130,14 @@ def _definition(revision: Answer) -> str:
     return str(revision["daemonTaskDefinitionArn"])
 
 
-def _images_behind(target: Target, revisions: Iterable[Answer]) -> dict[str, list[str]]:
-    """Return, by daemon task definition, the images of those that a revision does not tell."""
+def _definitions_of(target: Target, revisions: Iterable[Answer]) -> dict[str, Answer]:
+    """Return, by ARN, the daemon task definitions of revisions that do not name every image."""
     untold = [one for one in revisions if not names_every_image(one)]
     arns = list(dict.fromkeys(map(_definition, untold)))
-    images = target.workers.map(lambda arn: _images_of_definition(target, arn), arns)
-    return dict(zip(arns, images, strict=True))
-
-
-def _images_of_definition(target: Target, arn: str) -> list[str]:
-    answer = target.api("ecs").call("DescribeDaemonTaskDefinition", daemonTaskDefinition=arn)
-    containers = answer["daemonTaskDefinition"].get("containerDefinitions", ())
-    return [one["image"] for one in containers]
+    answers = target.workers.map(
+        lambda arn: target.api("ecs").call(
+            "DescribeDaemonTaskDefinition", daemonTaskDefinition=arn
+        ),
+        arns,
+    )
+    return dict(zip(arns, answers, strict=True))

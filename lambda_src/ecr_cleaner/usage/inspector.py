@@ -25,6 +25,10 @@ class Inspector:
 
     name = "inspector"
     service = "inspector2"
+    what = (
+        "only if `INSPECTOR_COVERAGE` is `true`: what Amazon Inspector saw running on ECS or EKS, "
+        "now or within the days of the age"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what Inspector's coverage says to be in use; two listings, filtered by AWS."""

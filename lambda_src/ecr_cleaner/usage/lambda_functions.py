@@ -1,38 +1,49 @@
-"""Lambda functions of package type Image, in every published version."""
+"""Lambda functions, in every published version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable
 
+from ecr_cleaner.aws.api import Answer
 from ecr_cleaner.core.errors import IncompleteAnswerError
 from ecr_cleaner.core.model import Usage
-from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.core.walk import Found, find
 from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.uses import usages_of
 
 
 class Lambda:
     """``$LATEST`` and all versions: an alias may point at any of them, at two at a time.
 
-    The image runs by the digest that Lambda resolved (``ResolvedImageUri``); the reference as
-    written (``ImageUri``) counts as well, since the next update of the function takes that.
+    An image runs by the digest that Lambda resolved (``ResolvedImageUri``); the reference as
+    written (``ImageUri``) counts as well, since the next update of the function takes that. The
+    environment of any function may name the image or the task definition that it starts.
     Source: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCodeLocation.html
     """
 
     name = "lambda"
     service = "lambda"
+    what = (
+        "every function built from an image, `$LATEST` and every published version: the image as "
+        "written and the digest that Lambda resolved it to; images and task definitions in the "
+        "environment of any function"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
-        """Yield the images of each version, one call a version."""
-        versions = target.api("lambda").each(
-            "ListFunctions", "Functions", FunctionVersion="ALL", MaxItems=50
+        """Yield the images of each version, one call a version that is built from an image."""
+        versions = list(
+            target.api("lambda").each(
+                "ListFunctions", "Functions", FunctionVersion="ALL", MaxItems=50
+            )
         )
-        of_images = [version for version in versions if version.get("PackageType") != "Zip"]
-        return chain.from_iterable(target.workers.map(lambda one: _usages(target, one), of_images))
+        found = target.workers.map(lambda version: _found(target, version), versions)
+        named = [(one["FunctionArn"], of) for one, of in zip(versions, found, strict=True)]
+        return usages_of(target, self.name, named, starts_tasks=True)
 
 
-def _usages(target: Target, version: Mapping[str, Any]) -> list[Usage]:
+def _found(target: Target, version: Answer) -> Found:
+    if version.get("PackageType") == "Zip":
+        return find(version)
     answer = target.api("lambda").find(
         "GetFunction",
         "ResourceNotFoundException",
@@ -40,9 +51,9 @@ def _usages(target: Target, version: Mapping[str, Any]) -> list[Usage]:
         Qualifier=version["Version"],
     )
     if answer is None:
-        return []
+        return Found()
     code = answer["Code"]
-    images = [code.get("ImageUri"), code.get("ResolvedImageUri")]
-    if not any(images) and version.get("PackageType") == "Image":
+    is_told = code.get("ImageUri") or code.get("ResolvedImageUri")
+    if not is_told and version.get("PackageType") == "Image":
         raise IncompleteAnswerError(f"GetFunction told no image for {version['FunctionArn']}")
-    return list(usages_of("lambda", version["FunctionArn"], images))
+    return find(answer)

@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ecr_cleaner.core.errors import CleanerError
-from ecr_cleaner.core.model import Usage
-from ecr_cleaner.core.reference import parse
-from ecr_cleaner.usage.shared.references import usages_of
+from ecr_cleaner.core.model import Registry, Usage
+from ecr_cleaner.core.reference_list import Place, check_age, read_list
 from ecr_cleaner.usage.shared.target import Target
 
 MOST_BYTES = 10_000_000
 
 
 class ReferenceLists:
-    """Each list is a JSON array of image references, in an S3 object or an SSM parameter.
+    """Each list is an S3 object or an SSM parameter; the formats are those of ``read_list``.
 
-    A list that cannot be read, or is anything else, ends the run: who brought it relies on it.
+    A list that cannot be read or believed ends the run: the operator relies on it.
     """
 
     name = "reference-lists"
     service = "s3"
+    what = (
+        "only if `REFERENCE_LISTS` is set: every entry of your own lists, in S3 or in an SSM "
+        "parameter, see [below](#lists-of-your-own)"
+    )
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the entries of every list; the list itself is the consumer."""
-        lists = target.settings.reference_lists
-        texts = target.workers.map(lambda where: _read(target, where), lists)
-        for where, text in zip(lists, texts, strict=True):
-            yield from usages_of(self.name, where, _entries(where, text))
+        places = [Place.of(setting) for setting in target.settings.reference_lists]
+        repositories = target.listed(
+            "ecr", "DescribeRepositories", "repositories", {"maxResults": 1000}
+        )
+        names = {one["repositoryName"] for one in repositories}
+        account = next((one["registryId"] for one in repositories), None)
+        registry = Registry(account, target.region) if account else None
+        texts = target.workers.map(lambda place: _read(target, place, account), places)
+        usages: list[Usage] = []
+        for place, text in zip(places, texts, strict=True):
+            listed = read_list(place, text, names, registry)
+            target.notes.setdefault("lists", []).append(
+                {
+                    "list": place.where,
+                    "entries": listed.entries,
+                    "in_this_registry": listed.in_registry,
+                }
+            )
+            usages += [Usage(one, place.where, self.name) for one in listed.references]
+        return usages
 
 
-def _read(target: Target, where: str) -> str | bytes:
-    if not where.startswith("s3://"):
-        name = where.removeprefix("ssm:")
+def _read(target: Target, place: Place, account: str | None) -> str | bytes:
+    days = target.settings.reference_lists_max_age_days
+    if not place.where.startswith("s3://"):
+        name = place.where.removeprefix("ssm:")
         answer = target.api("ssm").call("GetParameter", Name=name, WithDecryption=True)
-        return str(answer["Parameter"]["Value"])
-    bucket, _, key = where.removeprefix("s3://").partition("/")
-    answer = target.api("s3").call("GetObject", Bucket=bucket, Key=key)
+        parameter = answer["Parameter"]
+        check_age(place, parameter.get("LastModifiedDate"), target.deadline.now(), days)
+        return str(parameter["Value"])
+    bucket, _, key = place.where.removeprefix("s3://").partition("/")
+    owner = place.owner or account
+    expected = {"ExpectedBucketOwner": owner} if owner else {}
+    answer = target.api("s3").call("GetObject", Bucket=bucket, Key=key, **expected)
+    check_age(place, answer.get("LastModified"), target.deadline.now(), days)
     if answer["ContentLength"] > MOST_BYTES:
-        raise CleanerError(f"{where} has more than {MOST_BYTES} bytes")
+        raise CleanerError(f"{place.where} has more than {MOST_BYTES} bytes")
     return bytes(answer["Body"].read())
-
-
-def _is_garbled(entry: str) -> bool:
-    """Tell whether this was meant to be in private ECR and is not understood."""
-    return re.search(r"\.dkr[.-]ecr", entry) is not None and parse(entry) is None
-
-
-def _entries(where: str, text: str | bytes) -> Iterator[str]:
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CleanerError(f"{where} is not JSON") from error
-    if not isinstance(entries, list):
-        raise CleanerError(f"{where} is not a JSON array of image references")
-    for entry in entries:
-        if not isinstance(entry, str) or not entry or _is_garbled(entry):
-            raise CleanerError(f"{where} holds {entry!r}, which is not an image reference")
-        yield entry

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
+from typing import Any
 
 from ecr_cleaner.aws.api import counted_calls
 from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanError
@@ -25,18 +26,26 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of one source, with the seconds and the AWS calls that it took."""
+    """The result of one source, with the seconds and the AWS calls that it took.
+
+    ``absent_operations`` are those that the region does not offer; ``notes`` are further facts on
+    what the source read.
+    """
 
     source: str
     state: State
     usages: tuple[Usage, ...] = ()
     seconds: float = 0
     calls: int = 0
+    absent_operations: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def fields(self) -> dict[str, str | int]:
+    def fields(self) -> dict[str, Any]:
         """Return its fields in a log line and in the summary."""
         counted = {"usages": len(self.usages)} if self.state is State.SCANNED else {}
-        return {"state": self.state.value, **counted}
+        operations = list(self.absent_operations)
+        absent = {"absent_operations": operations} if operations else {}
+        return {"state": self.state.value, **counted, **absent, **self.notes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Scan:
     def usages(self) -> Iterable[Usage]:
         return chain.from_iterable(reading.usages for reading in self.readings)
 
-    def coverage(self) -> dict[str, dict[str, str | int]]:
+    def coverage(self) -> dict[str, dict[str, Any]]:
         """Return the state of each source, with its number of usages if it was scanned."""
         return {reading.source: reading.fields() for reading in self.readings}
 
@@ -96,15 +105,22 @@ def _read(source: UsageSource, target: Target) -> Reading:
     if source.name in target.settings.waived_sources:
         return Reading(source.name, State.WAIVED)
     began = target.deadline.now()
+    asked = target.for_source()
     try:
         with counted_calls() as count:
             offered = target.offers(source.service)
-            usages = tuple(source.usages(target)) if offered else ()
+            usages = tuple(source.usages(asked)) if offered else ()
     except OutOfTimeError:
         raise
     except Exception as error:
         # Any error, an unexpected shape of an answer included, means: not read in full.
         raise ScanError(source.name, error) from error
-    state = State.SCANNED if offered else State.NOT_IN_REGION
-    seconds = (target.deadline.now() - began).total_seconds()
-    return Reading(source.name, state, usages, seconds, count.calls)
+    return Reading(
+        source.name,
+        State.SCANNED if offered else State.NOT_IN_REGION,
+        usages,
+        seconds=(target.deadline.now() - began).total_seconds(),
+        calls=count.calls,
+        absent_operations=tuple(sorted(asked.absent_operations)),
+        notes=asked.notes,
+    )

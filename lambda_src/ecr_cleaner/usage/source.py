@@ -16,8 +16,11 @@ class UsageSource(Protocol):
     the AWS service: in a region without that service there is nothing to scan.
     """
 
-    name: str
-    service: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def service(self) -> str: ...
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield every usage; raise CleanerError if not all of them could be read."""

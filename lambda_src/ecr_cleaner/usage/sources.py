@@ -1,50 +1,52 @@
-"""Every usage source. A new one is a file and a line here."""
+"""Every usage source. A new one is a row, or a file if it takes more than rows can say."""
 
 from __future__ import annotations
 
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage.agentcore import AgentCore
-from ecr_cleaner.usage.app_runner import AppRunner
-from ecr_cleaner.usage.batch import Batch
-from ecr_cleaner.usage.codebuild import CodeBuild
+from ecr_cleaner.usage import rows, rows_sagemaker
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
-from ecr_cleaner.usage.emr_serverless import EmrServerless
-from ecr_cleaner.usage.eventbridge_pipes import Pipes
-from ecr_cleaner.usage.eventbridge_rules import EventRules
-from ecr_cleaner.usage.eventbridge_scheduler import Scheduler
 from ecr_cleaner.usage.inspector import Inspector
 from ecr_cleaner.usage.lambda_functions import Lambda
 from ecr_cleaner.usage.reference_lists import ReferenceLists
-from ecr_cleaner.usage.sagemaker import SageMaker
-from ecr_cleaner.usage.sagemaker_jobs import SageMakerJobs
 from ecr_cleaner.usage.sagemaker_monitoring import SageMakerMonitoring
-from ecr_cleaner.usage.sagemaker_packages import SageMakerPackages
-from ecr_cleaner.usage.sagemaker_pipelines import SageMakerPipelines
-from ecr_cleaner.usage.sagemaker_studio import SageMakerStudio
 from ecr_cleaner.usage.source import UsageSource
-from ecr_cleaner.usage.step_functions import StepFunctions
 
 SOURCES: tuple[UsageSource, ...] = (
     # What takes the most calls begins first.
     Ecs(),
     EcsDaemons(),
     Lambda(),
-    EventRules(),
-    Scheduler(),
-    Pipes(),
-    AppRunner(),
-    Batch(),
-    CodeBuild(),
-    StepFunctions(),
-    SageMaker(),
-    SageMakerJobs(),
-    SageMakerStudio(),
-    SageMakerPackages(),
+    rows.EVENTBRIDGE_RULES,
+    rows.EVENTBRIDGE_SCHEDULER,
+    rows.EVENTBRIDGE_PIPES,
+    rows.APP_RUNNER,
+    rows.BATCH,
+    rows.CODEBUILD,
+    rows.STEP_FUNCTIONS,
+    rows_sagemaker.SAGEMAKER,
+    rows_sagemaker.SAGEMAKER_JOBS,
+    rows_sagemaker.SAGEMAKER_STUDIO,
+    rows_sagemaker.SAGEMAKER_PACKAGES,
     SageMakerMonitoring(),
-    SageMakerPipelines(),
-    AgentCore(),
-    EmrServerless(),
+    rows_sagemaker.SAGEMAKER_PIPELINES,
+    rows.AGENTCORE,
+    rows.EMR_SERVERLESS,
+    rows.LAMBDA_RUNTIMES,
+    rows.LAUNCH_TEMPLATES,
+    rows.LAUNCH_CONFIGURATIONS,
+    rows.ELASTIC_BEANSTALK,
+    rows.LIGHTSAIL,
+    rows.EMR,
+    rows.EMR_ON_EKS,
+    rows.EVENTBRIDGE_SUBSCRIBERS,
+    rows.GAMELIFT,
+    rows.IMAGE_BUILDER,
+    rows.HEALTHOMICS,
+    rows.BRAKET,
+    rows.GREENGRASS,
+    rows.CLEAN_ROOMS_ML,
+    rows.IOT_SITEWISE,
 )
 
 

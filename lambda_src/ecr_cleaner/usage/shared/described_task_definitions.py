@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from threading import Lock
+from collections.abc import Iterable
 
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.walk import Found, find
+from ecr_cleaner.usage.shared.once import Once
 
 UNKNOWN = "Unable to describe task definition"
 
@@ -18,50 +18,40 @@ _WITHOUT_REVISION = re.compile(r"arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/(?P<f
 
 
 class DescribedTaskDefinitions:
-    """The images of ECS task definitions, each described once however many sources name it.
+    """What ECS task definitions refer to: images, and what their environments and commands name.
 
     A task definition that is INACTIVE is described like any other: services may still run it.
     """
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._known: dict[str, Future[tuple[str, ...]]] = {}
-        self._lock = Lock()
+        self._known: Once[str, Found] = Once()
 
-    def images(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return, for each ARN or ``family:revision``, the images of all its containers."""
+    def found(self, names: Iterable[str]) -> dict[str, Found]:
+        """Return what each of these task definitions refers to, by its name or ARN."""
         asked = list(dict.fromkeys(names))
-        return dict(zip(asked, self._aws.workers.map(self._images, asked), strict=True))
+        return dict(zip(asked, self._aws.workers.map(self._found, asked), strict=True))
 
-    def images_if_any(self, names: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return as ``images`` does, and none for a task definition that does not exist."""
+    def found_if_any(self, names: Iterable[str]) -> dict[str, Found]:
+        """Return the same; nothing for a task definition that does not exist."""
         asked = list(dict.fromkeys(names))
-        return dict(zip(asked, self._aws.workers.map(self._images_if_any, asked), strict=True))
+        return dict(zip(asked, self._aws.workers.map(self._found_if_any, asked), strict=True))
 
-    def _images_if_any(self, name: str) -> tuple[str, ...]:
+    def _found_if_any(self, name: str) -> Found:
         try:
-            return self._images(name)
+            return self._found(name)
         except ApiError as error:
             # ECS has no code of its own for this, only the sentence.
             if error.code == "ClientException" and UNKNOWN in str(error):
-                return ()
+                return Found()
             raise
 
-    def _images(self, name: str) -> tuple[str, ...]:
-        with self._lock:
-            mine = name not in self._known
-            future = self._known.setdefault(name, Future())
-        if mine:
-            try:
-                future.set_result(self._describe(name))
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-        return future.result()
+    def _found(self, name: str) -> Found:
+        return self._known.get(name, lambda: self._describe(name))
 
-    def _describe(self, name: str) -> tuple[str, ...]:
+    def _describe(self, name: str) -> Found:
         latest = _WITHOUT_REVISION.fullmatch(name)
         asked = latest["family"] if latest else name
         answer = self._aws.api("ecs").call("DescribeTaskDefinition", taskDefinition=asked)
-        containers = answer["taskDefinition"].get("containerDefinitions", ())
-        return tuple(one["image"] for one in containers if one.get("image"))
+        definition: dict[str, object] = answer["taskDefinition"]
+        return find({key: definition[key] for key in definition if key != "taskDefinitionArn"})

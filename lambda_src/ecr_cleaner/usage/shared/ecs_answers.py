@@ -1,16 +1,13 @@
-"""What the answers of several ECS operations have in common: failures, and containers' images."""
+"""What the answers of several ECS operations have in common: failures, and what they name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from ecr_cleaner.aws.api import Answer
 from ecr_cleaner.core.errors import IncompleteAnswerError
-from ecr_cleaner.usage.shared.references import as_written_and_run
 
 
 def described(operation: str, answer: Answer, key: str, asked: int) -> list[Answer]:
-    """Return what was described; raise IncompleteAnswerError where that is not all there is.
+    """Return what was described; raise IncompleteAnswerError if anything else is missing.
 
     What vanished since it was listed is MISSING, and that alone is fine.
     Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
@@ -26,13 +23,7 @@ def described(operation: str, answer: Answer, key: str, asked: int) -> list[Answ
     return found
 
 
-def images_of(containers: Iterable[Answer]) -> Iterator[str | None]:
-    """Yield the image of each container as it was written, and by the digest that runs."""
-    for container in containers:
-        yield from as_written_and_run(container.get("image"), container.get("imageDigest"))
-
-
 def names_every_image(revision: Answer) -> bool:
-    """Tell whether a revision of a service or daemon tells all that its definition would."""
+    """Return whether a revision of a service or daemon names all that its definition would."""
     containers = revision.get("containerImages", ())
     return bool(containers) and all(container.get("image") for container in containers)

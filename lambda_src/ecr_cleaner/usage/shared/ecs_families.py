@@ -40,6 +40,17 @@ def newest_revisions(target: Target) -> list[str]:
     return [arn for arns in newest for arn in arns]
 
 
+def previous_revision(target: Target, definition: str) -> str | None:
+    """Return the newest ACTIVE revision of the same family that is older than this one."""
+    family, _, number = definition.rpartition("/")[2].partition(":")
+    if not number:
+        return None
+    for arn in _revisions(target, familyPrefix=family):
+        if int(arn.rpartition(":")[2]) < int(number):
+            return arn
+    return None
+
+
 def _revisions(target: Target, page: int = REVISIONS_A_PAGE, **parameters: str) -> Iterator[str]:
     """Yield revisions from the newest to the oldest, within each family."""
     return target.api("ecs").each(

@@ -9,43 +9,45 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ecr_cleaner.aws.api import Answer
+from ecr_cleaner.core.errors import OperationAbsentError
 from ecr_cleaner.usage.shared.ecs_answers import described
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import batches
 
 REVISIONS_A_CALL = 20
-# Where a deployment has not ended, it may yet become the one that runs.
 _GONE = ("ServiceNotFoundException", "ClusterNotFoundException")
+# A deployment that has not ended may yet become the one that runs.
 _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 
 def revisions_of(target: Target, service: Answer) -> tuple[str, ...]:
-    """Return the ARNs of a service's current revisions and of the one that a rollback goes to.
-
-    A service whose answer names no current revision has none that could be described: those from
-    before 25 October 2024 cannot. Neither has one that ECS does not deploy itself.
-    """
+    """Return the ARNs of a service's current revisions and of the one that a rollback goes to."""
     current = [revision["arn"] for revision in service.get("currentServiceRevisions", ())]
-    return tuple(dict.fromkeys([*current, *_deployed(target, service)])) if current else ()
+    return tuple(dict.fromkeys([*current, *_deployed(target, service)]))
 
 
 def _deployed(target: Target, service: Answer) -> list[str]:
     """Return the targets of unfinished deployments and of the two latest successful ones.
 
-    Of those two, one is what runs, the other what a rollback goes to.
+    Of those two, one is what runs, the other what a rollback goes to. A service that ECS does not
+    deploy itself has no such deployments.
     """
     if service.get("deploymentController", {}).get("type", "ECS") != "ECS":
         return []
-    listed = list(
-        target.api("ecs").each_found(
-            "ListServiceDeployments",
-            "serviceDeployments",
-            *_GONE,
-            cluster=service["clusterArn"],
-            service=service["serviceArn"],
-            maxResults=100,
+    try:
+        listed = list(
+            target.api("ecs").each_found(
+                "ListServiceDeployments",
+                "serviceDeployments",
+                *_GONE,
+                cluster=service["clusterArn"],
+                service=service["serviceArn"],
+                maxResults=100,
+            )
         )
-    )
+    except OperationAbsentError as error:
+        target.note_absent(error)
+        return []
     listed.sort(key=lambda deployment: deployment["createdAt"], reverse=True)
     successful = [one for one in listed if one["status"] == "SUCCESSFUL"][:2]
     open_ended = [one for one in listed if one["status"] not in _DEAD | {"SUCCESSFUL"}]
@@ -60,9 +62,14 @@ def described_revisions(target: Target, arns: Iterable[str]) -> dict[str, Answer
     """Return, by ARN, each of these revisions but those whose service has vanished."""
 
     def describe(batch: list[str]) -> list[Answer]:
-        answer = target.api("ecs").find(
-            "DescribeServiceRevisions", *_GONE, serviceRevisionArns=batch
-        )
+        try:
+            answer = target.api("ecs").find(
+                "DescribeServiceRevisions", *_GONE, serviceRevisionArns=batch
+            )
+        except OperationAbsentError as error:
+            # The task definitions of the service are described instead.
+            target.note_absent(error)
+            return []
         if answer is None:
             # One service that vanished fails the call for all of them.
             return [one for arn in batch for one in describe([arn])] if len(batch) > 1 else []

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from collections.abc import Mapping
+from typing import Any
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import OperationAbsentError
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.shared.described_task_definitions import DescribedTaskDefinitions
+from ecr_cleaner.usage.shared.once import Once
 from ecr_cleaner.workers import Workers
+
+
+class Shared:
+    """Answers that several sources need; each is asked for once in a scan."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.listings: Once[tuple[str, ...], list[Any]] = Once()
+        self.task_definitions = DescribedTaskDefinitions(aws)
 
 
 class Target:
     """One account and region during one scan.
 
-    Answers that several sources need are asked for once and shared.
+    What one source has to report beside its usages is noted here: ``for_source`` returns the same
+    target with notes of its own.
     """
 
-    def __init__(self, aws: Aws, settings: Settings) -> None:
+    def __init__(self, aws: Aws, settings: Settings, shared: Shared | None = None) -> None:
         self._aws = aws
-        self._clusters: list[str] | None = None
-        self._listing = Lock()
+        self._shared = shared or Shared(aws)
         self.settings = settings
-        self.task_definitions = DescribedTaskDefinitions(aws)
+        self.absent_operations: set[str] = set()
+        self.notes: dict[str, Any] = {}
+
+    def for_source(self) -> Target:
+        """Return the same target, with nothing noted."""
+        return Target(self._aws, self.settings, self._shared)
+
+    @property
+    def task_definitions(self) -> DescribedTaskDefinitions:
+        return self._shared.task_definitions
 
     @property
     def workers(self) -> Workers:
@@ -33,6 +53,10 @@ class Target:
     def deadline(self) -> Deadline:
         return self._aws.deadline
 
+    @property
+    def region(self) -> str:
+        return self._aws.region
+
     def api(self, service: str) -> Api:
         """Return the Api of an AWS service."""
         return self._aws.api(service)
@@ -41,10 +65,20 @@ class Target:
         """Return whether the region has this AWS service."""
         return self._aws.offers(service)
 
+    def listed(
+        self, service: str, operation: str, key: str, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        """Return every item of a listing; each listing is made once in a scan."""
+
+        def listing() -> list[Any]:
+            return list(self.api(service).each(operation, key, **parameters))
+
+        return self._shared.listings.get((service, operation, repr(parameters)), listing)
+
+    def note_absent(self, error: OperationAbsentError) -> None:
+        """Note that the region does not offer an operation."""
+        self.absent_operations.add(str(error.fields["operation"]))
+
     def ecs_clusters(self) -> list[str]:
         """Return the ARN of every ECS cluster."""
-        with self._listing:
-            if self._clusters is None:
-                listing = self.api("ecs").each("ListClusters", "clusterArns", maxResults=100)
-                self._clusters = list(listing)
-            return self._clusters
+        return self.listed("ecs", "ListClusters", "clusterArns", {"maxResults": 100})

@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.client import BaseClient
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 from moto.core.common_types import TYPE_RESPONSE
@@ -52,9 +53,36 @@ def embedded_aws() -> Iterator[None]:
     with (
         patch.dict(os.environ, taken_over | _ENVIRONMENT, clear=True),
         patch.object(BaseResponse, "call_action", _call_action),
+        patch.object(BaseClient, "_make_api_call", _make_api_call),
         mock_aws(),
     ):
         yield
+
+
+# moto does not know these services, or not their listings: nothing of theirs exists in the demo.
+_EMPTY = frozenset(
+    {
+        "braket",
+        "cleanroomsml",
+        "elasticbeanstalk",
+        "emr-containers",
+        "eventbridgev2",
+        "gamelift",
+        "greengrassv2",
+        "imagebuilder",
+        "iotsitewise",
+        "lambda-core",
+        "lightsail",
+        "omics",
+    }
+)
+_sdk_make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - what every call ends in
+
+
+def _make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+    if client.meta.service_model.service_name in _EMPTY:
+        return {}
+    return _sdk_make_api_call(client, operation, parameters)
 
 
 _moto_call_action = BaseResponse.call_action

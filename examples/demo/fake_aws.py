@@ -17,7 +17,8 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
-from botocore.model import StructureShape
+from botocore.client import BaseClient
+from botocore.model import OperationModel, Shape, StructureShape
 from botocore.session import get_session
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
@@ -54,9 +55,37 @@ def embedded_aws() -> Iterator[None]:
     with (
         patch.dict(os.environ, taken_over | _ENVIRONMENT, clear=True),
         patch.object(BaseResponse, "call_action", _call_action),
+        patch.object(BaseClient, "_make_api_call", _make_api_call),
         mock_aws(),
     ):
         yield
+
+
+# moto does not know these services, or not their listings: nothing of theirs exists in the demo.
+_EMPTY = frozenset(
+    {
+        "braket",
+        "cleanroomsml",
+        "elasticbeanstalk",
+        "emr-containers",
+        "eventbridgev2",
+        "gamelift",
+        "greengrassv2",
+        "imagebuilder",
+        "iotsitewise",
+        "lambda-core",
+        "lightsail",
+        "omics",
+    }
+)
+_sdk_make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - what every call ends in
+
+
+def _make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+    model = client.meta.service_model
+    if model.service_name in _EMPTY:
+        return {name: [] for name, _ in _lists(model.operation_model(operation))}
+    return _sdk_make_api_call(client, operation, parameters)
 
 
 _moto_call_action = BaseResponse.call_action
@@ -73,14 +102,16 @@ def _call_action(response: BaseResponse) -> TYPE_RESPONSE:
 
 
 def _empty_listing(service: str, action: str) -> dict[str, list[Any]]:
-    """Return the answer of a list operation that finds nothing: its lists, all of them empty."""
-    output = get_session().get_service_model(service).operation_model(action).output_shape
+    """Return the answer of a list operation that finds nothing, as it is sent."""
+    model = get_session().get_service_model(service).operation_model(action)
+    return {shape.serialization.get("name", name): [] for name, shape in _lists(model)}
+
+
+def _lists(model: OperationModel) -> list[tuple[str, Shape]]:
+    """Return the lists in the answer of an operation: an empty list is written as one."""
+    output = model.output_shape
     members = output.members.items() if isinstance(output, StructureShape) else ()
-    return {
-        shape.serialization.get("name", name): []
-        for name, shape in members
-        if shape.type_name == "list"
-    }
+    return [(name, shape) for name, shape in members if shape.type_name == "list"]
 
 
 class EcrImage(Image):

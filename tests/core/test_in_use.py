@@ -8,7 +8,13 @@ import pytest
 
 from core.worlds import REGISTRY, image, repository, sha, usage
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken, InUse
-from ecr_cleaner.core.model import ImageReference, ImageStatus, Registry, Usage
+from ecr_cleaner.core.model import (
+    ImageReference,
+    ImageStatus,
+    ReferencePattern,
+    Registry,
+    Usage,
+)
 
 OTHER_ACCOUNT = Registry("999988887777", "eu-west-1")
 OTHER_REGION = Registry("111122223333", "us-east-1")
@@ -118,3 +124,52 @@ def test_a_reference_is_broken_where_its_image_is_missing_or_archived() -> None:
         Broken(sha("gone"), "missing", ("missing-digest",)),
         Broken("old", "archived", ("asleep",)),
     }
+
+
+def pattern(repository: str, **parts: str) -> Usage:
+    return Usage(ReferencePattern(repository, **parts), "arn:machine", "step-functions")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (pattern("app"), ("arn:machine",)),
+        (pattern("*"), ("arn:machine",)),
+        (pattern("a*"), ("arn:machine",)),
+        (pattern("a*p"), ("arn:machine",)),
+        (pattern("*p"), ("arn:machine",)),
+        (pattern("app*"), ("arn:machine",)),
+        (pattern("*a*p*"), ("arn:machine",)),
+        (pattern("app", tag="v1"), ("arn:machine",)),
+        (pattern("app", digest=sha("a")), ("arn:machine",)),
+        (pattern("app", account=REGISTRY.account, region=REGISTRY.region), ("arn:machine",)),
+        (pattern("app", tag="v9"), ()),
+        (pattern("app", digest=sha("b")), ()),
+        (pattern("ap"), ()),
+        (pattern("team/*"), ()),
+        (pattern("app*p"), ()),
+        (pattern("a*x*p"), ()),
+        (pattern("*/app"), ()),
+        (pattern("app", account="999988887777"), ()),
+        (pattern("app", region="us-east-1"), ()),
+    ],
+)
+def test_a_pattern_protects_what_it_may_mean(found: Usage, expected: tuple[str, ...]) -> None:
+    assert consumers(found) == expected
+
+
+def test_what_is_written_is_named_before_what_is_computed() -> None:
+    assert consumers(pattern("*"), usage(consumer="runs", tag="v1")) == ("runs", "arn:machine")
+
+
+def test_a_pattern_is_never_a_broken_reference_nor_a_use_of_a_missing_repository() -> None:
+    in_use = InUse([pattern("app", tag="v9"), pattern("gone", digest=sha("gone"))])
+
+    assert list(in_use.of(repository()).broken([image("a", tags="v1")])) == []
+    assert in_use.repositories_in(REGISTRY) == {}
+
+
+def test_consumers_of_every_kind_are_told() -> None:
+    in_use = InUse([usage(consumer="by-tag", tag="v1"), usage(consumer="any")])
+
+    assert list(in_use.of(repository()).consumers()) == ["by-tag", "any"]

@@ -40,7 +40,9 @@ class Call:
     @property
     def reads(self) -> bool:
         """Return whether the call changes nothing."""
-        return self.action.partition(":")[2].startswith(("List", "Describe", "Get", "BatchGet"))
+        return self.action.partition(":")[2].startswith(
+            ("List", "Describe", "Get", "BatchGet", "Search")
+        )
 
 
 @dataclass

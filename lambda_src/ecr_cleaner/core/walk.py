@@ -290,7 +290,10 @@ def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePatte
     if HOLE in text and _SPOKEN_OF.search(f"{key} {text}"):
         for match in _WITHOUT_HOST.finditer(text):
             if match["name"].strip(HOLE + "./-"):
-                yield from _at((None, None), match)
+                # The computed part may hold more of the name than the host.
+                for one in _at((None, None), match):
+                    yield one
+                    yield replace(one, repository=f"*/{one.repository}")
 
 
 def _is_pushed(
@@ -338,6 +341,9 @@ def _at(
     ends = not match["next"] or match["next"] in _ENDS
     if not match["tagged"] and not match["pinned"] and not ends:
         name += HOLE
+    if not match["tagged"] and HOLE in name:
+        # The computed part may hold the tag, so what follows it may not be of the name.
+        name = name.partition(HOLE)[0] + HOLE
     name = re.sub(rf"{HOLE}++", "*", name.rstrip("./-_"))
     pinned = _PINNED.match(digest)
     certain_digest = pinned[0] if pinned else digest if ends and is_digest(digest) else None

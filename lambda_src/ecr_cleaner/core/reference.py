@@ -44,10 +44,10 @@ _DIGEST = re.compile(
 
 
 def parse(text: str) -> ImageReference | None:
-    """Return what ``text`` refers to in private ECR, or None where it is no such reference.
+    """Return what ``text`` refers to in private ECR, or None if it is not such a reference.
 
     No tag means ``latest``. A tag or digest that breaks the grammar gives a reference to the
-    repository as a whole: whatever was meant there, nothing of it may be taken for unused.
+    repository as a whole: whatever was meant, no image of it counts as unused.
     """
     scheme = _SCHEME.match(text.strip())
     host, slash, path = text.strip()[scheme.end() if scheme else 0 :].partition("/")

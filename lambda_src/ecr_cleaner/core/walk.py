@@ -1,7 +1,7 @@
-"""Find what an answer refers to: every string of it, JSON and base64 inside strings too. Pure.
+"""Find what an answer refers to: every string of it, JSON and base64 inside strings too.
 
 What is written decides, what is computed may be anything. A reference is found as it was meant or
-wider: if its tag cannot be told, it means the whole repository.
+wider: if its tag is unclear, it means the whole repository.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
 
-# How many times its size a gzipped text may have; no script comes near it.
+# The most that a gzipped text may grow; scripts stay far below.
 MOST_UNPACKED = 100
 _SHORTEST_BASE64 = 40
 
@@ -27,7 +27,7 @@ _ACCOUNT_DIGITS = 12
 _ANCHOR = re.compile(r"(?<=[.\x00])dkr(?P<kind>[.-])ecr(?:-fips)?", re.IGNORECASE)
 _BEFORE_ANCHOR = re.compile(r"[0-9A-Za-z_\x00-]*+\.?\Z", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}+(?:-[a-z]++)++-[0-9]++")
-# The bounds are those of ECR and some more: without them, many hosts in a row cost their square.
+# Bounds a little above those of ECR: without them, many hosts in a row take quadratic time.
 _PATH = (
     r"[\"']?/(?P<name>[\w./\x00-]{0,300}+)(?P<tagged>:(?P<tag>[\w.\x00-]{0,150}+))?"
     r"(?P<pinned>@(?P<digest>[\w.+:=\x00-]{0,200}+))?(?P<next>.?)"
@@ -36,13 +36,15 @@ _AFTER_ANCHOR = re.compile(
     r"[.\x00](?P<domain>[A-Za-z0-9.\x00-]{1,100}+)(?::[0-9\x00]{1,9}+)?" + _PATH,
     re.ASCII | re.DOTALL,
 )
-# The host is computed as a whole: what follows is a repository if an image is spoken of.
+# The whole host is computed: what follows is a repository if the text mentions images.
 _WITHOUT_HOST = re.compile(
     r"(?<![^\s\"'=(\[,;|])(?:(?:docker|docker-[a-z]++|oci|https?)://)?\x00(?::[0-9\x00]++)?"
     + _PATH,
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
-_SPOKEN_OF = re.compile(r"image|docker|podman|nerdctl|\becr|container|registry", re.IGNORECASE)
+_MENTIONS_IMAGES = re.compile(
+    r"image|docker|podman|nerdctl|\becr|container|registry", re.IGNORECASE
+)
 _COMPUTES = re.compile(r"[${<%&+\x00]")
 # What ends a reference for certain. Any other character may begin a part that is computed.
 _ENDS = frozenset(" \t\r\n\"'`,;)]}|&>")
@@ -240,7 +242,7 @@ def _scan(key: str, text: str, found: Found) -> None:
     hosted = "dkr" in lowered
     tasks = names_task or "task-definition/" in lowered
     computed = "/" in text and _COMPUTES.search(text) is not None
-    computed = computed and _SPOKEN_OF.search(f"{key} {text}") is not None
+    computed = computed and _MENTIONS_IMAGES.search(f"{key} {text}") is not None
     if not (hosted or tasks or computed):
         return
     whole = _whole(key, text)
@@ -287,7 +289,7 @@ def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePatte
             yield from (
                 one for one in _at(registry, match) if not _is_pushed(one, text, begin, anchor)
             )
-    if HOLE in text and _SPOKEN_OF.search(f"{key} {text}"):
+    if HOLE in text and _MENTIONS_IMAGES.search(f"{key} {text}"):
         for match in _WITHOUT_HOST.finditer(text):
             if match["name"].strip(HOLE + "./-"):
                 # The computed part may hold more of the name than the host.
@@ -310,7 +312,7 @@ def _is_pushed(
 def _registry(
     before: str, kind: str, match: re.Match[str] | None
 ) -> tuple[str | None, str | None] | None:
-    """Return account and region, None for what is computed; None if this is no host of ECR."""
+    """Return account and region, None for a computed one; None if this is not a host of ECR."""
     if not match:
         return None
     written_account = before.removesuffix(".")

@@ -132,7 +132,7 @@ def _with_revisions(target: Target, service: Answer) -> Service:
 def _definitions(service: Answer) -> list[str]:
     """Return every task definition that a service names.
 
-    Not only the primary deployment counts: the others still run, or a rollback goes there.
+    All deployments count, not only the primary one: the others still run, or a rollback uses them.
     """
     parts = [service, *service.get("deployments", ()), *service.get("taskSets", ())]
     return [name for name in dict.fromkeys(part.get("taskDefinition") for part in parts) if name]
@@ -145,11 +145,11 @@ def _service(service: Service, known: Mapping[str, Answer]) -> Runner:
     """
     answer = service.answer
     revisions = [known[arn] for arn in service.revisions if arn in known]
-    told = {one.get("taskDefinition") for one in revisions if names_every_image(one)}
-    told.discard(answer.get("taskDefinition"))
+    complete = {one.get("taskDefinition") for one in revisions if names_every_image(one)}
+    complete.discard(answer.get("taskDefinition"))
     of_revisions = [one["taskDefinition"] for one in revisions if one.get("taskDefinition")]
     named = dict.fromkeys([*_definitions(answer), *of_revisions])
-    certain = tuple(name for name in named if name not in told)
+    certain = tuple(name for name in named if name not in complete)
     return Runner(answer["serviceArn"], find([answer, revisions]), certain, service.previous)
 
 

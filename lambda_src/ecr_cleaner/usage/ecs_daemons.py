@@ -22,9 +22,9 @@ DESCRIBED_A_CALL = 20
 
 
 class EcsDaemons:
-    """The revisions that run, and those that the latest deployment goes to, leaves or returns to.
+    """The revisions that run, and the targets and sources of the latest deployment.
 
-    Where no instance runs, a daemon may have no current revision; its latest deployment then tells
+    If no instance runs, a daemon may have no current revision. Its latest deployment then names
     what the next instance starts.
     """
 
@@ -84,12 +84,14 @@ def _describe(target: Target, arn: str) -> Answer | None:
     daemon: Answer = answer["daemon"]
     named = daemon.get("currentRevisions") or daemon.get("deploymentArn")
     if not named and daemon.get("status") != "DELETE_IN_PROGRESS":
-        raise IncompleteAnswerError(f"DescribeDaemon told neither revision nor deployment of {arn}")
+        raise IncompleteAnswerError(
+            f"DescribeDaemon returned neither a revision nor a deployment of {arn}"
+        )
     return daemon
 
 
 def _revisions(target: Target, daemons: Sequence[Answer]) -> list[Answer]:
-    """Return the revisions of all daemons, with what each of them tells."""
+    """Return the described revisions of all daemons."""
     deployed = [daemon["deploymentArn"] for daemon in daemons if daemon.get("deploymentArn")]
     deployments = _in_batches(
         target,
@@ -106,7 +108,7 @@ def _revisions(target: Target, daemons: Sequence[Answer]) -> list[Answer]:
 
 
 def _deployed(deployment: Answer) -> Iterator[str]:
-    """Yield the revisions that a deployment goes to and comes from, and to which it rolls back."""
+    """Yield the target, the sources and the rollback target of a deployment."""
     if deployment.get("targetDaemonRevision"):
         yield deployment["targetDaemonRevision"]["arn"]
     yield from (one["arn"] for one in deployment.get("sourceDaemonRevisions", ()))

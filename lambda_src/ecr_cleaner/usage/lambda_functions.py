@@ -55,5 +55,5 @@ def _found(target: Target, version: Answer) -> Found:
     code = answer["Code"]
     is_told = code.get("ImageUri") or code.get("ResolvedImageUri")
     if not is_told and version.get("PackageType") == "Image":
-        raise IncompleteAnswerError(f"GetFunction told no image for {version['FunctionArn']}")
+        raise IncompleteAnswerError(f"GetFunction returned no image of {version['FunctionArn']}")
     return find(answer)

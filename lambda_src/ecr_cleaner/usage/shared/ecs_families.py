@@ -1,6 +1,6 @@
 """The newest revisions of every ECS task-definition family.
 
-A family that people or pipelines run by hand is in use although nothing of it runs now.
+People and pipelines run families by hand, so a family may be in use though it has no task now.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import islice
 
 from ecr_cleaner.usage.shared.target import Target
 
-# One listing of all revisions tells the newest of a hundred families in a call, where families
-# have few of them; where they have hundreds, one listing for each family is the shorter way.
+# If families have few revisions, one listing of all revisions is the fastest: a page of it holds
+# the newest of up to a hundred families. If they have hundreds, one listing per family is faster.
 REVISIONS_LISTED = 5_000
 REVISIONS_A_PAGE = 100
 

@@ -117,7 +117,7 @@ def _read(target: Target, service: str, row: Row) -> list[tuple[str, Found]]:
 
 @dataclass(frozen=True, slots=True)
 class _Undescribed:
-    """An item that the region cannot describe; what its listing holds has to do."""
+    """An item that the region cannot describe: only its entry in the listing is walked."""
 
     operation: str
     item: Any

@@ -56,9 +56,11 @@ def _least_scan(world: World) -> Counter[str]:
     revisions = sum(len(one.definitions) for one in world.services)
     calls["ecs:DescribeServiceRevisions"] = calls_for(revisions, 20) if revisions else 0
     calls["ecs:ListServiceDeployments"] = len(world.services)
-    # What a service revision tells need not be asked of its task definition. The newest revision
-    # of each family is found in the listing of all, or by asking family by family.
+    # What a service revision tells need not be asked of its task definition, but for the current
+    # one, whose commands may name images. The newest revision of each family is found in the
+    # listing of all, or by asking family by family.
     told = {arn for one in world.services for arn in one.definitions}
+    told -= {one.definitions[0] for one in world.services}
     calls["ecs:DescribeTaskDefinition"] = len(world.definitions.keys() - told)
     listing = calls_for(sum(map(len, world.families.values())), 100)
     by_family = calls_for(len(world.families), 100) + len(world.families)

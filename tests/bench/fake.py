@@ -30,7 +30,15 @@ from bench.world import World
 
 _OPERATION_PATH = re.compile(r"/service/[^/]+/operation/(?P<name>[A-Za-z0-9]+)")
 _SIGNED_FOR = re.compile(r"Credential=[^/]+/[0-9]+/[^/]+/(?P<service>[^/]+)/")
-_BOTO3_NAMES = {"states": "stepfunctions", "bedrock-agentcore": "bedrock-agentcore-control"}
+_BOTO3_NAMES = {
+    "bedrock-agentcore": "bedrock-agentcore-control",
+    "cleanrooms-ml": "cleanroomsml",
+    "elasticmapreduce": "emr",
+    "greengrass": "greengrassv2",
+    "states": "stepfunctions",
+}
+# They speak the query protocol, and in every world they have nothing.
+_QUERY = frozenset({"autoscaling", "ec2", "elasticbeanstalk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,11 @@ def _identity_xml(answer: Any) -> bytes:
     return f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>".encode()
 
 
+def _empty_xml(action: str) -> Callable[[Any], bytes]:
+    """Return what writes the answer of a listing that is empty in every world."""
+    return lambda _: f"<{action}Response><{action}Result/></{action}Response>".encode()
+
+
 def read_call(request: Request) -> Call:
     """Return the call in a request, in any of the protocols of AWS."""
     signed = _SIGNED_FOR.search(request.headers.get("authorization", ""))
@@ -99,6 +112,12 @@ def read_call(request: Request) -> Call:
     if service == "sts":
         form = dict(parse_qsl(request.body.decode()))
         return Call(f"sts:{form['Action']}", form, _identity_xml, "text/xml")
+    if service in _QUERY:
+        form = dict(parse_qsl(request.body.decode()))
+        action = form["Action"]
+        return Call(f"{service}:{action}", form, _empty_xml(action), "text/xml")
+    if service == "lambda" and request.path.endswith("/runtimes"):
+        return _read_rest_call("lambda-core", request)
     return _read_rest_call(service, request)
 
 

@@ -58,9 +58,11 @@ def _least_scan(world: World) -> Counter[str]:
     revisions = sum(len(one.definitions) for one in world.services)
     calls["ecs:DescribeServiceRevisions"] = calls_for(revisions, 20) if revisions else 0
     calls["ecs:ListServiceDeployments"] = len(world.services)
-    # A service revision contains the images of its task definition. The newest revision of each
-    # family is found by listing all revisions, or by listing each family.
+    # A service revision contains the images of its task definition, so only current ones need to be
+    # described: their commands may name images. The newest revision of each family is found by
+    # listing all revisions, or by listing each family.
     known = {arn for one in world.services for arn in one.definitions}
+    known -= {one.definitions[0] for one in world.services}
     calls["ecs:DescribeTaskDefinition"] = len(world.definitions.keys() - known)
     listing = calls_for(sum(map(len, world.families.values())), 100)
     by_family = calls_for(len(world.families), 100) + len(world.families)

@@ -39,6 +39,7 @@ SERVICES = Kind("ListServices", "serviceArns", "DescribeServices", "services", 1
 TASKS = Kind("ListTasks", "taskArns", "DescribeTasks", "tasks", 100)
 # What happened, in words, a hundred times a service.
 EVENTS = "events"
+NOTHING = Found()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,23 @@ class Ecs:
         arns = chain.from_iterable(service.revisions for service in services)
         revisions = described_revisions(target, arns)
         runners = [*(_service(one, revisions) for one in services), *map(_task, tasks)]
-        definitions = target.task_definitions
-        behind = definitions.found(name for one in runners for name in one.certain)
+        definitions, told = target.task_definitions, _told(services, revisions)
+        certain = (name for one in runners for name in one.certain)
+        behind = definitions.found(name for name in certain if name not in told)
         behind |= definitions.found_if_any(name for one in runners for name in one.possible)
         named = chain.from_iterable(_parts(runner, behind) for runner in runners)
         yield from usages_of(target, self.name, named, starts_tasks=True)
-        families = definitions.found_if_any(newest)
+        families = definitions.found_if_any(name for name in newest if name not in told)
         yield from usages_of(target, self.name, families.items(), starts_tasks=True)
+
+
+def _told(services: Iterable[Service], revisions: Mapping[str, Answer]) -> set[str]:
+    """Return the task definitions that need not be described: a revision names their images.
+
+    The current one of a service is described: its commands and environment may name images too.
+    """
+    told = {one.get("taskDefinition", "") for one in revisions.values() if names_every_image(one)}
+    return told - {service.answer.get("taskDefinition", "") for service in services}
 
 
 def _parts(runner: Runner, behind: Mapping[str, Found]) -> Iterator[tuple[str, Found]]:
@@ -105,7 +116,7 @@ def _parts(runner: Runner, behind: Mapping[str, Found]) -> Iterator[tuple[str, F
     """
     yield runner.arn, Found(runner.found.references)
     for name in (*runner.certain, *runner.possible):
-        yield runner.arn, behind[name]
+        yield runner.arn, behind.get(name, NOTHING)
 
 
 def _running(target: Target) -> tuple[list[Service], list[Answer]]:
@@ -139,18 +150,12 @@ def _definitions(service: Answer) -> list[str]:
 
 
 def _service(service: Service, known: Mapping[str, Answer]) -> Runner:
-    """The definition of a revision that names every image need not be described.
-
-    The current one is: its commands and environment may name images as well.
-    """
     answer = service.answer
     revisions = [known[arn] for arn in service.revisions if arn in known]
-    complete = {one.get("taskDefinition") for one in revisions if names_every_image(one)}
-    complete.discard(answer.get("taskDefinition"))
     of_revisions = [one["taskDefinition"] for one in revisions if one.get("taskDefinition")]
     named = dict.fromkeys([*_definitions(answer), *of_revisions])
-    certain = tuple(name for name in named if name not in complete)
-    return Runner(answer["serviceArn"], find([answer, revisions]), certain, service.previous)
+    found = find([answer, revisions])
+    return Runner(answer["serviceArn"], found, tuple(named), service.previous)
 
 
 def _task(task: Answer) -> Runner:

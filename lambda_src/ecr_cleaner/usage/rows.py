@@ -337,9 +337,7 @@ EMR_SERVERLESS = Rows(
     ),
 )
 _ACTIVE_CLUSTERS = each(
-    "ListClusters",
-    "Clusters",
-    ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"],
+    "ListClusters", "Clusters", ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 )
 _NO_CLUSTER = gone("InvalidRequestException")
 EMR = Rows(

@@ -2,12 +2,14 @@ locals {
   build_image = var.image_uri == null
   source_dir  = "${path.module}/../lambda_src"
 
-  # All files that affect the content of the image, without files that test runs leave behind.
+  # All files that affect the content of the image, without files that test runs leave behind. No name may
+  # begin with a dot: if two modules have the same Git source, Terraform installs the second one without
+  # such files.
   source_files = sort(concat(
-    [".dockerignore", "Dockerfile", "requirements.txt"],
+    ["Dockerfile", "requirements.txt"],
     [
       for file in fileset(local.source_dir, "ecr_cleaner/**") : file
-      if !strcontains(file, "__pycache__/") && !endswith(file, ".pyc")
+      if !strcontains(file, "__pycache__/") && !endswith(file, ".pyc") && !startswith(basename(file), ".")
     ],
   ))
 

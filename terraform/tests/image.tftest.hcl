@@ -24,6 +24,11 @@ run "source_files" {
   }
 
   assert {
+    condition     = !anytrue([for file in local.source_files : can(regex("(^|/)\\.", file))])
+    error_message = "No name may begin with a dot, because Terraform does not install such files twice: ${jsonencode(local.source_files)}"
+  }
+
+  assert {
     condition     = can(regex("^[0-9a-f]{20}$", local.image_tag))
     error_message = "The tag must be a hash."
   }

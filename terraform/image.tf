@@ -17,14 +17,18 @@ locals {
   image_tag = substr(sha256(jsonencode({
     architecture     = var.architecture
     extra_build_args = var.extra_build_args
-    kms_key_arn      = var.kms_key_arn # another key replaces the repository, so the image must be pushed again
+    kms_key_arn      = var.kms_key_arn # another key has another repository, so the image must be pushed again
     files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
   })), 0, 20)
 
   images_kept = 10
 
+  # ECR cannot change the key of a repository. With a name for each key, the repository with the new key can
+  # be created before the function leaves the one with the old key.
+  repository_name = var.kms_key_arn == null ? var.name : "${var.name}-${substr(sha256(var.kms_key_arn), 0, 8)}"
+
   # The repository that the module creates while image_uri is null, and destroys once image_uri is set.
-  own_repository = [local.account_id, local.region, var.name]
+  own_repository = [local.account_id, local.region, local.repository_name]
   image_is_own   = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([^.]+)\\.[^/]+/([^:@]+)", var.image_uri), null) == local.own_repository
 
   image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
@@ -32,10 +36,13 @@ locals {
 
 # Explicitly opted out, because default tags of the provider may opt in all repositories. If the usage
 # source "lambda" is waived, the cleaner does not find out that its own image is in use.
+#
+# create_before_destroy also applies if image_uri is set and nothing is created: Terraform then destroys the
+# repository and its images only after the function runs the other image. If that update fails, they stay.
 resource "aws_ecr_repository" "this" {
   count = local.build_image ? 1 : 0
 
-  name                 = var.name
+  name                 = local.repository_name
   image_tag_mutability = "IMMUTABLE"
   force_delete         = true # the images can be built again from the sources
 
@@ -49,6 +56,10 @@ resource "aws_ecr_repository" "this" {
   }
 
   tags = merge(var.tags, { BoxCleanerEnabled = "false" })
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # Each build adds an image. Later rules do not expire images that the tags of an earlier rule select, so
@@ -105,5 +116,9 @@ resource "terraform_data" "image" {
       IMAGE_ARCHITECTURE = var.architecture == "x86_64" ? "amd64" : var.architecture
       IMAGE_REGION       = local.region
     })
+  }
+
+  lifecycle {
+    create_before_destroy = true
   }
 }

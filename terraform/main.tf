@@ -100,7 +100,7 @@ resource "aws_lambda_function" "this" {
 
     precondition {
       condition     = !local.image_is_own
-      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${var.name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${local.repository_name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
     }
   }
 }

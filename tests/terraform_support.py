@@ -249,6 +249,13 @@ def delete_query_definition(response: LogsResponse) -> str:
     return json.dumps({"success": query_definitions(response).pop(identity, None) is not None})
 
 
+def associate_kms_key(response: LogsResponse) -> str:
+    """Set the key that encrypts a log group."""
+    group = response.logs_backend.groups[response._get_param("logGroupName")]  # noqa: SLF001
+    group.kms_key_id = response._get_param("kmsKeyId")  # noqa: SLF001
+    return "{}"
+
+
 # moto's own, which the functions below complete.
 make_function = lambda_models.LambdaFunction.__init__
 describe_function = lambda_models.LambdaFunction.get_configuration
@@ -334,6 +341,7 @@ def extended_moto() -> Iterator[None]:
             (function, "update_configuration", update_function_that_logs, False),
             (ECRResponse, "_determine_resource", ecr_resource, True),
             (IAMPolicyStatement, "is_action_permitted", judge_statement_and_tags, False),
+            (LogsResponse, "associate_kms_key", associate_kms_key, True),
             (LogsResponse, "put_query_definition", put_query_definition, True),
             (LogsResponse, "describe_query_definitions", describe_query_definitions, True),
             (LogsResponse, "delete_query_definition", delete_query_definition, True),

@@ -163,7 +163,7 @@ resource "aws_sns_topic_policy" "alarms" {
       Effect    = "Allow"
       Action    = ["sns:Publish"]
       Principal = { Service = "cloudwatch.amazonaws.com" }
-      Resource  = aws_sns_topic.alarms[0].arn
+      Resource  = "arn:${local.partition}:sns:${local.region}:${local.account_id}:${aws_sns_topic.alarms[0].name}"
       # Only alarms in this account may publish.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]

@@ -28,12 +28,14 @@ locals {
         height = 2
         properties = {
           title = "Alarms"
-          alarms = concat(
-            aws_cloudwatch_metric_alarm.function_failed[*].arn,
-            aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
-            aws_cloudwatch_metric_alarm.none_visited[*].arn,
-            aws_cloudwatch_metric_alarm.silent[*].arn,
-          )
+          alarms = [
+            for name in concat(
+              aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
+              aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
+              aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
+              aws_cloudwatch_metric_alarm.silent[*].alarm_name,
+            ) : "${local.alarm_arn_prefix}${name}"
+          ]
         }
       } : null,
       local.metric_widgets.function,
@@ -102,4 +104,10 @@ resource "aws_cloudwatch_dashboard" "this" {
 
   dashboard_name = "${var.name}-${local.region}"
   dashboard_body = jsonencode({ widgets = local.dashboard_widgets })
+
+  # The postcondition of the role of the function reports a changed region.
+  lifecycle {
+    ignore_changes       = [dashboard_name]
+    replace_triggered_by = [terraform_data.name]
+  }
 }

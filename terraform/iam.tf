@@ -58,7 +58,7 @@ locals {
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.this.arn}:*"
+        Resource = "${local.log_group_arn}:*"
       },
       {
         Sid    = "ReadRepositories"
@@ -173,6 +173,16 @@ resource "aws_iam_role" "function" {
   })
 
   tags = var.tags
+
+  lifecycle {
+    ignore_changes       = [name]
+    replace_triggered_by = [terraform_data.name]
+
+    postcondition {
+      condition     = self.name == "${var.name}-${local.region}"
+      error_message = "The role is \"${self.name}\", so this instance was created in another region than ${local.region}. Destroy it with the region that it was created in first, or use another instance of the module for ${local.region}."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "function" {

@@ -11,6 +11,11 @@ locals {
   partition  = data.aws_service.ecr.partition
   region     = data.aws_service.ecr.region
 
+  # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
+  function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"
+  log_group_arn    = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/lambda/${var.name}"
+  alarm_arn_prefix = "arn:${local.partition}:cloudwatch:${local.region}:${local.account_id}:alarm:"
+
   # The program accepts no number that is written as a string, so convert the types.
   repository_rules = [
     for rule in var.repository_rules : merge(
@@ -45,6 +50,13 @@ locals {
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
   }
   environment = { for name, value in local.settings : name => value if value != null }
+}
+
+# The names of the IAM roles and the dashboard contain the region. If the module has depends_on and a dependency
+# changes, Terraform reads the region only during the apply, and an unknown name would replace them. So they
+# ignore changes of their name, and this replaces them if var.name changes.
+resource "terraform_data" "name" {
+  input = var.name
 }
 
 resource "aws_lambda_function" "this" {

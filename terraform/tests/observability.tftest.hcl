@@ -1,6 +1,5 @@
 # Saved queries, metrics, alarms and the dashboard, and the variables that turn them off. Some runs apply
-# the module, because the ARNs in the dashboard and in the topic policy are known only after an apply.
-# They use an existing image, because the tests must not build one.
+# the module, because the ARN of the topic that it creates is known only after an apply. They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -330,6 +329,8 @@ run "silence_alarm_with_interval_of_rate" {
 }
 
 run "weekly_schedule_without_silence_alarm" {
+  command = plan
+
   variables {
     schedule_expression   = "cron(0 3 ? * MON *)"
     silence_alarm_enabled = false
@@ -430,6 +431,8 @@ run "topic_of_the_same_apply" {
 }
 
 run "dashboard" {
+  command = plan
+
   assert {
     condition = alltrue([
       for metric in flatten([
@@ -491,6 +494,8 @@ run "everything_turned_off" {
 }
 
 run "only_dashboard" {
+  command = plan
+
   variables {
     saved_queries_enabled = false
     metrics_enabled       = false

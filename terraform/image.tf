@@ -1,5 +1,5 @@
 locals {
-  build_image = var.image_uri == null
+  build_image = var.build_image == null ? var.image_uri == null : var.build_image
   source_dir  = "${path.module}/../lambda_src"
 
   # All files that affect the content of the image, without files that test runs leave behind. No name may
@@ -29,7 +29,9 @@ locals {
 
   # The repository that the module creates while image_uri is null, and destroys once image_uri is set.
   own_repository = [local.account_id, local.region, local.repository_name]
-  image_is_own   = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([^.]+)\\.[^/]+/([^:@]+)", var.image_uri), null) == local.own_repository
+  # Account, region and repository of image_uri; null if the module builds the image.
+  given_repository = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([^.]+)\\.[^/]+/([^:@]+)", var.image_uri), null)
+  image_is_own     = local.given_repository == local.own_repository
 
   image_uri = local.build_image ? "${aws_ecr_repository.this[0].repository_url}:${local.image_tag}" : var.image_uri
 }
@@ -56,6 +58,28 @@ resource "aws_ecr_repository" "this" {
   }
 
   tags = merge(var.tags, { BoxCleanerEnabled = "false" })
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+# Without this policy, Lambda adds one itself that lets all functions of the account use the repository.
+resource "aws_ecr_repository_policy" "this" {
+  count = local.build_image ? 1 : 0
+
+  repository = aws_ecr_repository.this[0].name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "LambdaECRImageRetrievalPolicy" # the name that Lambda uses
+      Effect    = "Allow"
+      Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Principal = { Service = "lambda.amazonaws.com" }
+      Condition = { StringLike = { "aws:SourceArn" = [local.function_arn, "${local.function_arn}:*"] } }
+    }]
+  })
 
   lifecycle {
     create_before_destroy = true

@@ -102,7 +102,7 @@ resource "aws_lambda_function" "this" {
   tags = var.tags
 
   # Lambda needs the image and the permissions of the role when the function is created.
-  depends_on = [terraform_data.image, aws_iam_role_policy.function]
+  depends_on = [terraform_data.image, aws_ecr_repository_policy.this, aws_iam_role_policy.function]
 
   lifecycle {
     precondition {
@@ -113,6 +113,16 @@ resource "aws_lambda_function" "this" {
     precondition {
       condition     = !local.image_is_own
       error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${local.repository_name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
+    }
+
+    precondition {
+      condition     = try(local.given_repository[1], local.region) == local.region
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in ${try(local.given_repository[1], "")}, but Lambda runs only images of its own region, ${local.region}. Copy the image to a repository in ${local.region}, and set image_uri to the copy."
+    }
+
+    precondition {
+      condition     = try(contains(concat([local.account_id], var.image_account_ids), local.given_repository[0]), true)
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in account ${try(local.given_repository[0], "")}, but the function is in account ${local.account_id}. If this is intended and the repository lets Lambda of this account pull, add the account to image_account_ids."
     }
   }
 }

@@ -347,6 +347,29 @@ variable "image_uri" {
   }
 }
 
+variable "image_account_ids" {
+  description = "Other accounts whose registries image_uri may name. By default, it must be in the account of the function, so that a mistyped account is refused."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.image_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "image_account_ids is ${jsonencode(var.image_account_ids)}; each entry must be an account ID of 12 digits."
+  }
+}
+
+variable "build_image" {
+  description = "Whether the module builds the image. Null builds it if image_uri is null. Set it to false if image_uri comes from a resource of the same apply, because Terraform must know during the plan what to create."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.build_image == null ? true : var.build_image == (var.image_uri == null)
+    error_message = "build_image is ${coalesce(var.build_image, "null")}, but image_uri is ${var.image_uri == null ? "null" : "set"}; set image_uri if the module does not build the image, and leave it null if it does."
+  }
+}
+
 variable "container_engine" {
   description = "Command that builds and pushes the image: docker, podman, finch or nerdctl."
   type        = string

@@ -6,6 +6,50 @@ locals {
     for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)
   ])))
 
+  # Actions for which IAM defines a resource type, by the Service Authorization Reference. They are limited to
+  # resources of this account and region. Actions that are not in this list are allowed for "*", so a missing
+  # entry never breaks a scan. ecs:ListTasks is left out: its resource type is the container instance, which
+  # the call does not name.
+  actions_with_resource = [
+    "apprunner:DescribeService",
+    "bedrock-agentcore:GetAgentRuntime",
+    "codebuild:BatchGetProjects",
+    "ecs:DescribeServiceRevisions",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:ListServiceDeployments",
+    "emr-serverless:GetApplication",
+    "emr-serverless:GetJobRun",
+    "emr-serverless:ListJobRuns",
+    "events:ListTargetsByRule",
+    "lambda:GetFunction",
+    "pipes:DescribePipe",
+    "sagemaker:DescribeAlgorithm",
+    "sagemaker:DescribeDataQualityJobDefinition",
+    "sagemaker:DescribeEndpoint",
+    "sagemaker:DescribeHyperParameterTuningJob",
+    "sagemaker:DescribeImageVersion",
+    "sagemaker:DescribeInferenceComponent",
+    "sagemaker:DescribeModel",
+    "sagemaker:DescribeModelBiasJobDefinition",
+    "sagemaker:DescribeModelExplainabilityJobDefinition",
+    "sagemaker:DescribeModelPackage",
+    "sagemaker:DescribeModelQualityJobDefinition",
+    "sagemaker:DescribeMonitoringSchedule",
+    "sagemaker:DescribePipeline",
+    "sagemaker:DescribeProcessingJob",
+    "sagemaker:DescribeTrainingJob",
+    "sagemaker:ListImageVersions",
+    "scheduler:GetSchedule",
+    "states:DescribeStateMachine",
+    "states:ListStateMachineVersions",
+  ]
+  list_actions     = [for action in local.usage_actions : action if !contains(local.actions_with_resource, action)]
+  describe_actions = [for action in local.usage_actions : action if contains(local.actions_with_resource, action)]
+  described_arns = distinct([
+    for action in local.describe_actions : "arn:${local.partition}:${split(":", action)[0]}:${local.region}:${local.account_id}:*"
+  ])
+
   guards = keys(try(local.permissions.guards, {}))
   guard_actions = sort(distinct(flatten([
     for guard in local.guards : local.permissions.guards[guard] if !contains(var.waived_guards, guard)
@@ -68,13 +112,20 @@ locals {
         Resource = local.repositories_arn
       },
       # Without actions the statement is left out, because IAM rejects an empty list of actions.
-      length(local.usage_actions) > 0 ? {
+      length(local.list_actions) > 0 ? {
         Sid    = "FindUsage"
         Effect = "Allow"
-        Action = local.usage_actions
-        # "*": any consumer in the account may use an image, and the list operations accept no narrower resource.
+        Action = local.list_actions
+        # "*": IAM defines no resource for these actions, or none that the program's calls name.
         Resource  = "*"
         Condition = local.in_this_region
+      } : null,
+      length(local.describe_actions) > 0 ? {
+        Sid    = "DescribeConsumers"
+        Effect = "Allow"
+        Action = local.describe_actions
+        # All resources of these services in this account and region: any of them may use an image.
+        Resource = local.described_arns
       } : null,
       length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
@@ -157,6 +208,13 @@ locals {
   ]
 }
 
+locals {
+  function_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = local.function_statements
+  })
+}
+
 # IAM is global. The region in the names keeps instances in different regions apart.
 resource "aws_iam_role" "function" {
   name                 = "${var.name}-${local.region}"
@@ -189,8 +247,12 @@ resource "aws_iam_role_policy" "function" {
   name = "cleaner"
   role = aws_iam_role.function.id
 
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = local.function_statements
-  })
+  policy = local.function_policy
+
+  lifecycle {
+    precondition {
+      condition     = length(local.function_policy) <= 10240
+      error_message = "The policy of the function has ${length(local.function_policy)} characters, but IAM allows at most 10240 in a role. Use fewer reference_lists, or waive usage sources that the account does not use."
+    }
+  }
 }

@@ -321,13 +321,24 @@ def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
     return all(found.get(key) == value for key, value in wanted.items())
 
 
+def judged_resource(statement: dict[str, Any], action: str, resource: str) -> str:
+    """Return the resource of a call: of ECR, moto knows it; of other services, any of the account."""
+    service = action.partition(":")[0]
+    if service == "ecr" or resource != "*":
+        return resource
+    listed = statement.get("Resource", [])
+    arns = [listed] if isinstance(listed, str) else listed
+    return next((str(arn) for arn in arns if arn.split(":")[2:3] == [service]), resource)
+
+
 def judge_statement_and_tags(
     statement: IAMPolicyStatement, action: str, resource: str = "*", *others: Any
 ) -> PermissionResult:
     """Judge as moto does, after the conditions on tags, which moto takes as fulfilled."""
     if not tag_conditions_hold(statement._statement, resource):  # noqa: SLF001
         return PermissionResult.NEUTRAL
-    return judge_statement(statement, action, resource, *others)
+    judged = judged_resource(statement._statement, action, resource)  # noqa: SLF001
+    return judge_statement(statement, action, judged, *others)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ run "dry_run" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "CheckGuards", "DenySweepingInDryRun"]
+    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "CheckGuards", "DenySweepingInDryRun"]
     error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function.policy}"
   }
 
@@ -56,11 +56,35 @@ run "dry_run" {
     condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "FindUsage"])) == jsonencode({
       Sid       = "FindUsage"
       Effect    = "Allow"
-      Action    = sort(distinct(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage))))
+      Action    = sort(setsubtract(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage)), local.actions_with_resource))
       Resource  = "*"
       Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
     })
-    error_message = "The actions of all usage sources must be allowed, each listed once, and only in this region."
+    error_message = "The actions without a resource type must be allowed, each listed once, and only in this region."
+  }
+
+  assert {
+    condition     = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Action) == jsonencode(sort(setintersection(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage)), local.actions_with_resource)))
+    error_message = "The actions with a resource type must be allowed, each listed once."
+  }
+
+  assert {
+    condition = alltrue([
+      for arn in one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Resource :
+      can(regex("^arn:aws:[a-z-]+:eu-central-1:123456789012:\\*$", arn))
+    ])
+    error_message = "The actions with a resource type must be limited to this account and region."
+  }
+
+  assert {
+    condition = length(setsubtract(
+      [
+        "apprunner:DescribeService", "codebuild:BatchGetProjects", "ecs:DescribeServices", "ecs:DescribeTasks", "lambda:GetFunction",
+        "pipes:DescribePipe", "sagemaker:DescribeModel", "scheduler:GetSchedule", "states:DescribeStateMachine",
+      ],
+      one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Action
+    )) == 0
+    error_message = "Actions that read single consumers must not be allowed for all resources."
   }
 
   assert {
@@ -108,6 +132,11 @@ run "no_wildcard_actions" {
     vpc_security_group_ids             = ["sg-1"]
     inspector_coverage                 = true
     reference_lists                    = ["s3://lists/images.json", "ssm:/lists/images"]
+  }
+
+  assert {
+    condition     = length(aws_iam_role_policy.function.policy) <= 8192
+    error_message = "The largest policy must leave a fifth of the 10240 characters of IAM for reference_lists: it has ${length(aws_iam_role_policy.function.policy)}."
   }
 
   assert {
@@ -213,8 +242,10 @@ run "waived_source" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action) == jsonencode(sort(distinct(flatten([
-      for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
+    condition = jsonencode(sort(flatten([
+      for statement in local.function_statements : statement.Action if contains(["FindUsage", "DescribeConsumers"], statement.Sid)
+      ]))) == jsonencode(sort(distinct(flatten([
+        for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
     ]))))
     error_message = "Only the actions of the waived source may be left out."
   }
@@ -246,8 +277,8 @@ run "all_sources_waived" {
   }
 
   assert {
-    condition     = !contains(local.function_statements[*].Sid, "FindUsage")
-    error_message = "The statement must be left out, because IAM rejects a statement without actions."
+    condition     = !contains(local.function_statements[*].Sid, "FindUsage") && !contains(local.function_statements[*].Sid, "DescribeConsumers")
+    error_message = "The statements must be left out, because IAM rejects a statement without actions."
   }
 }
 
@@ -477,4 +508,14 @@ run "inspector_coverage" {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadInspectorCoverage"]).Action) == jsonencode(["inspector2:ListCoverage"])
     error_message = "The coverage of Inspector must be readable."
   }
+}
+
+run "too_many_reference_lists" {
+  command = plan
+
+  variables {
+    reference_lists = [for number in range(100) : "s3://a-bucket-with-the-lists-of-all-clusters/cluster-${number}/images-in-use.json"]
+  }
+
+  expect_failures = [aws_iam_role_policy.function]
 }

@@ -322,7 +322,7 @@ def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
 
 
 def judged_resource(statement: dict[str, Any], action: str, resource: str) -> str:
-    """Return the resource of a call: of ECR, moto knows it; of other services, any of the account."""
+    """Return the resource of a call, which moto knows only for ECR: otherwise any of the service."""
     service = action.partition(":")[0]
     if service == "ecr" or resource != "*":
         return resource

@@ -31,7 +31,7 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   count = var.alarms_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-function-failed"
-  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} shows the error."
+  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} shows the error."
   namespace           = "AWS/Lambda"
   metric_name         = "Errors"
   dimensions          = { FunctionName = aws_lambda_function.this.function_name }
@@ -46,11 +46,12 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   tags = var.tags
 }
 
+# Has no actions: a run with failed deletions is a failed run, and one failure must notify only once.
 resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-deletions-failed"
-  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} lists them."
+  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} lists them. Such a run also fails, so ${var.name}-function-failed notifies."
   namespace           = local.metric_namespace
   metric_name         = "DeletionsFailed"
   statistic           = "Sum"
@@ -59,7 +60,6 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # there is no data between runs
-  alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }

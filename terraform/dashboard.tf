@@ -55,7 +55,7 @@ locals {
         title  = title
         region = local.region
         view   = "table"
-        query  = "SOURCE '${aws_cloudwatch_log_group.this.name}' | ${local.query_commands[file]}"
+        query  = "SOURCE '${local.log_group_name}' | ${local.query_commands[file]}"
       }
     }
   }

@@ -95,6 +95,15 @@ locals {
     sqs    = "sqs:SendMessage"
   }
 
+  vpc_actions = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+  ]
+
   # A statement that this instance does not need is null, and is left out of the policy.
   function_statements = [
     for statement in [
@@ -176,6 +185,8 @@ locals {
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
         Resource = var.kms_key_arn
+        # Lambda decrypts the environment variables. The wildcard is for the domain of the partition.
+        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.amazonaws.com*" } }
       } : null,
       var.on_failure_destination_arn != null ? {
         Sid      = "TellOfFailure"
@@ -189,20 +200,24 @@ locals {
         # Both actions are needed to write: SQS and SNS request a data key and verify it by decrypting it.
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = var.on_failure_destination_kms_key_arn
+        Condition = {
+          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.amazonaws.com*" }
+        }
       } : null,
       length(var.vpc_subnet_ids) > 0 ? {
         Sid    = "AttachToVpc"
         Effect = "Allow"
-        Action = [
-          "ec2:AssignPrivateIpAddresses",
-          "ec2:CreateNetworkInterface",
-          "ec2:DeleteNetworkInterface",
-          "ec2:DescribeNetworkInterfaces",
-          "ec2:DescribeSubnets",
-          "ec2:UnassignPrivateIpAddresses",
-        ]
+        Action = local.vpc_actions
         # "*": Lambda creates the network interfaces and checks these actions without a resource.
         Resource = "*"
+      } : null,
+      length(var.vpc_subnet_ids) > 0 ? {
+        Sid      = "DenyVpcToCode"
+        Effect   = "Deny"
+        Action   = local.vpc_actions
+        Resource = "*"
+        # Calls of the code have this key; calls of Lambda, which needs the actions, do not.
+        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arn } }
       } : null,
     ] : statement if statement != null
   ]
@@ -213,11 +228,17 @@ locals {
     Version   = "2012-10-17"
     Statement = local.function_statements
   })
+
+  role_arn  = var.create_role ? aws_iam_role.function[0].arn : var.role_arn
+  role_name = var.create_role ? aws_iam_role.function[0].name : regex("[^/]+$", coalesce(var.role_arn, "none"))
 }
 
 # IAM is global. The region in the names keeps instances in different regions apart.
 resource "aws_iam_role" "function" {
+  count = var.create_role ? 1 : 0
+
   name                 = "${var.name}-${local.region}"
+  path                 = var.iam_path
   description          = "Lets the function ${var.name} find and clean images in ECR."
   permissions_boundary = var.permissions_boundary
 
@@ -227,6 +248,8 @@ resource "aws_iam_role" "function" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
+      # Only functions in this account may have the role.
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   })
 
@@ -244,8 +267,10 @@ resource "aws_iam_role" "function" {
 }
 
 resource "aws_iam_role_policy" "function" {
+  count = var.create_role ? 1 : 0
+
   name = "cleaner"
-  role = aws_iam_role.function.id
+  role = aws_iam_role.function[0].id
 
   policy = local.function_policy
 

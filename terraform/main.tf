@@ -13,7 +13,7 @@ locals {
 
   # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
   function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"
-  log_group_arn    = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/lambda/${var.name}"
+  log_group_arn    = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:${local.default_log_group_name}"
   alarm_arn_prefix = "arn:${local.partition}:cloudwatch:${local.region}:${local.account_id}:alarm:"
 
   # The program accepts no number that is written as a string, so convert the types.
@@ -66,7 +66,7 @@ resource "aws_lambda_function" "this" {
 
   function_name = var.name
   description   = "Removes old, unused images from ECR repositories tagged BoxCleanerEnabled = true${var.dry_run ? " (dry run: only reports)" : ""}."
-  role          = aws_iam_role.function.arn
+  role          = local.role_arn
 
   package_type  = "Image"
   image_uri     = local.image_uri
@@ -83,7 +83,7 @@ resource "aws_lambda_function" "this" {
 
   logging_config {
     log_format = "JSON"
-    log_group  = aws_cloudwatch_log_group.this.name
+    log_group  = local.log_group_name
     # LOG_LEVEL already filters in the program. Lambda must not filter above INFO, because it treats
     # levels that it does not know, such as Python's "warning", as INFO.
     application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"

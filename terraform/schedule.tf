@@ -27,6 +27,7 @@ resource "aws_scheduler_schedule" "this" {
 
 resource "aws_iam_role" "schedule" {
   name                 = "${var.name}-${local.region}-schedule"
+  path                 = var.iam_path
   description          = "Lets EventBridge Scheduler start the function ${var.name}."
   permissions_boundary = var.permissions_boundary
 

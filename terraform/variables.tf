@@ -383,7 +383,7 @@ variable "container_engine" {
 }
 
 variable "extra_build_args" {
-  description = "Additional arguments of the build command of the container engine, such as [\"--network\", \"host\"] or [\"--build-arg\", \"BASE_IMAGE=mirror.example.com/lambda/python:3.13\"]."
+  description = "Additional arguments of the build command of the container engine, such as [\"--network\", \"host\"] or [\"--build-arg\", \"BASE_IMAGE=mirror.example.com/lambda/python:3.13\", \"--build-arg\", \"PIP_INDEX_URL=https://mirror.example.com/simple\"]."
   type        = list(string)
   default     = []
   nullable    = false
@@ -477,6 +477,41 @@ variable "vpc_security_group_ids" {
 
 # Security and logging
 
+variable "create_role" {
+  description = "Whether the module creates the role of the function. If it is false, role_arn must be set, and the role must have the permissions of the output role_policy."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.create_role == (var.role_arn == null)
+    error_message = "create_role is ${var.create_role}, but role_arn is ${var.role_arn == null ? "null" : "set"}; set role_arn if the module does not create the role, and leave it null if it does."
+  }
+}
+
+variable "role_arn" {
+  description = "ARN of an existing role for the function. Null if the module creates the role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_arn == null ? true : can(regex("^arn:[^:]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn is \"${var.role_arn == null ? "null" : var.role_arn}\"; it must be null or the ARN of an IAM role."
+  }
+}
+
+variable "iam_path" {
+  description = "Path of the roles that the module creates."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([!-~]*/)?$", var.iam_path)) && length(var.iam_path) <= 512
+    error_message = "iam_path is \"${var.iam_path}\"; it must begin and end with a slash, such as /platform/."
+  }
+}
+
 variable "permissions_boundary" {
   description = "ARN of the IAM policy that is the permissions boundary of the module's roles. Null sets no boundary."
   type        = string
@@ -509,6 +544,48 @@ variable "log_level" {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
     error_message = "log_level is \"${var.log_level}\"; it must be DEBUG, INFO, WARNING or ERROR."
   }
+}
+
+variable "create_log_group" {
+  description = "Whether the module creates the log group. If it is false, the log group must exist."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "log_group_name" {
+  description = "Name of the log group. Null uses /aws/lambda/NAME. To keep the log if name changes, set it to the name of the existing log group."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_group_name == null ? true : can(regex("^[A-Za-z0-9_/.#-]{1,512}$", var.log_group_name))
+    error_message = "log_group_name is \"${var.log_group_name == null ? "null" : var.log_group_name}\"; it must be null or the name of a log group."
+  }
+}
+
+variable "log_group_class" {
+  description = "Class of the log group: STANDARD or INFREQUENT_ACCESS. The latter costs less but supports no metrics, so metrics_enabled must be false. A change replaces the log group."
+  type        = string
+  default     = "STANDARD"
+  nullable    = false
+
+  validation {
+    condition     = contains(["STANDARD", "INFREQUENT_ACCESS"], var.log_group_class)
+    error_message = "log_group_class is \"${var.log_group_class}\"; it must be STANDARD or INFREQUENT_ACCESS."
+  }
+
+  validation {
+    condition     = var.log_group_class != "INFREQUENT_ACCESS" || !var.metrics_enabled
+    error_message = "log_group_class is INFREQUENT_ACCESS, which supports no metric filters, but metrics_enabled is true. Set metrics_enabled to false."
+  }
+}
+
+variable "log_group_skip_destroy" {
+  description = "Whether the log group stays if it is destroyed or replaced in Terraform."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "log_retention_days" {

@@ -42,7 +42,7 @@ run "saved_queries" {
   }
 
   assert {
-    condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this.name])])
+    condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this[0].name])])
     error_message = "The saved queries must read the log group of the function."
   }
 
@@ -370,10 +370,14 @@ run "own_topic" {
 
   assert {
     condition = toset(flatten([
-      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
-      aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
     ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
-    error_message = "All alarms must notify the topic."
+    error_message = "All alarms except the one on failed deletions must notify the topic."
+  }
+
+  assert {
+    condition     = length(coalesce(aws_cloudwatch_metric_alarm.deletions_failed[0].alarm_actions, [])) == 0
+    error_message = "A run with failed deletions is a failed run, so only the alarm on failed runs may notify."
   }
 
   assert {

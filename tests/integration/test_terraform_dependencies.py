@@ -99,7 +99,7 @@ def test_another_name_replaces_what_is_named_after_it(applied: Terraform) -> Non
     plan = applied.plan(name="renamed", network="third")
 
     for address in (
-        "aws_iam_role.function",
+        "aws_iam_role.function[0]",
         "aws_iam_role.schedule",
         "aws_cloudwatch_dashboard.this[0]",
         "aws_lambda_function.this",

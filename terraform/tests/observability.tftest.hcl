@@ -347,6 +347,11 @@ run "weekly_schedule_without_silence_alarm" {
     ]) == toset([86400])
     error_message = "The dashboard must use a period of a day."
   }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P5W"
+    error_message = "The dashboard must show the latest runs of a weekly or monthly schedule."
+  }
 }
 
 run "no_silence_alarm_if_schedule_is_disabled" {
@@ -436,6 +441,33 @@ run "topic_of_the_same_apply" {
 
 run "dashboard" {
   command = plan
+
+  # A run at midnight, seen at noon, is 12 hours old: the default range of 3 hours would show nothing.
+  assert {
+    condition = (
+      jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P7D"
+      && jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).periodOverride == "inherit"
+    )
+    error_message = "The dashboard must open with a range that contains the latest runs, and keep the periods of its widgets."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
+      2 * widget.properties.period <= 7 * 86400 && widget.properties.period >= 86400 if widget.type == "metric"
+    ])
+    error_message = "Each metric widget must have a data point for each run in that range."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
+        for metric in widget.properties.metrics : metric[2].stat == (contains(["ImagesRemoved", "BytesRemoved", "DeletionsFailed"], metric[1]) ? "Sum" : "Maximum")
+        if metric[0] == output.metric_namespace
+      ] if widget.type == "metric"
+    ]))
+    error_message = "Only what runs do may be summed up, not what they find."
+  }
 
   assert {
     condition = alltrue([

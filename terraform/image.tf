@@ -13,10 +13,17 @@ locals {
     ],
   ))
 
+  build_args = concat(
+    var.base_image == null ? [] : ["--build-arg", "BASE_IMAGE=${var.base_image}"],
+    var.rebuild == null ? [] : ["--pull"],
+    var.extra_build_args,
+  )
+
   # The tag is a hash of the sources: only changed sources plan a build and a deployment.
   image_tag = substr(sha256(jsonencode({
     architecture     = var.architecture
-    extra_build_args = var.extra_build_args
+    extra_build_args = local.build_args
+    rebuild          = var.rebuild
     kms_key_arn      = var.kms_key_arn # another key has another repository, so the image must be pushed again
     files            = { for file in local.source_files : file => filesha256("${local.source_dir}/${file}") }
   })), 0, 20)
@@ -131,7 +138,7 @@ resource "terraform_data" "image" {
   provisioner "local-exec" {
     # Pass arguments instead of a shell command, so that no shell interprets the values of variables.
     # Terraform appends the command, here the build context, as the last argument.
-    interpreter = concat(["/bin/sh", "${path.module}/scripts/build-and-push.sh"], var.extra_build_args)
+    interpreter = concat(["/bin/sh", "${path.module}/scripts/build-and-push.sh"], local.build_args)
     command     = local.source_dir
 
     environment = merge(var.build_environment, {

@@ -382,6 +382,23 @@ variable "container_engine" {
   }
 }
 
+variable "base_image" {
+  description = "Base image of the image, such as a newer digest or a mirror of public.ecr.aws/lambda/python:3.13. Null uses the image that the Dockerfile pins by digest, which changes only with the version of the module."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.base_image == null ? true : can(regex("^[^\\s-][^\\s]*$", var.base_image))
+    error_message = "base_image is \"${var.base_image == null ? "null" : var.base_image}\"; it must be null or the name of an image, without white space."
+  }
+}
+
+variable "rebuild" {
+  description = "Any text. A new value builds the image again, and pulls the base image again if base_image names it by a tag."
+  type        = string
+  default     = null
+}
+
 variable "extra_build_args" {
   description = "Additional arguments of the build command of the container engine, such as [\"--network\", \"host\"] or [\"--build-arg\", \"BASE_IMAGE=mirror.example.com/lambda/python:3.13\", \"--build-arg\", \"PIP_INDEX_URL=https://mirror.example.com/simple\"]."
   type        = list(string)

@@ -221,3 +221,42 @@ run "repository_with_kms_key" {
     error_message = "Each key must have its own repository, so that another key does not destroy the image that runs."
   }
 }
+
+run "base_image" {
+  command = plan
+
+  variables {
+    base_image = "mirror.example.com/lambda/python:3.13"
+  }
+
+  assert {
+    condition     = local.build_args == tolist(["--build-arg", "BASE_IMAGE=mirror.example.com/lambda/python:3.13"]) && local.image_tag != run.source_files.image_tag
+    error_message = "Another base image must be passed to the build and have another tag."
+  }
+}
+
+run "rebuild" {
+  command = plan
+
+  variables {
+    rebuild = "2026-11-01"
+  }
+
+  assert {
+    condition     = contains(local.build_args, "--pull") && local.image_tag != run.source_files.image_tag
+    error_message = "A rebuild must pull the base image and have another tag."
+  }
+}
+
+run "another_rebuild" {
+  command = plan
+
+  variables {
+    rebuild = "2026-11-02"
+  }
+
+  assert {
+    condition     = local.image_tag != run.rebuild.image_tag
+    error_message = "Each rebuild must have another tag."
+  }
+}

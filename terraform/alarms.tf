@@ -87,17 +87,17 @@ resource "aws_cloudwatch_metric_alarm" "none_visited" {
 # A function that is not invoked reports no data instead of zero, and CloudWatch uses older data points
 # before it applies treat_missing_data: the alarm would go off after about four periods instead of two.
 # FILL replaces missing data points with zeros.
-resource "aws_cloudwatch_metric_alarm" "silent" {
+#
+# Before the first run, this alarm is already on, so it notifies nobody: aws_cloudwatch_composite_alarm.silent does.
+resource "aws_cloudwatch_metric_alarm" "no_runs" {
   count = local.silence_watched ? 1 : 0
 
-  alarm_name          = "${var.name}-silent"
-  alarm_description   = "${var.name} has not run for two periods of its schedule."
+  alarm_name          = "${var.name}-no-runs"
+  alarm_description   = "${var.name} has not run for two periods of its schedule, or never. ${var.name}-silent notifies."
   evaluation_periods  = 2
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   treat_missing_data  = "breaching" # FILL does nothing if there are no data points at all
-  alarm_actions       = local.alarm_topic_arns
-  ok_actions          = local.alarm_topic_arns
 
   metric_query {
     id          = "runs"
@@ -138,6 +138,40 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
       error_message = "run_interval_hours is ${coalesce(var.run_interval_hours, "null")}, which is shorter than the gap between two runs of schedule_expression, \"${var.schedule_expression}\": the silence alarm would go off between runs. It must be null, which uses this gap, or at least as long as the gap."
     }
   }
+}
+
+# Not an alarm by itself: it has insufficient data until the first run, and is OK forever after.
+resource "aws_cloudwatch_metric_alarm" "has_run" {
+  count = local.silence_watched ? 1 : 0
+
+  alarm_name          = "${var.name}-has-run"
+  alarm_description   = "Has insufficient data until the first run of ${var.name}. Until then, ${var.name}-silent does not go off."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Invocations"
+  dimensions          = { FunctionName = aws_lambda_function.this.function_name }
+  statistic           = "Sum"
+  period              = 3600
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "ignore" # keep the state
+
+  tags = var.tags
+}
+
+resource "aws_cloudwatch_composite_alarm" "silent" {
+  count = local.silence_watched ? 1 : 0
+
+  alarm_name        = "${var.name}-silent"
+  alarm_description = "${var.name} has not run for two periods of its schedule."
+  alarm_rule = join(" AND NOT ", [
+    "ALARM(\"${aws_cloudwatch_metric_alarm.no_runs[0].alarm_name}\")",
+    "INSUFFICIENT_DATA(\"${aws_cloudwatch_metric_alarm.has_run[0].alarm_name}\")",
+  ])
+  alarm_actions = local.alarm_topic_arns
+  ok_actions    = local.alarm_topic_arns
+
+  tags = var.tags
 }
 
 resource "aws_sns_topic" "alarms" {

@@ -42,7 +42,7 @@ locals {
               aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
               aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
               aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
-              aws_cloudwatch_metric_alarm.silent[*].alarm_name,
+              aws_cloudwatch_composite_alarm.silent[*].alarm_name,
             ) : "${local.alarm_arn_prefix}${name}"
           ]
         }

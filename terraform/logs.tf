@@ -10,7 +10,7 @@ resource "aws_cloudwatch_log_group" "this" {
   count = var.create_log_group ? 1 : 0
 
   name              = local.default_log_group_name
-  log_group_class   = var.log_group_class
+  log_group_class   = var.log_group_class == "STANDARD" ? null : var.log_group_class
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
   skip_destroy      = var.log_group_skip_destroy

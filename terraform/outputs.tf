@@ -74,12 +74,12 @@ output "metric_namespace" {
 }
 
 output "alarm_names" {
-  description = "Names of the alarms."
+  description = "Names of the alarms that show problems."
   value = concat(
     aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
-    aws_cloudwatch_metric_alarm.silent[*].alarm_name,
+    aws_cloudwatch_composite_alarm.silent[*].alarm_name,
   )
 }
 

@@ -23,6 +23,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from moto.awslambda import models as lambda_models
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 from moto.ecr.responses import ECRResponse
@@ -256,6 +257,11 @@ def associate_kms_key(response: LogsResponse) -> str:
     return "{}"
 
 
+def put_composite_alarm(response: CloudWatchResponse) -> Any:
+    """Create a composite alarm: moto's metric alarms take a rule, but no operation sets it."""
+    return response.put_metric_alarm()
+
+
 # moto's own, which the functions below complete.
 make_function = lambda_models.LambdaFunction.__init__
 describe_function = lambda_models.LambdaFunction.get_configuration
@@ -322,7 +328,7 @@ def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
 
 
 def judged_resource(statement: dict[str, Any], action: str, resource: str) -> str:
-    """Return the resource of a call, which moto knows only for ECR: otherwise any of the service."""
+    """Return the resource of a call: moto knows it only for ECR, so otherwise any of a service."""
     service = action.partition(":")[0]
     if service == "ecr" or resource != "*":
         return resource
@@ -352,6 +358,7 @@ def extended_moto() -> Iterator[None]:
             (function, "update_configuration", update_function_that_logs, False),
             (ECRResponse, "_determine_resource", ecr_resource, True),
             (IAMPolicyStatement, "is_action_permitted", judge_statement_and_tags, False),
+            (CloudWatchResponse, "put_composite_alarm", put_composite_alarm, True),
             (LogsResponse, "associate_kms_key", associate_kms_key, True),
             (LogsResponse, "put_query_definition", put_query_definition, True),
             (LogsResponse, "describe_query_definitions", describe_query_definitions, True),

@@ -133,24 +133,39 @@ run "silence_alarm" {
 
   assert {
     condition = (
-      aws_cloudwatch_metric_alarm.silent[0].comparison_operator == "LessThanThreshold"
-      && aws_cloudwatch_metric_alarm.silent[0].threshold == 1
-      && aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 2
-      && aws_cloudwatch_metric_alarm.silent[0].treat_missing_data == "breaching"
+      aws_cloudwatch_metric_alarm.no_runs[0].comparison_operator == "LessThanThreshold"
+      && aws_cloudwatch_metric_alarm.no_runs[0].threshold == 1
+      && aws_cloudwatch_metric_alarm.no_runs[0].evaluation_periods == 2
+      && aws_cloudwatch_metric_alarm.no_runs[0].treat_missing_data == "breaching"
     )
     error_message = "The alarm must go off after two days without a run, and if there is no data."
   }
 
   assert {
-    condition = { for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : query.id => jsonencode([query.expression, query.return_data]) } == {
-      runs        = "[\"FILL(invocations, 0)\",true]"
-      invocations = "[null,null]"
-    }
-    error_message = "A day without a run must count as zero runs, not as missing data: ${jsonencode(aws_cloudwatch_metric_alarm.silent[0].metric_query)}"
+    condition = (
+      aws_cloudwatch_composite_alarm.silent[0].alarm_rule == "ALARM(\"ecr-cleaner-no-runs\") AND NOT INSUFFICIENT_DATA(\"ecr-cleaner-has-run\")"
+      && aws_cloudwatch_metric_alarm.has_run[0].treat_missing_data == "ignore"
+      && length(coalesce(aws_cloudwatch_metric_alarm.no_runs[0].alarm_actions, [])) == 0
+      && length(coalesce(aws_cloudwatch_metric_alarm.has_run[0].alarm_actions, [])) == 0
+    )
+    error_message = "Before the first run, the alarm must not notify."
   }
 
   assert {
-    condition = [for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : jsonencode(one(query.metric)) if query.id == "invocations"] == [jsonencode({
+    condition     = aws_cloudwatch_metric_alarm.has_run[0].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.has_run[0].threshold == 0
+    error_message = "No number of runs may put the alarm that only remembers the first run into the state ALARM."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : query.id => jsonencode([query.expression, query.return_data]) } == {
+      runs        = "[\"FILL(invocations, 0)\",true]"
+      invocations = "[null,null]"
+    }
+    error_message = "A day without a run must count as zero runs, not as missing data: ${jsonencode(aws_cloudwatch_metric_alarm.no_runs[0].metric_query)}"
+  }
+
+  assert {
+    condition = [for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : jsonencode(one(query.metric)) if query.id == "invocations"] == [jsonencode({
       namespace   = "AWS/Lambda"
       metric_name = "Invocations"
       dimensions  = { FunctionName = "ecr-cleaner" }
@@ -170,7 +185,7 @@ run "silence_alarm_with_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
     error_message = "The period must be the interval of the schedule."
   }
 }
@@ -183,7 +198,7 @@ run "silence_alarm_with_short_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
     error_message = "The period must be at least an hour, because a run is reported only after its end."
   }
 }
@@ -197,7 +212,7 @@ run "silence_alarm_with_run_interval_hours" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
     error_message = "The period must be run_interval_hours."
   }
 }
@@ -210,7 +225,7 @@ run "silence_alarm_with_daily_cron" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
     error_message = "The period must be a day, because a cron(...) that names no day runs every day."
   }
 }
@@ -223,7 +238,7 @@ run "silence_alarm_with_longest_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.no_runs[0].evaluation_periods == 604800
     error_message = "Two periods must be seven days, the longest time that CloudWatch evaluates."
   }
 }
@@ -235,7 +250,7 @@ run "silence_alarm_rejects_longer_rate" {
     schedule_expression = "rate(85 hours)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_weekday" {
@@ -245,7 +260,7 @@ run "silence_alarm_rejects_cron_with_weekday" {
     schedule_expression = "cron(0 3 ? * MON *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_day_of_month" {
@@ -255,7 +270,7 @@ run "silence_alarm_rejects_cron_with_day_of_month" {
     schedule_expression = "cron(0 3 1 * ? *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_months" {
@@ -265,7 +280,7 @@ run "silence_alarm_rejects_cron_with_months" {
     schedule_expression = "cron(0 3 * JAN,JUL ? *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_year" {
@@ -275,7 +290,7 @@ run "silence_alarm_rejects_cron_with_year" {
     schedule_expression = "cron(0 3 * * ? 2030)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_interval_shorter_than_rate" {
@@ -286,7 +301,7 @@ run "silence_alarm_rejects_interval_shorter_than_rate" {
     run_interval_hours  = 47
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
@@ -297,7 +312,7 @@ run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
     run_interval_hours  = 23
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_with_cron_twice_a_day" {
@@ -309,7 +324,7 @@ run "silence_alarm_with_cron_twice_a_day" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
     error_message = "The period may be shorter than a day, because the cron(...) runs twice a day."
   }
 }
@@ -323,7 +338,7 @@ run "silence_alarm_with_interval_of_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
     error_message = "The period must be run_interval_hours, which may be as long as the interval of the schedule."
   }
 }
@@ -362,7 +377,7 @@ run "no_silence_alarm_if_schedule_is_disabled" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 3
+    condition     = length(aws_cloudwatch_metric_alarm.no_runs) == 0 && length(output.alarm_names) == 3
     error_message = "A disabled schedule must have no silence alarm."
   }
 }
@@ -375,7 +390,7 @@ run "own_topic" {
 
   assert {
     condition = toset(flatten([
-      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_composite_alarm.silent[*].alarm_actions, aws_cloudwatch_composite_alarm.silent[*].ok_actions,
     ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
     error_message = "All alarms except the one on failed deletions must notify the topic."
   }
@@ -421,7 +436,7 @@ run "given_topics" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
+    condition     = aws_cloudwatch_composite_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
     error_message = "The alarms must notify the given topics."
   }
 }

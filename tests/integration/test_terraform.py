@@ -313,20 +313,26 @@ def test_alarms_tell_the_topic(complete: Terraform, aws: FakeAws) -> None:
         f"{NAME}-function-failed": "notBreaching",
         f"{NAME}-deletions-failed": "notBreaching",
         f"{NAME}-none-visited": "notBreaching",
-        f"{NAME}-silent": "breaching",
+        f"{NAME}-no-runs": "breaching",
+        f"{NAME}-has-run": "ignore",
     }
     # A run with failed deletions is a failed run, so only the other alarm notifies.
     assert {alarm["AlarmName"]: alarm["AlarmActions"] for alarm in alarms} == {
         f"{NAME}-function-failed": topics,
         f"{NAME}-deletions-failed": [],
         f"{NAME}-none-visited": topics,
-        f"{NAME}-silent": topics,
+        f"{NAME}-no-runs": [],
+        f"{NAME}-has-run": [],
     }
-    (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-silent"))
+    (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-no-runs"))
     assert silent["EvaluationPeriods"] == 2
     queries = {query["Id"]: query for query in silent["Metrics"]}
     assert queries["runs"]["Expression"] == "FILL(invocations, 0)"
     assert queries["invocations"]["MetricStat"]["Period"] == 72 * 3600
+    (composite,) = aws.client("cloudwatch", REGION).describe_alarms(
+        AlarmTypes=["CompositeAlarm"]
+    )["CompositeAlarms"]
+    assert (composite["AlarmName"], composite["AlarmActions"]) == (f"{NAME}-silent", topics)
 
 
 def test_dashboard_shows_only_metrics_that_are_written(complete: Terraform, aws: FakeAws) -> None:
@@ -409,6 +415,7 @@ def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
         "saved queries": logs.describe_query_definitions()["queryDefinitions"],
         "metric filters": logs.describe_metric_filters()["metricFilters"],
         "alarms": watch.describe_alarms()["MetricAlarms"],
+        "composite alarms": watch.describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"],
         "dashboards": [
             dashboard
             for dashboard in watch.list_dashboards()["DashboardEntries"]
@@ -440,7 +447,8 @@ def test_instances_in_two_regions_come_and_go_without_a_trace(aws: FakeAws, tmp_
             "log groups": 1,
             "saved queries": len(list((PROJECT / MODULE / "queries").iterdir())),
             "metric filters": 11,
-            "alarms": 4,
+            "alarms": 5,
+            "composite alarms": 1,
             "dashboards": 1,
             "topics": 1,
             "schedules": 1,

@@ -88,9 +88,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
-    """Serve the archive of a release and return its address."""
+    """Serve an archive with what a release contains, and return its address."""
     command = ["git", "archive", "--format=zip", f"--output={tmp_path / 'module.zip'}", "HEAD"]
-    subprocess.run(command, cwd=repository, check=True, timeout=60)
+    contents = ["lambda_src", "terraform", ":(exclude)terraform/tests"]
+    subprocess.run([*command, *contents], cwd=repository, check=True, timeout=60)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()

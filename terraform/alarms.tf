@@ -31,7 +31,7 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   count = var.alarms_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-function-failed"
-  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} shows the error."
+  alarm_description   = "A run of ${var.name} failed. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} shows the error."
   namespace           = "AWS/Lambda"
   metric_name         = "Errors"
   dimensions          = { FunctionName = aws_lambda_function.this.function_name }
@@ -46,11 +46,12 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   tags = var.tags
 }
 
+# Has no actions: a run with failed deletions is a failed run, and one failure must notify only once.
 resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-deletions-failed"
-  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${aws_cloudwatch_log_group.this.name} lists them."
+  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} lists them. Such a run also fails, so ${var.name}-function-failed notifies."
   namespace           = local.metric_namespace
   metric_name         = "DeletionsFailed"
   statistic           = "Sum"
@@ -59,7 +60,6 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # there is no data between runs
-  alarm_actions       = local.alarm_topic_arns
 
   tags = var.tags
 }
@@ -106,17 +106,17 @@ resource "aws_cloudwatch_metric_alarm" "slow_scan" {
 # A function that is not invoked reports no data instead of zero, and CloudWatch uses older data points
 # before it applies treat_missing_data: the alarm would go off after about four periods instead of two.
 # FILL replaces missing data points with zeros.
-resource "aws_cloudwatch_metric_alarm" "silent" {
+#
+# Before the first run, this alarm is already on, so it notifies nobody: aws_cloudwatch_composite_alarm.silent does.
+resource "aws_cloudwatch_metric_alarm" "no_runs" {
   count = local.silence_watched ? 1 : 0
 
-  alarm_name          = "${var.name}-silent"
-  alarm_description   = "${var.name} has not run for two periods of its schedule."
+  alarm_name          = "${var.name}-no-runs"
+  alarm_description   = "${var.name} has not run for two periods of its schedule, or never. ${var.name}-silent notifies."
   evaluation_periods  = 2
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   treat_missing_data  = "breaching" # FILL does nothing if there are no data points at all
-  alarm_actions       = local.alarm_topic_arns
-  ok_actions          = local.alarm_topic_arns
 
   metric_query {
     id          = "runs"
@@ -159,6 +159,40 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
   }
 }
 
+# Not an alarm by itself: it has insufficient data until the first run, and is OK forever after.
+resource "aws_cloudwatch_metric_alarm" "has_run" {
+  count = local.silence_watched ? 1 : 0
+
+  alarm_name          = "${var.name}-has-run"
+  alarm_description   = "Has insufficient data until the first run of ${var.name}. Until then, ${var.name}-silent does not go off."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Invocations"
+  dimensions          = { FunctionName = aws_lambda_function.this.function_name }
+  statistic           = "Sum"
+  period              = 3600
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "ignore" # keep the state
+
+  tags = var.tags
+}
+
+resource "aws_cloudwatch_composite_alarm" "silent" {
+  count = local.silence_watched ? 1 : 0
+
+  alarm_name        = "${var.name}-silent"
+  alarm_description = "${var.name} has not run for two periods of its schedule."
+  alarm_rule = join(" AND NOT ", [
+    "ALARM(\"${aws_cloudwatch_metric_alarm.no_runs[0].alarm_name}\")",
+    "INSUFFICIENT_DATA(\"${aws_cloudwatch_metric_alarm.has_run[0].alarm_name}\")",
+  ])
+  alarm_actions = local.alarm_topic_arns
+  ok_actions    = local.alarm_topic_arns
+
+  tags = var.tags
+}
+
 resource "aws_sns_topic" "alarms" {
   count = local.create_alarm_topic ? 1 : 0
 
@@ -182,7 +216,7 @@ resource "aws_sns_topic_policy" "alarms" {
       Effect    = "Allow"
       Action    = ["sns:Publish"]
       Principal = { Service = "cloudwatch.amazonaws.com" }
-      Resource  = aws_sns_topic.alarms[0].arn
+      Resource  = "arn:${local.partition}:sns:${local.region}:${local.account_id}:${aws_sns_topic.alarms[0].name}"
       # Only alarms in this account may publish.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]

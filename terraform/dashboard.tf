@@ -1,4 +1,13 @@
 locals {
+  # The dashboard opens with a time range that contains at least two runs: the longest gap that run_period may
+  # have is half a week. It is unknown if the schedule names days or months and has no silence alarm.
+  dashboard_start = local.run_period == null ? "-P5W" : "-P7D"
+
+  # Several runs in one period each report these again, so their sum would be meaningless.
+  gauges = ["ImagesKept", "BytesRemovable", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"]
+
+  stat = { for name in keys(local.metrics) : name => { stat = contains(local.gauges, name) ? "Maximum" : "Sum" } }
+
   # CloudWatch lays out widgets without a position in this order, in rows of 24 columns. A widget that
   # this instance does not need is null, and is left out.
   dashboard_widgets = [
@@ -28,13 +37,15 @@ locals {
         height = 2
         properties = {
           title = "Alarms"
-          alarms = concat(
-            aws_cloudwatch_metric_alarm.function_failed[*].arn,
-            aws_cloudwatch_metric_alarm.deletions_failed[*].arn,
-            aws_cloudwatch_metric_alarm.none_visited[*].arn,
-            aws_cloudwatch_metric_alarm.slow_scan[*].arn,
-            aws_cloudwatch_metric_alarm.silent[*].arn,
-          )
+          alarms = [
+            for name in concat(
+              aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
+              aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
+              aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
+              aws_cloudwatch_metric_alarm.slow_scan[*].alarm_name,
+              aws_cloudwatch_composite_alarm.silent[*].alarm_name,
+            ) : "${local.alarm_arn_prefix}${name}"
+          ]
         }
       } : null,
       local.metric_widgets.function,
@@ -54,7 +65,7 @@ locals {
         title  = title
         region = local.region
         view   = "table"
-        query  = "SOURCE '${aws_cloudwatch_log_group.this.name}' | ${local.query_commands[file]}"
+        query  = "SOURCE '${local.log_group_name}' | ${local.query_commands[file]}"
       }
     }
   }
@@ -64,17 +75,17 @@ locals {
       removed = {
         title   = "Removed, latest run"
         view    = "singleValue"
-        metrics = [for name in ["ImagesRemoved", "BytesRemoved", "ImagesKept"] : [local.metric_namespace, name]]
+        metrics = [for name in ["ImagesRemoved", "BytesRemoved", "ImagesKept"] : [local.metric_namespace, name, local.stat[name]]]
       }
       removable = {
         title   = "Removable"
         view    = "timeSeries"
-        metrics = [for name in ["BytesRemovable", "BytesRemoved"] : [local.metric_namespace, name]]
+        metrics = [for name in ["BytesRemovable", "BytesRemoved"] : [local.metric_namespace, name, local.stat[name]]]
       }
       problems = {
         title   = "Problems"
         view    = "timeSeries"
-        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"] : [local.metric_namespace, name]]
+        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"] : [local.metric_namespace, name, local.stat[name]]]
       }
       function = {
         title   = "Runs"
@@ -102,5 +113,16 @@ resource "aws_cloudwatch_dashboard" "this" {
   count = var.dashboard_enabled ? 1 : 0
 
   dashboard_name = "${var.name}-${local.region}"
-  dashboard_body = jsonencode({ widgets = local.dashboard_widgets })
+  dashboard_body = jsonencode({
+    start = local.dashboard_start
+    # Without "inherit", CloudWatch replaces the period of the widgets by one that suits the time range.
+    periodOverride = "inherit"
+    widgets        = local.dashboard_widgets
+  })
+
+  # The postcondition of the role of the function reports a changed region.
+  lifecycle {
+    ignore_changes       = [dashboard_name]
+    replace_triggered_by = [terraform_data.name]
+  }
 }

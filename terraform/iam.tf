@@ -6,6 +6,50 @@ locals {
     for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)
   ])))
 
+  # Actions for which IAM defines a resource type, by the Service Authorization Reference. They are limited to
+  # resources of this account and region. Actions that are not in this list are allowed for "*", so a missing
+  # entry never breaks a scan. ecs:ListTasks is left out: its resource type is the container instance, which
+  # the call does not name.
+  actions_with_resource = [
+    "apprunner:DescribeService",
+    "bedrock-agentcore:GetAgentRuntime",
+    "codebuild:BatchGetProjects",
+    "ecs:DescribeServiceRevisions",
+    "ecs:DescribeServices",
+    "ecs:DescribeTasks",
+    "ecs:ListServiceDeployments",
+    "emr-serverless:GetApplication",
+    "emr-serverless:GetJobRun",
+    "emr-serverless:ListJobRuns",
+    "events:ListTargetsByRule",
+    "lambda:GetFunction",
+    "pipes:DescribePipe",
+    "sagemaker:DescribeAlgorithm",
+    "sagemaker:DescribeDataQualityJobDefinition",
+    "sagemaker:DescribeEndpoint",
+    "sagemaker:DescribeHyperParameterTuningJob",
+    "sagemaker:DescribeImageVersion",
+    "sagemaker:DescribeInferenceComponent",
+    "sagemaker:DescribeModel",
+    "sagemaker:DescribeModelBiasJobDefinition",
+    "sagemaker:DescribeModelExplainabilityJobDefinition",
+    "sagemaker:DescribeModelPackage",
+    "sagemaker:DescribeModelQualityJobDefinition",
+    "sagemaker:DescribeMonitoringSchedule",
+    "sagemaker:DescribePipeline",
+    "sagemaker:DescribeProcessingJob",
+    "sagemaker:DescribeTrainingJob",
+    "sagemaker:ListImageVersions",
+    "scheduler:GetSchedule",
+    "states:DescribeStateMachine",
+    "states:ListStateMachineVersions",
+  ]
+  list_actions     = [for action in local.usage_actions : action if !contains(local.actions_with_resource, action)]
+  describe_actions = [for action in local.usage_actions : action if contains(local.actions_with_resource, action)]
+  described_arns = distinct([
+    for action in local.describe_actions : "arn:${local.partition}:${split(":", action)[0]}:${local.region}:${local.account_id}:*"
+  ])
+
   guards = keys(try(local.permissions.guards, {}))
   guard_actions = sort(distinct(flatten([
     for guard in local.guards : local.permissions.guards[guard] if !contains(var.waived_guards, guard)
@@ -47,6 +91,15 @@ locals {
     sqs    = "sqs:SendMessage"
   }
 
+  vpc_actions = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+  ]
+
   # A statement that this instance does not need is null, and is left out of the policy.
   function_statements = [
     for statement in [
@@ -54,7 +107,7 @@ locals {
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.this.arn}:*"
+        Resource = "${local.log_group_arn}:*"
       },
       {
         Sid    = "ReadRepositories"
@@ -64,13 +117,20 @@ locals {
         Resource = local.repositories_arn
       },
       # Without actions the statement is left out, because IAM rejects an empty list of actions.
-      length(local.usage_actions) > 0 ? {
+      length(local.list_actions) > 0 ? {
         Sid    = "FindUsage"
         Effect = "Allow"
-        Action = local.usage_actions
-        # "*": any consumer in the account may use an image, and the list operations accept no narrower resource.
+        Action = local.list_actions
+        # "*": IAM defines no resource for these actions, or none that the program's calls name.
         Resource  = "*"
         Condition = local.in_this_region
+      } : null,
+      length(local.describe_actions) > 0 ? {
+        Sid    = "DescribeConsumers"
+        Effect = "Allow"
+        Action = local.describe_actions
+        # All resources of these services in this account and region: any of them may use an image.
+        Resource = local.described_arns
       } : null,
       {
         Sid    = "FindRegionsOfServices"
@@ -128,6 +188,8 @@ locals {
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
         Resource = var.kms_key_arn
+        # Lambda decrypts the environment variables. The wildcard is for the domain of the partition.
+        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.amazonaws.com*" } }
       } : null,
       var.on_failure_destination_arn != null ? {
         Sid      = "TellOfFailure"
@@ -141,28 +203,45 @@ locals {
         # Both actions are needed to write: SQS and SNS request a data key and verify it by decrypting it.
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = var.on_failure_destination_kms_key_arn
+        Condition = {
+          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.amazonaws.com*" }
+        }
       } : null,
       length(var.vpc_subnet_ids) > 0 ? {
         Sid    = "AttachToVpc"
         Effect = "Allow"
-        Action = [
-          "ec2:AssignPrivateIpAddresses",
-          "ec2:CreateNetworkInterface",
-          "ec2:DeleteNetworkInterface",
-          "ec2:DescribeNetworkInterfaces",
-          "ec2:DescribeSubnets",
-          "ec2:UnassignPrivateIpAddresses",
-        ]
+        Action = local.vpc_actions
         # "*": Lambda creates the network interfaces and checks these actions without a resource.
         Resource = "*"
+      } : null,
+      length(var.vpc_subnet_ids) > 0 ? {
+        Sid      = "DenyVpcToCode"
+        Effect   = "Deny"
+        Action   = local.vpc_actions
+        Resource = "*"
+        # Calls of the code have this key; calls of Lambda, which needs the actions, do not.
+        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arn } }
       } : null,
     ] : statement if statement != null
   ]
 }
 
+locals {
+  function_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = local.function_statements
+  })
+
+  role_arn  = var.create_role ? aws_iam_role.function[0].arn : var.role_arn
+  role_name = var.create_role ? aws_iam_role.function[0].name : regex("[^/]+$", coalesce(var.role_arn, "none"))
+}
+
 # IAM is global. The region in the names keeps instances in different regions apart.
 resource "aws_iam_role" "function" {
+  count = var.create_role ? 1 : 0
+
   name                 = "${var.name}-${local.region}"
+  path                 = var.iam_path
   description          = "Lets the function ${var.name} find and clean images in ECR."
   permissions_boundary = var.permissions_boundary
 
@@ -172,18 +251,36 @@ resource "aws_iam_role" "function" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
+      # Only functions in this account may have the role.
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   })
 
   tags = var.tags
+
+  lifecycle {
+    ignore_changes       = [name]
+    replace_triggered_by = [terraform_data.name]
+
+    postcondition {
+      condition     = self.name == "${var.name}-${local.region}"
+      error_message = "The role is \"${self.name}\", so this instance was created in another region than ${local.region}. Destroy it with the region that it was created in first, or use another instance of the module for ${local.region}."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "function" {
-  name = "cleaner"
-  role = aws_iam_role.function.id
+  count = var.create_role ? 1 : 0
 
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = local.function_statements
-  })
+  name = "cleaner"
+  role = aws_iam_role.function[0].id
+
+  policy = local.function_policy
+
+  lifecycle {
+    precondition {
+      condition     = length(local.function_policy) <= 10240
+      error_message = "The policy of the function has ${length(local.function_policy)} characters, but IAM allows at most 10240 in a role. Use fewer reference_lists, or waive usage sources that the account does not use."
+    }
+  }
 }

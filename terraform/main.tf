@@ -11,6 +11,11 @@ locals {
   partition  = data.aws_service.ecr.partition
   region     = data.aws_service.ecr.region
 
+  # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
+  function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"
+  log_group_arn    = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:${local.default_log_group_name}"
+  alarm_arn_prefix = "arn:${local.partition}:cloudwatch:${local.region}:${local.account_id}:alarm:"
+
   # The program accepts no number that is written as a string, so convert the types.
   repository_rules = [
     for rule in var.repository_rules : merge(
@@ -50,6 +55,13 @@ locals {
   environment = { for name, value in local.settings : name => value if value != null }
 }
 
+# The names of the IAM roles and the dashboard contain the region. If the module has depends_on and a dependency
+# changes, Terraform reads the region only during the apply, and an unknown name would replace them. So they
+# ignore changes of their name, and this replaces them if var.name changes.
+resource "terraform_data" "name" {
+  input = var.name
+}
+
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:A run is a single function that calls AWS, and its log has more detail than a trace.
   #checkov:skip=CKV_AWS_116:on_failure_destination_arn receives failed runs with their error, which a dead-letter queue does not.
@@ -57,7 +69,7 @@ resource "aws_lambda_function" "this" {
 
   function_name = var.name
   description   = "Removes old, unused images from ECR repositories tagged BoxCleanerEnabled = true${var.dry_run ? " (dry run: only reports)" : ""}."
-  role          = aws_iam_role.function.arn
+  role          = local.role_arn
 
   package_type  = "Image"
   image_uri     = local.image_uri
@@ -74,7 +86,7 @@ resource "aws_lambda_function" "this" {
 
   logging_config {
     log_format = "JSON"
-    log_group  = aws_cloudwatch_log_group.this.name
+    log_group  = local.log_group_name
     # LOG_LEVEL already filters in the program. Lambda must not filter above INFO, because it treats
     # levels that it does not know, such as Python's "warning", as INFO.
     application_log_level = var.log_level == "DEBUG" ? "DEBUG" : "INFO"
@@ -93,7 +105,7 @@ resource "aws_lambda_function" "this" {
   tags = var.tags
 
   # Lambda needs the image and the permissions of the role when the function is created.
-  depends_on = [terraform_data.image, aws_iam_role_policy.function]
+  depends_on = [terraform_data.image, aws_ecr_repository_policy.this, aws_iam_role_policy.function]
 
   lifecycle {
     precondition {
@@ -103,7 +115,17 @@ resource "aws_lambda_function" "this" {
 
     precondition {
       condition     = !local.image_is_own
-      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${var.name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in \"${local.repository_name}\", the repository that the module creates for its own image. The module destroys this repository and all its images once image_uri is set. Push the image to a repository of your own with another name first, and set image_uri to that image."
+    }
+
+    precondition {
+      condition     = try(local.given_repository[1], local.region) == local.region
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in ${try(local.given_repository[1], "")}, but Lambda runs only images of its own region, ${local.region}. Copy the image to a repository in ${local.region}, and set image_uri to the copy."
+    }
+
+    precondition {
+      condition     = try(contains(concat([local.account_id], var.image_account_ids), local.given_repository[0]), true)
+      error_message = "image_uri is \"${var.image_uri == null ? "null" : var.image_uri}\", an image in account ${try(local.given_repository[0], "")}, but the function is in account ${local.account_id}. If this is intended and the repository lets Lambda of this account pull, add the account to image_account_ids."
     }
   }
 }

@@ -21,7 +21,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
   for_each = var.metrics_enabled ? local.metrics : {}
 
   name           = each.key
-  log_group_name = aws_cloudwatch_log_group.this.name
+  log_group_name = local.log_group_name
   # CloudWatch can only use the value of a field that the pattern names.
   pattern = "{ ($.event = \"Run finished\") && ($.${each.value.field} >= 0) }"
 
@@ -38,7 +38,7 @@ resource "aws_cloudwatch_log_metric_filter" "none_visited" {
   count = var.metrics_enabled ? 1 : 0
 
   name           = "RunsWithoutVisit"
-  log_group_name = aws_cloudwatch_log_group.this.name
+  log_group_name = local.log_group_name
   pattern        = "{ $.event = \"No repository was visited\" }"
 
   metric_transformation {

@@ -15,12 +15,17 @@ output "environment" {
 
 output "role_name" {
   description = "Name of the function's IAM role."
-  value       = aws_iam_role.function.name
+  value       = local.role_name
 }
 
 output "role_arn" {
   description = "ARN of the function's IAM role."
-  value       = aws_iam_role.function.arn
+  value       = local.role_arn
+}
+
+output "role_policy" {
+  description = "JSON document of the permissions that the function needs. If create_role is false, attach it to the role."
+  value       = local.function_policy
 }
 
 output "schedule_name" {
@@ -35,12 +40,12 @@ output "schedule_arn" {
 
 output "log_group_name" {
   description = "Name of the log group of the function."
-  value       = aws_cloudwatch_log_group.this.name
+  value       = local.log_group_name
 }
 
 output "log_group_arn" {
   description = "ARN of the log group of the function."
-  value       = aws_cloudwatch_log_group.this.arn
+  value       = local.log_group_arn
 }
 
 output "image_uri" {
@@ -69,13 +74,13 @@ output "metric_namespace" {
 }
 
 output "alarm_names" {
-  description = "Names of the alarms."
+  description = "Names of the alarms that show problems."
   value = concat(
     aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
     aws_cloudwatch_metric_alarm.slow_scan[*].alarm_name,
-    aws_cloudwatch_metric_alarm.silent[*].alarm_name,
+    aws_cloudwatch_composite_alarm.silent[*].alarm_name,
   )
 }
 

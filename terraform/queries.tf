@@ -23,6 +23,6 @@ resource "aws_cloudwatch_query_definition" "this" {
   for_each = var.saved_queries_enabled ? local.queries : {}
 
   name            = "${var.name}/${each.value}"
-  log_group_names = [aws_cloudwatch_log_group.this.name]
+  log_group_names = [local.log_group_name]
   query_string    = local.query_strings[each.key]
 }

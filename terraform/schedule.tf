@@ -27,6 +27,7 @@ resource "aws_scheduler_schedule" "this" {
 
 resource "aws_iam_role" "schedule" {
   name                 = "${var.name}-${local.region}-schedule"
+  path                 = var.iam_path
   description          = "Lets EventBridge Scheduler start the function ${var.name}."
   permissions_boundary = var.permissions_boundary
 
@@ -42,6 +43,16 @@ resource "aws_iam_role" "schedule" {
   })
 
   tags = var.tags
+
+  lifecycle {
+    ignore_changes       = [name]
+    replace_triggered_by = [terraform_data.name]
+
+    postcondition {
+      condition     = self.name == "${var.name}-${local.region}-schedule"
+      error_message = "The role is \"${self.name}\", so this instance was created in another region than ${local.region}. Destroy it with the region that it was created in first, or use another instance of the module for ${local.region}."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "schedule" {
@@ -54,7 +65,7 @@ resource "aws_iam_role_policy" "schedule" {
       Sid      = "StartCleaner"
       Effect   = "Allow"
       Action   = ["lambda:InvokeFunction"]
-      Resource = aws_lambda_function.this.arn
+      Resource = local.function_arn
     }]
   })
 }

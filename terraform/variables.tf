@@ -371,6 +371,29 @@ variable "image_uri" {
   }
 }
 
+variable "image_account_ids" {
+  description = "Other accounts whose registries image_uri may name. By default, it must be in the account of the function, so that a mistyped account is refused."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.image_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "image_account_ids is ${jsonencode(var.image_account_ids)}; each entry must be an account ID of 12 digits."
+  }
+}
+
+variable "build_image" {
+  description = "Whether the module builds the image. Null builds it if image_uri is null. Set it to false if image_uri comes from a resource of the same apply, because Terraform must know during the plan what to create."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.build_image == null ? true : var.build_image == (var.image_uri == null)
+    error_message = "build_image is ${coalesce(var.build_image, "null")}, but image_uri is ${var.image_uri == null ? "null" : "set"}; set image_uri if the module does not build the image, and leave it null if it does."
+  }
+}
+
 variable "container_engine" {
   description = "Command that builds and pushes the image: docker, podman, finch or nerdctl."
   type        = string
@@ -383,8 +406,25 @@ variable "container_engine" {
   }
 }
 
+variable "base_image" {
+  description = "Base image of the image, such as a newer digest or a mirror of public.ecr.aws/lambda/python:3.13. Null uses the image that the Dockerfile pins by digest, which changes only with the version of the module."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.base_image == null ? true : can(regex("^[^\\s-][^\\s]*$", var.base_image))
+    error_message = "base_image is \"${var.base_image == null ? "null" : var.base_image}\"; it must be null or the name of an image, without white space."
+  }
+}
+
+variable "rebuild" {
+  description = "Any text. A new value builds the image again, and pulls the base image again if base_image names it by a tag."
+  type        = string
+  default     = null
+}
+
 variable "extra_build_args" {
-  description = "Additional arguments of the build command of the container engine, such as [\"--network\", \"host\"] or [\"--build-arg\", \"BASE_IMAGE=mirror.example.com/lambda/python:3.13\"]."
+  description = "Additional arguments of the build command of the container engine, such as [\"--network\", \"host\"] or [\"--build-arg\", \"BASE_IMAGE=mirror.example.com/lambda/python:3.13\", \"--build-arg\", \"PIP_INDEX_URL=https://mirror.example.com/simple\"]."
   type        = list(string)
   default     = []
   nullable    = false
@@ -478,6 +518,41 @@ variable "vpc_security_group_ids" {
 
 # Security and logging
 
+variable "create_role" {
+  description = "Whether the module creates the role of the function. If it is false, role_arn must be set, and the role must have the permissions of the output role_policy."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.create_role == (var.role_arn == null)
+    error_message = "create_role is ${var.create_role}, but role_arn is ${var.role_arn == null ? "null" : "set"}; set role_arn if the module does not create the role, and leave it null if it does."
+  }
+}
+
+variable "role_arn" {
+  description = "ARN of an existing role for the function. Null if the module creates the role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_arn == null ? true : can(regex("^arn:[^:]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn is \"${var.role_arn == null ? "null" : var.role_arn}\"; it must be null or the ARN of an IAM role."
+  }
+}
+
+variable "iam_path" {
+  description = "Path of the roles that the module creates."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([!-~]*/)?$", var.iam_path)) && length(var.iam_path) <= 512
+    error_message = "iam_path is \"${var.iam_path}\"; it must begin and end with a slash, such as /platform/."
+  }
+}
+
 variable "permissions_boundary" {
   description = "ARN of the IAM policy that is the permissions boundary of the module's roles. Null sets no boundary."
   type        = string
@@ -510,6 +585,48 @@ variable "log_level" {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
     error_message = "log_level is \"${var.log_level}\"; it must be DEBUG, INFO, WARNING or ERROR."
   }
+}
+
+variable "create_log_group" {
+  description = "Whether the module creates the log group. If it is false, the log group must exist."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "log_group_name" {
+  description = "Name of the log group. Null uses /aws/lambda/NAME. To keep the log if name changes, set it to the name of the existing log group."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_group_name == null ? true : can(regex("^[A-Za-z0-9_/.#-]{1,512}$", var.log_group_name))
+    error_message = "log_group_name is \"${var.log_group_name == null ? "null" : var.log_group_name}\"; it must be null or the name of a log group."
+  }
+}
+
+variable "log_group_class" {
+  description = "Class of the log group: STANDARD or INFREQUENT_ACCESS. The latter costs less but supports no metrics, so metrics_enabled must be false. A change replaces the log group."
+  type        = string
+  default     = "STANDARD"
+  nullable    = false
+
+  validation {
+    condition     = contains(["STANDARD", "INFREQUENT_ACCESS"], var.log_group_class)
+    error_message = "log_group_class is \"${var.log_group_class}\"; it must be STANDARD or INFREQUENT_ACCESS."
+  }
+
+  validation {
+    condition     = var.log_group_class != "INFREQUENT_ACCESS" || !var.metrics_enabled
+    error_message = "log_group_class is INFREQUENT_ACCESS, which supports no metric filters, but metrics_enabled is true. Set metrics_enabled to false."
+  }
+}
+
+variable "log_group_skip_destroy" {
+  description = "Whether the log group stays if it is destroyed or replaced in Terraform."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "log_retention_days" {

@@ -23,6 +23,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from moto.awslambda import models as lambda_models
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 from moto.ecr.responses import ECRResponse
@@ -291,6 +292,18 @@ def delete_query_definition(response: LogsResponse) -> str:
     return json.dumps({"success": query_definitions(response).pop(identity, None) is not None})
 
 
+def associate_kms_key(response: LogsResponse) -> str:
+    """Set the key that encrypts a log group."""
+    group = response.logs_backend.groups[response._get_param("logGroupName")]  # noqa: SLF001
+    group.kms_key_id = response._get_param("kmsKeyId")  # noqa: SLF001
+    return "{}"
+
+
+def put_composite_alarm(response: CloudWatchResponse) -> Any:
+    """Create a composite alarm: moto's metric alarms take a rule, but no operation sets it."""
+    return response.put_metric_alarm()
+
+
 # moto's functions, which those below extend.
 make_function = lambda_models.LambdaFunction.__init__
 describe_function = lambda_models.LambdaFunction.get_configuration
@@ -356,13 +369,24 @@ def tag_conditions_hold(statement: dict[str, Any], resource: str) -> bool:
     return all(found.get(key) == value for key, value in wanted.items())
 
 
+def judged_resource(statement: dict[str, Any], action: str, resource: str) -> str:
+    """Return the resource of a call: moto knows it only for ECR, so otherwise any of a service."""
+    service = action.partition(":")[0]
+    if service == "ecr" or resource != "*":
+        return resource
+    listed = statement.get("Resource", [])
+    arns = [listed] if isinstance(listed, str) else listed
+    return next((str(arn) for arn in arns if arn.split(":")[2:3] == [service]), resource)
+
+
 def judge_statement_and_tags(
     statement: IAMPolicyStatement, action: str, resource: str = "*", *others: Any
 ) -> PermissionResult:
     """Check the conditions on tags, which moto ignores, before the rest of the statement."""
     if not tag_conditions_hold(statement._statement, resource):  # noqa: SLF001
         return PermissionResult.NEUTRAL
-    return judge_statement(statement, action, resource, *others)
+    judged = judged_resource(statement._statement, action, resource)  # noqa: SLF001
+    return judge_statement(statement, action, judged, *others)
 
 
 @contextmanager
@@ -376,6 +400,8 @@ def extended_moto() -> Iterator[None]:
             (function, "update_configuration", update_function_that_logs, False),
             (ECRResponse, "_determine_resource", ecr_resource, True),
             (IAMPolicyStatement, "is_action_permitted", judge_statement_and_tags, False),
+            (CloudWatchResponse, "put_composite_alarm", put_composite_alarm, True),
+            (LogsResponse, "associate_kms_key", associate_kms_key, True),
             (LogsResponse, "put_query_definition", put_query_definition, True),
             (LogsResponse, "describe_query_definitions", describe_query_definitions, True),
             (LogsResponse, "delete_query_definition", delete_query_definition, True),

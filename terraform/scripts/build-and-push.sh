@@ -1,28 +1,57 @@
 #!/bin/sh
-# Builds the image of the function and pushes it to its ECR repository.
-#
-#   build-and-push.sh [BUILD ARGUMENT...] CONTEXT
-#
-# CONTAINER_ENGINE    docker, podman, finch or nerdctl
-# IMAGE_URI           image to push, as REGISTRY/REPOSITORY:TAG
-# IMAGE_ARCHITECTURE  amd64 or arm64
-# IMAGE_REGION        region of the registry
+# Builds the image of the function and pushes it to its ECR repository. The module runs it, and it can be
+# run by hand: see usage below.
 #
 # The script passes the registry password neither as an argument nor in the environment. It does not
 # change the registry logins of the user, except that finch logs out of this registry after the push.
 set -eu
 umask 077
-
-registry=${IMAGE_URI%%/*}
-repository=${IMAGE_URI#*/}
-tag=${repository##*:}
-repository=${repository%:*}
 export AWS_PAGER=
+
+usage() {
+  cat <<'END'
+Usage: IMAGE_URI=REGISTRY/REPOSITORY:TAG build-and-push.sh [BUILD ARGUMENT...] CONTEXT
+
+Builds the image of CONTEXT, the directory lambda_src, and pushes it to an existing ECR repository.
+If the tag exists already, it does nothing.
+
+  IMAGE_URI           image to push, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0
+  CONTAINER_ENGINE    docker (default), podman, finch or nerdctl
+  IMAGE_ARCHITECTURE  arm64 (default) or amd64
+  IMAGE_REGION        region of the registry; default: the one in IMAGE_URI
+
+It needs the container engine and the AWS CLI with credentials that may push to the repository.
+END
+}
 
 fail() {
   echo "build-and-push: $1" >&2
   exit 1
 }
+
+case ${1:-} in
+-h | --help)
+  usage
+  exit 0
+  ;;
+'')
+  usage >&2
+  exit 2
+  ;;
+esac
+[ -n "${IMAGE_URI:-}" ] || {
+  usage >&2
+  fail "IMAGE_URI is not set"
+}
+
+CONTAINER_ENGINE=${CONTAINER_ENGINE:-docker}
+IMAGE_ARCHITECTURE=${IMAGE_ARCHITECTURE:-arm64}
+registry=${IMAGE_URI%%/*}
+repository=${IMAGE_URI#*/}
+tag=${repository##*:}
+repository=${repository%:*}
+region=${registry#*.dkr.ecr.}
+IMAGE_REGION=${IMAGE_REGION:-${region%%.*}}
 
 require() {
   command -v "$1" >/dev/null 2>&1 ||

@@ -65,7 +65,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.this.name == "/aws/lambda/ecr-cleaner" && aws_cloudwatch_log_group.this.retention_in_days == 90
+    condition     = aws_cloudwatch_log_group.this[0].name == "/aws/lambda/ecr-cleaner" && aws_cloudwatch_log_group.this[0].retention_in_days == 90
     error_message = "The function must have its own log group with a retention of 90 days."
   }
 }
@@ -137,7 +137,7 @@ run "names" {
   assert {
     condition = [
       aws_lambda_function.this.function_name, aws_ecr_repository.this[0].name, aws_scheduler_schedule.this.name,
-      aws_cloudwatch_log_group.this.name, aws_iam_role.function.name, aws_iam_role.schedule.name,
+      aws_cloudwatch_log_group.this[0].name, aws_iam_role.function[0].name, aws_iam_role.schedule.name,
       aws_sns_topic.alarms[0].name, aws_cloudwatch_dashboard.this[0].dashboard_name, output.metric_namespace,
       ] == [
       "ecr-cleaner-strict", "ecr-cleaner-strict", "ecr-cleaner-strict",

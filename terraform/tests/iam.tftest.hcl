@@ -1,5 +1,5 @@
-# The statements of the IAM policies. The first runs apply the module, because the whole policy is known
-# only after an apply. They use an existing image, because the tests must not build one.
+# The statements of the IAM policies. All runs only plan: the first plan must show the whole policy, so that
+# reviewers and policy checks can read it. They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -11,18 +11,6 @@ mock_provider "aws" {
       partition = "aws"
       region    = "eu-central-1"
     }
-  }
-
-  mock_resource "aws_cloudwatch_log_group" {
-    defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/ecr-cleaner" }
-  }
-
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
-  }
-
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner" }
   }
 }
 
@@ -37,13 +25,15 @@ variables {
 }
 
 run "dry_run" {
+  command = plan
+
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function.policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "FindRegionsOfServices", "CheckGuards", "DenySweepingInDryRun"]
-    error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function.policy}"
+    condition     = jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "FindRegionsOfServices", "CheckGuards", "DenySweepingInDryRun"]
+    error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function[0].policy}"
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "WriteLogs"])) == jsonencode({
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "WriteLogs"])) == jsonencode({
       Sid      = "WriteLogs"
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -53,7 +43,7 @@ run "dry_run" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "ReadRepositories"])) == jsonencode({
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "ReadRepositories"])) == jsonencode({
       Sid      = "ReadRepositories"
       Effect   = "Allow"
       Action   = sort(concat(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).read, ["ecr:GetRepositoryPolicy"]))
@@ -63,18 +53,42 @@ run "dry_run" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "FindUsage"])) == jsonencode({
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "FindUsage"])) == jsonencode({
       Sid       = "FindUsage"
       Effect    = "Allow"
-      Action    = sort(distinct(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage))))
+      Action    = sort(setsubtract(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage)), local.actions_with_resource))
       Resource  = "*"
       Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
     })
-    error_message = "The actions of all usage sources must be allowed, each listed once, and only in this region."
+    error_message = "The actions without a resource type must be allowed, each listed once, and only in this region."
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "CheckGuards"])) == jsonencode({
+    condition     = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Action) == jsonencode(sort(setintersection(flatten(values(jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage)), local.actions_with_resource)))
+    error_message = "The actions with a resource type must be allowed, each listed once."
+  }
+
+  assert {
+    condition = alltrue([
+      for arn in one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Resource :
+      can(regex("^arn:aws:[a-z-]+:eu-central-1:123456789012:\\*$", arn))
+    ])
+    error_message = "The actions with a resource type must be limited to this account and region."
+  }
+
+  assert {
+    condition = length(setsubtract(
+      [
+        "apprunner:DescribeService", "codebuild:BatchGetProjects", "ecs:DescribeServices", "ecs:DescribeTasks", "lambda:GetFunction",
+        "pipes:DescribePipe", "sagemaker:DescribeModel", "scheduler:GetSchedule", "states:DescribeStateMachine",
+      ],
+      one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "DescribeConsumers"]).Action
+    )) == 0
+    error_message = "Actions that read single consumers must not be allowed for all resources."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "CheckGuards"])) == jsonencode({
       Sid       = "CheckGuards"
       Effect    = "Allow"
       Action    = ["ecr:DescribeRegistry", "ecr:GetRegistryPolicy", "eks:ListClusters"]
@@ -85,7 +99,7 @@ run "dry_run" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement if statement.Sid == "DenySweepingInDryRun"])) == jsonencode({
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement if statement.Sid == "DenySweepingInDryRun"])) == jsonencode({
       Sid      = "DenySweepingInDryRun"
       Effect   = "Deny"
       Action   = ["ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass"]
@@ -106,6 +120,8 @@ run "dry_run" {
 }
 
 run "no_wildcard_actions" {
+  command = plan
+
   variables {
     dry_run                            = false
     archive_days                       = 90
@@ -119,9 +135,14 @@ run "no_wildcard_actions" {
   }
 
   assert {
+    condition     = length(aws_iam_role_policy.function[0].policy) <= 8192
+    error_message = "The largest policy must leave a fifth of the 10240 characters of IAM for reference_lists: it has ${length(aws_iam_role_policy.function[0].policy)}."
+  }
+
+  assert {
     condition = !anytrue([
       for action in flatten(concat(
-        jsondecode(aws_iam_role_policy.function.policy).Statement[*].Action,
+        jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Action,
         jsondecode(aws_iam_role_policy.schedule.policy).Statement[*].Action,
       )) : strcontains(action, "*")
     ])
@@ -130,8 +151,8 @@ run "no_wildcard_actions" {
 
   assert {
     condition = [
-      for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement.Sid if statement.Resource == "*"
-    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc"]
+      for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement.Sid if statement.Resource == "*"
+    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc", "DenyVpcToCode"]
     error_message = "Only statements whose actions support no narrower resource may have the resource \"*\"."
   }
 }
@@ -221,8 +242,10 @@ run "waived_source" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action) == jsonencode(sort(distinct(flatten([
-      for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
+    condition = jsonencode(sort(flatten([
+      for statement in local.function_statements : statement.Action if contains(["FindUsage", "DescribeConsumers"], statement.Sid)
+      ]))) == jsonencode(sort(distinct(flatten([
+        for source, actions in jsondecode(file("../lambda_src/ecr_cleaner/permissions.json")).usage : actions if source != "lambda"
     ]))))
     error_message = "Only the actions of the waived source may be left out."
   }
@@ -254,8 +277,8 @@ run "all_sources_waived" {
   }
 
   assert {
-    condition     = !contains(local.function_statements[*].Sid, "FindUsage")
-    error_message = "The statement must be left out, because IAM rejects a statement without actions."
+    condition     = !contains(local.function_statements[*].Sid, "FindUsage") && !contains(local.function_statements[*].Sid, "DescribeConsumers")
+    error_message = "The statements must be left out, because IAM rejects a statement without actions."
   }
 }
 
@@ -267,7 +290,7 @@ run "permissions_boundary" {
   }
 
   assert {
-    condition     = aws_iam_role.function.permissions_boundary == var.permissions_boundary && aws_iam_role.schedule.permissions_boundary == var.permissions_boundary
+    condition     = aws_iam_role.function[0].permissions_boundary == var.permissions_boundary && aws_iam_role.schedule.permissions_boundary == var.permissions_boundary
     error_message = "Both roles must have the permissions boundary."
   }
 }
@@ -318,10 +341,11 @@ run "on_failure_queue_with_kms_key" {
 
   assert {
     condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"])) == jsonencode({
-      Sid      = "EncryptFailure"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource = var.on_failure_destination_kms_key_arn
+      Sid       = "EncryptFailure"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = var.on_failure_destination_kms_key_arn
+      Condition = { StringLike = { "kms:ViaService" = "sqs.eu-central-1.amazonaws.com*" } }
     })
     error_message = "The function must be able to use the KMS key of the queue."
   }
@@ -350,16 +374,17 @@ run "kms_key" {
 
   assert {
     condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadSettings"])) == jsonencode({
-      Sid      = "ReadSettings"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt"]
-      Resource = var.kms_key_arn
+      Sid       = "ReadSettings"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = var.kms_key_arn
+      Condition = { StringLike = { "kms:ViaService" = "lambda.eu-central-1.amazonaws.com*" } }
     })
     error_message = "The function must be able to decrypt its environment variables."
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_lambda_function.this.kms_key_arn == var.kms_key_arn
+    condition     = aws_cloudwatch_log_group.this[0].kms_key_id == var.kms_key_arn && aws_lambda_function.this.kms_key_arn == var.kms_key_arn
     error_message = "The key must encrypt the log group and the environment variables."
   }
 }
@@ -375,6 +400,14 @@ run "vpc" {
   assert {
     condition     = contains(local.function_statements[*].Sid, "AttachToVpc")
     error_message = "The function must be able to create its network interfaces."
+  }
+
+  assert {
+    condition = [
+      for statement in local.function_statements : [statement.Effect, contains(statement.Action, "ec2:DeleteNetworkInterface"), statement.Condition.ArnEquals]
+      if statement.Sid == "DenyVpcToCode"
+    ] == [["Deny", true, { "lambda:SourceFunctionArn" = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner" }]]
+    error_message = "The code itself must not be able to change network interfaces."
   }
 
   assert {
@@ -484,5 +517,66 @@ run "inspector_coverage" {
   assert {
     condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadInspectorCoverage"]).Action) == jsonencode(["inspector2:ListCoverage"])
     error_message = "The coverage of Inspector must be readable."
+  }
+}
+
+run "too_many_reference_lists" {
+  command = plan
+
+  variables {
+    reference_lists = [for number in range(100) : "s3://a-bucket-with-the-lists-of-all-clusters/cluster-${number}/images-in-use.json"]
+  }
+
+  expect_failures = [aws_iam_role_policy.function[0]]
+}
+
+run "trust_policy" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_iam_role.function[0].assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    error_message = "Only functions in this account may have the role."
+  }
+}
+
+run "existing_role" {
+  command = plan
+
+  variables {
+    create_role = false
+    role_arn    = "arn:aws:iam::123456789012:role/platform/cleaner"
+  }
+
+  assert {
+    condition     = length(aws_iam_role.function) == 0 && length(aws_iam_role_policy.function) == 0 && aws_lambda_function.this.role == var.role_arn
+    error_message = "The function must have the existing role."
+  }
+
+  assert {
+    condition     = output.role_name == "cleaner" && output.role_arn == var.role_arn && jsondecode(output.role_policy).Statement[0].Sid == "WriteLogs"
+    error_message = "The outputs must name the role and contain the permissions that it needs."
+  }
+}
+
+run "role_and_create_role_contradict" {
+  command = plan
+
+  variables {
+    role_arn = "arn:aws:iam::123456789012:role/platform/cleaner"
+  }
+
+  expect_failures = [var.create_role]
+}
+
+run "iam_path" {
+  command = plan
+
+  variables {
+    iam_path = "/platform/"
+  }
+
+  assert {
+    condition     = aws_iam_role.function[0].path == "/platform/" && aws_iam_role.schedule.path == "/platform/"
+    error_message = "Both roles must have the path."
   }
 }

@@ -1,4 +1,4 @@
-# The source of the image, and the changes that cause a new build.
+# The source of the image, its repository, and the changes that cause a new build.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -6,7 +6,10 @@ mock_provider "aws" {
   }
 
   mock_data "aws_service" {
-    defaults = { region = "eu-central-1" }
+    defaults = {
+      partition = "aws"
+      region    = "eu-central-1"
+    }
   }
 }
 
@@ -21,6 +24,11 @@ run "source_files" {
   assert {
     condition     = !anytrue([for file in local.source_files : can(regex("__pycache__|\\.pyc$", file))])
     error_message = "The tag must not cover bytecode that test runs leave behind: ${jsonencode(local.source_files)}"
+  }
+
+  assert {
+    condition     = !anytrue([for file in local.source_files : can(regex("(^|/)\\.", file))])
+    error_message = "No name may begin with a dot, because Terraform does not install such files twice: ${jsonencode(local.source_files)}"
   }
 
   assert {
@@ -114,12 +122,141 @@ run "image_in_repository_with_same_name_in_another_account" {
   command = plan
 
   variables {
-    name      = "cleaner"
-    image_uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/cleaner:1.0.0"
+    name              = "cleaner"
+    image_uri         = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/cleaner:1.0.0"
+    image_account_ids = ["210987654321"]
   }
 
   assert {
     condition     = output.image_uri == var.image_uri
     error_message = "The module must accept a repository with the same name in another account."
+  }
+}
+
+run "image_in_unexpected_account" {
+  command = plan
+
+  variables {
+    image_uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "image_in_another_region" {
+  command = plan
+
+  variables {
+    image_uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+  }
+
+  expect_failures = [aws_lambda_function.this]
+}
+
+run "image_of_the_same_apply" {
+  command = plan
+
+  module {
+    source = "./tests/image_of_the_same_apply"
+  }
+
+  assert {
+    condition     = output.repository_name == null
+    error_message = "With build_image = false, the module must accept an image_uri that is unknown at plan time."
+  }
+}
+
+run "build_image_contradicts_image_uri" {
+  command = plan
+
+  variables {
+    build_image = true
+    image_uri   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+  }
+
+  expect_failures = [var.build_image]
+}
+
+run "neither_image_nor_build" {
+  command = plan
+
+  variables {
+    build_image = false
+  }
+
+  expect_failures = [var.build_image]
+}
+
+run "repository_policy" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_ecr_repository_policy.this[0].policy).Statement == [{
+      Sid       = "LambdaECRImageRetrievalPolicy"
+      Effect    = "Allow"
+      Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Principal = { Service = "lambda.amazonaws.com" }
+      Condition = {
+        StringLike = {
+          "aws:SourceArn" = [
+            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner",
+            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner:*",
+          ]
+        }
+      }
+    }]
+    error_message = "Only this function may use the repository: ${aws_ecr_repository_policy.this[0].policy}"
+  }
+}
+
+run "repository_with_kms_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  assert {
+    condition     = can(regex("^ecr-cleaner-[0-9a-f]{8}$", aws_ecr_repository.this[0].name))
+    error_message = "Each key must have its own repository, so that another key does not destroy the image that runs."
+  }
+}
+
+run "base_image" {
+  command = plan
+
+  variables {
+    base_image = "mirror.example.com/lambda/python:3.13"
+  }
+
+  assert {
+    condition     = local.build_args == tolist(["--build-arg", "BASE_IMAGE=mirror.example.com/lambda/python:3.13"]) && local.image_tag != run.source_files.image_tag
+    error_message = "Another base image must be passed to the build and have another tag."
+  }
+}
+
+run "rebuild" {
+  command = plan
+
+  variables {
+    rebuild = "2026-11-01"
+  }
+
+  assert {
+    condition     = contains(local.build_args, "--pull") && local.image_tag != run.source_files.image_tag
+    error_message = "A rebuild must pull the base image and have another tag."
+  }
+}
+
+run "another_rebuild" {
+  command = plan
+
+  variables {
+    rebuild = "2026-11-02"
+  }
+
+  assert {
+    condition     = local.image_tag != run.rebuild.image_tag
+    error_message = "Each rebuild must have another tag."
   }
 }

@@ -1,6 +1,5 @@
 # Saved queries, metrics, alarms and the dashboard, and the variables that turn them off. Some runs apply
-# the module, because the ARNs in the dashboard and in the topic policy are known only after an apply.
-# They use an existing image, because the tests must not build one.
+# the module, because the ARN of the topic that it creates is known only after an apply. They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -43,7 +42,7 @@ run "saved_queries" {
   }
 
   assert {
-    condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this.name])])
+    condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist([aws_cloudwatch_log_group.this[0].name])])
     error_message = "The saved queries must read the log group of the function."
   }
 
@@ -148,24 +147,39 @@ run "silence_alarm" {
 
   assert {
     condition = (
-      aws_cloudwatch_metric_alarm.silent[0].comparison_operator == "LessThanThreshold"
-      && aws_cloudwatch_metric_alarm.silent[0].threshold == 1
-      && aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 2
-      && aws_cloudwatch_metric_alarm.silent[0].treat_missing_data == "breaching"
+      aws_cloudwatch_metric_alarm.no_runs[0].comparison_operator == "LessThanThreshold"
+      && aws_cloudwatch_metric_alarm.no_runs[0].threshold == 1
+      && aws_cloudwatch_metric_alarm.no_runs[0].evaluation_periods == 2
+      && aws_cloudwatch_metric_alarm.no_runs[0].treat_missing_data == "breaching"
     )
     error_message = "The alarm must go off after two days without a run, and if there is no data."
   }
 
   assert {
-    condition = { for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : query.id => jsonencode([query.expression, query.return_data]) } == {
-      runs        = "[\"FILL(invocations, 0)\",true]"
-      invocations = "[null,null]"
-    }
-    error_message = "A day without a run must count as zero runs, not as missing data: ${jsonencode(aws_cloudwatch_metric_alarm.silent[0].metric_query)}"
+    condition = (
+      aws_cloudwatch_composite_alarm.silent[0].alarm_rule == "ALARM(\"ecr-cleaner-no-runs\") AND NOT INSUFFICIENT_DATA(\"ecr-cleaner-has-run\")"
+      && aws_cloudwatch_metric_alarm.has_run[0].treat_missing_data == "ignore"
+      && length(coalesce(aws_cloudwatch_metric_alarm.no_runs[0].alarm_actions, [])) == 0
+      && length(coalesce(aws_cloudwatch_metric_alarm.has_run[0].alarm_actions, [])) == 0
+    )
+    error_message = "Before the first run, the alarm must not notify."
   }
 
   assert {
-    condition = [for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : jsonencode(one(query.metric)) if query.id == "invocations"] == [jsonencode({
+    condition     = aws_cloudwatch_metric_alarm.has_run[0].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.has_run[0].threshold == 0
+    error_message = "No number of runs may put the alarm that only remembers the first run into the state ALARM."
+  }
+
+  assert {
+    condition = { for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : query.id => jsonencode([query.expression, query.return_data]) } == {
+      runs        = "[\"FILL(invocations, 0)\",true]"
+      invocations = "[null,null]"
+    }
+    error_message = "A day without a run must count as zero runs, not as missing data: ${jsonencode(aws_cloudwatch_metric_alarm.no_runs[0].metric_query)}"
+  }
+
+  assert {
+    condition = [for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : jsonencode(one(query.metric)) if query.id == "invocations"] == [jsonencode({
       namespace   = "AWS/Lambda"
       metric_name = "Invocations"
       dimensions  = { FunctionName = "ecr-cleaner" }
@@ -185,7 +199,7 @@ run "silence_alarm_with_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
     error_message = "The period must be the interval of the schedule."
   }
 }
@@ -198,7 +212,7 @@ run "silence_alarm_with_short_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
     error_message = "The period must be at least an hour, because a run is reported only after its end."
   }
 }
@@ -212,7 +226,7 @@ run "silence_alarm_with_run_interval_hours" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 259200
     error_message = "The period must be run_interval_hours."
   }
 }
@@ -225,7 +239,7 @@ run "silence_alarm_with_daily_cron" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 86400
     error_message = "The period must be a day, because a cron(...) that names no day runs every day."
   }
 }
@@ -238,7 +252,7 @@ run "silence_alarm_with_longest_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.silent[0].evaluation_periods == 604800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) * aws_cloudwatch_metric_alarm.no_runs[0].evaluation_periods == 604800
     error_message = "Two periods must be seven days, the longest time that CloudWatch evaluates."
   }
 }
@@ -250,7 +264,7 @@ run "silence_alarm_rejects_longer_rate" {
     schedule_expression = "rate(85 hours)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_weekday" {
@@ -260,7 +274,7 @@ run "silence_alarm_rejects_cron_with_weekday" {
     schedule_expression = "cron(0 3 ? * MON *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_day_of_month" {
@@ -270,7 +284,7 @@ run "silence_alarm_rejects_cron_with_day_of_month" {
     schedule_expression = "cron(0 3 1 * ? *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_months" {
@@ -280,7 +294,7 @@ run "silence_alarm_rejects_cron_with_months" {
     schedule_expression = "cron(0 3 * JAN,JUL ? *)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_cron_with_year" {
@@ -290,7 +304,7 @@ run "silence_alarm_rejects_cron_with_year" {
     schedule_expression = "cron(0 3 * * ? 2030)"
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_interval_shorter_than_rate" {
@@ -301,7 +315,7 @@ run "silence_alarm_rejects_interval_shorter_than_rate" {
     run_interval_hours  = 47
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
@@ -312,7 +326,7 @@ run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
     run_interval_hours  = 23
   }
 
-  expect_failures = [aws_cloudwatch_metric_alarm.silent]
+  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
 }
 
 run "silence_alarm_with_cron_twice_a_day" {
@@ -324,7 +338,7 @@ run "silence_alarm_with_cron_twice_a_day" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 43200
     error_message = "The period may be shorter than a day, because the cron(...) runs twice a day."
   }
 }
@@ -338,12 +352,14 @@ run "silence_alarm_with_interval_of_rate" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.silent[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
+    condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 172800
     error_message = "The period must be run_interval_hours, which may be as long as the interval of the schedule."
   }
 }
 
 run "weekly_schedule_without_silence_alarm" {
+  command = plan
+
   variables {
     schedule_expression   = "cron(0 3 ? * MON *)"
     silence_alarm_enabled = false
@@ -360,6 +376,11 @@ run "weekly_schedule_without_silence_alarm" {
     ]) == toset([86400])
     error_message = "The dashboard must use a period of a day."
   }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P5W"
+    error_message = "The dashboard must show the latest runs of a weekly or monthly schedule."
+  }
 }
 
 run "no_silence_alarm_if_schedule_is_disabled" {
@@ -370,7 +391,7 @@ run "no_silence_alarm_if_schedule_is_disabled" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.silent) == 0 && length(output.alarm_names) == 4
+    condition     = length(aws_cloudwatch_metric_alarm.no_runs) == 0 && length(output.alarm_names) == 4
     error_message = "A disabled schedule must have no silence alarm."
   }
 }
@@ -383,11 +404,14 @@ run "own_topic" {
 
   assert {
     condition = toset(flatten([
-      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_actions,
-      aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.slow_scan[*].alarm_actions,
-      aws_cloudwatch_metric_alarm.silent[*].alarm_actions, aws_cloudwatch_metric_alarm.silent[*].ok_actions,
+      aws_cloudwatch_metric_alarm.function_failed[*].alarm_actions, aws_cloudwatch_metric_alarm.none_visited[*].alarm_actions, aws_cloudwatch_metric_alarm.slow_scan[*].alarm_actions, aws_cloudwatch_composite_alarm.silent[*].alarm_actions, aws_cloudwatch_composite_alarm.silent[*].ok_actions,
     ])) == toset(output.alarm_topic_arns) && length(output.alarm_topic_arns) == 1
-    error_message = "All alarms must notify the topic."
+    error_message = "All alarms except the one on failed deletions must notify the topic."
+  }
+
+  assert {
+    condition     = length(coalesce(aws_cloudwatch_metric_alarm.deletions_failed[0].alarm_actions, [])) == 0
+    error_message = "A run with failed deletions is a failed run, so only the alarm on failed runs may notify."
   }
 
   assert {
@@ -426,7 +450,7 @@ run "given_topics" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
+    condition     = aws_cloudwatch_composite_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
     error_message = "The alarms must notify the given topics."
   }
 }
@@ -445,6 +469,35 @@ run "topic_of_the_same_apply" {
 }
 
 run "dashboard" {
+  command = plan
+
+  # A run at midnight, seen at noon, is 12 hours old: the default range of 3 hours would show nothing.
+  assert {
+    condition = (
+      jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P7D"
+      && jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).periodOverride == "inherit"
+    )
+    error_message = "The dashboard must open with a range that contains the latest runs, and keep the periods of its widgets."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
+      2 * widget.properties.period <= 7 * 86400 && widget.properties.period >= 86400 if widget.type == "metric"
+    ])
+    error_message = "Each metric widget must have a data point for each run in that range."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
+        for metric in widget.properties.metrics : metric[2].stat == (contains(["ImagesRemoved", "BytesRemoved", "DeletionsFailed"], metric[1]) ? "Sum" : "Maximum")
+        if metric[0] == output.metric_namespace
+      ] if widget.type == "metric"
+    ]))
+    error_message = "Only what runs do may be summed up, not what they find."
+  }
+
   assert {
     condition = alltrue([
       for metric in flatten([
@@ -507,6 +560,8 @@ run "everything_turned_off" {
 }
 
 run "only_dashboard" {
+  command = plan
+
   variables {
     saved_queries_enabled = false
     metrics_enabled       = false

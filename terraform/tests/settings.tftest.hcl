@@ -1,6 +1,17 @@
 # The environment variables and settings of the function for given variables.
 
-mock_provider "aws" {}
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_service" {
+    defaults = {
+      partition = "aws"
+      region    = "eu-central-1"
+    }
+  }
+}
 
 variables {
   image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
@@ -139,13 +150,13 @@ run "function_schedule_and_logs" {
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.this.retention_in_days == 0
+    condition     = aws_cloudwatch_log_group.this[0].retention_in_days == 0
     error_message = "The log group must keep its log forever."
   }
 
   assert {
     condition = alltrue([
-      for tags in [aws_lambda_function.this.tags, aws_cloudwatch_log_group.this.tags, aws_iam_role.function.tags, aws_iam_role.schedule.tags,
+      for tags in [aws_lambda_function.this.tags, aws_cloudwatch_log_group.this[0].tags, aws_iam_role.function[0].tags, aws_iam_role.schedule.tags,
       aws_sns_topic.alarms[0].tags, aws_cloudwatch_metric_alarm.function_failed[0].tags, aws_cloudwatch_metric_alarm.deletions_failed[0].tags] :
       tags == tomap({ team = "platform" })
     ])
@@ -161,4 +172,65 @@ run "environment_too_large" {
   }
 
   expect_failures = [aws_lambda_function.this]
+}
+
+run "another_name_with_the_old_log_group" {
+  command = plan
+
+  variables {
+    name           = "renamed"
+    log_group_name = "/aws/lambda/ecr-cleaner"
+  }
+
+  assert {
+    condition = [
+      aws_cloudwatch_log_group.this[0].name, one(aws_lambda_function.this.logging_config).log_group, output.log_group_name,
+      aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].log_group_name,
+    ] == ["/aws/lambda/ecr-cleaner", "/aws/lambda/ecr-cleaner", "/aws/lambda/ecr-cleaner", "/aws/lambda/ecr-cleaner"]
+    error_message = "A renamed function must keep its log."
+  }
+}
+
+run "existing_log_group" {
+  command = plan
+
+  variables {
+    create_log_group = false
+    log_group_name   = "/platform/cleaner"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_log_group.this) == 0 && one(aws_lambda_function.this.logging_config).log_group == "/platform/cleaner"
+    error_message = "The function must write to the existing log group."
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(output.role_policy).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == "${output.log_group_arn}:*"
+    error_message = "The function must be allowed to write to the existing log group."
+  }
+}
+
+run "log_group_options" {
+  command = plan
+
+  variables {
+    log_group_class        = "INFREQUENT_ACCESS"
+    log_group_skip_destroy = true
+    metrics_enabled        = false
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this[0].log_group_class == "INFREQUENT_ACCESS" && aws_cloudwatch_log_group.this[0].skip_destroy
+    error_message = "The log group must have the class, and stay when it is destroyed."
+  }
+}
+
+run "log_group_class_without_metrics" {
+  command = plan
+
+  variables {
+    log_group_class = "INFREQUENT_ACCESS"
+  }
+
+  expect_failures = [var.log_group_class]
 }

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from e2e import base_image
 from e2e.engine import Engine
 from e2e.invocation import (
     RunningFunction,
@@ -30,8 +31,12 @@ VARIABLES = {
     "name": NAME,
     # The container engine runs only images for the architecture of this machine.
     "architecture": {"amd64": "x86_64", "arm64": "arm64"}[ARCHITECTURES[platform.machine()]],
-    # The engine has no bridge network.
-    "extra_build_args": ["--network", "host"],
+    "extra_build_args": [
+        # The engine has no bridge network.
+        *("--network", "host"),
+        # The stand-in for the base image does not have the digest of AWS's image.
+        *("--build-arg", f"BASE_IMAGE={base_image.NAME}"),
+    ],
 }
 
 

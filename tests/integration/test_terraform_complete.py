@@ -21,7 +21,7 @@ NAME = "cleaner-under-test"
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
 LIFECYCLE = "module.ecr_cleaner.aws_ecr_lifecycle_policy.this[0]"
 IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
-ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function"
+ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function[0]"
 
 
 @pytest.fixture(scope="module")
@@ -208,14 +208,27 @@ def test_alarms_notify_the_topic(complete: Terraform, aws: FakeAws) -> None:
         f"{NAME}-deletions-failed": "notBreaching",
         f"{NAME}-none-visited": "notBreaching",
         f"{NAME}-slow-scan": "notBreaching",
-        f"{NAME}-silent": "breaching",
+        f"{NAME}-no-runs": "breaching",
+        f"{NAME}-has-run": "ignore",
     }
-    assert all(alarm["AlarmActions"] == topics for alarm in alarms)
-    (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-silent"))
+    # A run with failed deletions is a failed run, so only the other alarm notifies.
+    assert {alarm["AlarmName"]: alarm["AlarmActions"] for alarm in alarms} == {
+        f"{NAME}-function-failed": topics,
+        f"{NAME}-deletions-failed": [],
+        f"{NAME}-none-visited": topics,
+        f"{NAME}-slow-scan": topics,
+        f"{NAME}-no-runs": [],
+        f"{NAME}-has-run": [],
+    }
+    (silent,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("-no-runs"))
     assert silent["EvaluationPeriods"] == 2
     queries = {query["Id"]: query for query in silent["Metrics"]}
     assert queries["runs"]["Expression"] == "FILL(invocations, 0)"
     assert queries["invocations"]["MetricStat"]["Period"] == 72 * 3600
+    (composite,) = aws.client("cloudwatch", REGION).describe_alarms(AlarmTypes=["CompositeAlarm"])[
+        "CompositeAlarms"
+    ]
+    assert (composite["AlarmName"], composite["AlarmActions"]) == (f"{NAME}-silent", topics)
 
 
 def test_dashboard_shows_only_metrics_that_exist(complete: Terraform, aws: FakeAws) -> None:

@@ -17,6 +17,7 @@ def leftovers(aws: FakeAws, region: str) -> dict[str, list[object]]:
         "saved queries": logs.describe_query_definitions()["queryDefinitions"],
         "metric filters": logs.describe_metric_filters()["metricFilters"],
         "alarms": watch.describe_alarms()["MetricAlarms"],
+        "composite alarms": watch.describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"],
         "dashboards": [
             dashboard
             for dashboard in watch.list_dashboards()["DashboardEntries"]
@@ -48,7 +49,8 @@ def test_destroy_leaves_nothing_of_instances_in_two_regions(aws: FakeAws, tmp_pa
             "log groups": 1,
             "saved queries": len(list((PROJECT / MODULE / "queries").iterdir())),
             "metric filters": 12,
-            "alarms": 5,
+            "alarms": 6,
+            "composite alarms": 1,
             "dashboards": 1,
             "topics": 1,
             "schedules": 1,

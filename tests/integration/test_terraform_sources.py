@@ -1,0 +1,110 @@
+"""The module installed as users install it: from Git and from the archive of a release."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from terraform_support import FakeAws, Terraform, copy_project, fake_aws
+
+REGION = "eu-west-1"
+IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/tools/cleaner:1.0.0"
+
+TWO_MODULES = """
+provider "aws" {{
+  region = "{region}"
+}}
+
+module "first" {{
+  source = "{source}"
+  name   = "first"
+}}
+
+module "second" {{
+  source = "{source}"
+  name   = "second"
+  {argument}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[FakeAws]:
+    with fake_aws() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Git repository with the module and the sources of its image."""
+    project = copy_project(tmp_path_factory.mktemp("repository"))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run([*git, *command], cwd=project, check=True, timeout=60)
+    return project
+
+
+def instances(aws: FakeAws, directory: Path, source: str, argument: str = "") -> Terraform:
+    """Return Terraform in a configuration that uses the module of a source twice."""
+    configuration = TWO_MODULES.format(region=REGION, source=source, argument=argument)
+    (directory / "main.tf").write_text(configuration)
+    return Terraform(directory, environ=dict(aws.environ)).init()
+
+
+def planned(plan: dict[str, str], kind: str) -> set[str]:
+    """Return the instances for which a plan creates a resource of a type."""
+    return {address.split(".")[1] for address in plan if f".{kind}." in address}
+
+
+def test_two_instances_from_one_git_source(aws: FakeAws, repository: Path, tmp_path: Path) -> None:
+    plan = instances(aws, tmp_path, f"git::file://{repository}//terraform").plan()
+
+    assert planned(plan, "aws_lambda_function") == {"first", "second"}
+    assert planned(plan, "aws_ecr_repository") == {"first", "second"}
+
+
+def test_second_instance_from_one_git_source_with_its_own_image(
+    aws: FakeAws, repository: Path, tmp_path: Path
+) -> None:
+    source = f"git::file://{repository}//terraform"
+    plan = instances(aws, tmp_path, source, f'image_uri = "{IMAGE}"').plan()
+
+    assert planned(plan, "aws_lambda_function") == {"first", "second"}
+    assert planned(plan, "aws_ecr_repository") == {"first"}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that does not log its requests."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+        pass
+
+
+@pytest.fixture
+def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
+    """Serve an archive with what a release contains, and return its address."""
+    command = ["git", "archive", "--format=zip", f"--output={tmp_path / 'module.zip'}", "HEAD"]
+    contents = ["lambda_src", "terraform", ":(exclude)terraform/tests"]
+    subprocess.run([*command, *contents], cwd=repository, check=True, timeout=60)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/module.zip"
+        server.shutdown()
+        thread.join()
+
+
+def test_two_instances_from_the_archive_of_a_release(
+    aws: FakeAws, archive: str, tmp_path: Path
+) -> None:
+    directory = tmp_path / "configuration"
+    directory.mkdir()
+    plan = instances(aws, directory, f"{archive}//terraform").plan()
+
+    assert planned(plan, "aws_lambda_function") == {"first", "second"}

@@ -15,6 +15,9 @@ from botocore.model import OperationModel, Shape
 
 from ecr_cleaner.core.errors import ApiError
 
+# Roots of XML answers that do not have the name of the operation.
+_XML_ROOTS = {"ListObjectsV2": "ListBucketResult"}
+
 # What the SDK's models call the shapes of JSON values that a garbled answer could not hold.
 _JSON_TYPES: dict[str, type] = {"list": list, "map": dict, "structure": dict}
 
@@ -78,7 +81,7 @@ def _check_json(operation: OperationModel, shape: Any, body: bytes) -> None:
 
 
 def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
-    """The root of an XML answer has the name of the operation.
+    """The root of an XML answer has the name of the operation, except in S3.
 
     Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#response-serialization
     """
@@ -87,6 +90,7 @@ def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
     except ET.ParseError:
         raise incomplete(operation, "is not XML") from None
     names = {element.tag.rpartition("}")[2] for element in (root, *root)}
-    wanted = {f"{operation.name}Response", shape.serialization.get("resultWrapper")} - {None}
+    root_name = _XML_ROOTS.get(operation.name, f"{operation.name}Response")
+    wanted = {root_name, shape.serialization.get("resultWrapper")} - {None}
     if not wanted <= names:
-        raise incomplete(operation, f"is not a {operation.name}Response")
+        raise incomplete(operation, f"is not a {root_name}")

@@ -62,6 +62,7 @@ class Cleaner:
         self._report.started()
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
+        self._report.clusters(self._usage.clusters)
         self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)

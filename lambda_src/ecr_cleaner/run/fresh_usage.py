@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, IncompleteAnswerError, ScanError
 from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.scan import Scan
 
@@ -21,7 +22,8 @@ class FreshUsage:
     ``in_use`` only grows, so repositories that are judged at the same time may read it. ``began``
     is the begin of the first scan; ``scanned_at`` and ``ended_at`` are the begin and the end of the
     last one. ``scans`` counts the scans that ``in_use`` holds in full: a judgement from before the
-    last one is out of date.
+    last one is out of date. ``clusters`` are the results of the Kubernetes clusters in the first
+    scan: a later scan that reads less of them fails.
     """
 
     def __init__(self, scan: Callable[[], Scan], deadline: Deadline, max_age: timedelta) -> None:
@@ -32,6 +34,7 @@ class FreshUsage:
         self._failure: CleanerError | None = None
         self.began = self.scanned_at = self.ended_at = _NEVER
         self.coverage: Mapping[str, Any] = {}
+        self.clusters: tuple[ClusterReading, ...] = ()
         self.in_use = InUse()
         self.scans = 0
 
@@ -64,6 +67,17 @@ class FreshUsage:
         scanned_at = self._deadline.now()
         scan = self._scan()
         self.in_use.add(scan.usages)
+        self._keep_clusters(scan.clusters)
         self.coverage = self.coverage or scan.coverage()
         self.scanned_at, self.ended_at = scanned_at, self._deadline.now()
         self.scans += 1
+
+    def _keep_clusters(self, clusters: tuple[ClusterReading, ...]) -> None:
+        """Fail if a cluster was not read in full for which no guard was set up at the start."""
+        if not self.scans:
+            self.clusters = clusters
+        known = {(one.source, one.cluster) for one in self.clusters if one.problem}
+        for one in clusters:
+            if one.problem and (one.source, one.cluster) not in known:
+                problem = f"Kubernetes cluster {one.cluster}: {one.problem}; to fix it, {one.fix}"
+                raise ScanError(one.source, IncompleteAnswerError(problem))

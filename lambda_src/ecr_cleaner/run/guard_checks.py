@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.guards import cross_account_pull, delete_replication, eks_clusters, no_usage
 from ecr_cleaner.core.in_use import InUse
-from ecr_cleaner.core.model import Guard, Repository, StandingGuard
+from ecr_cleaner.core.model import ClusterReading, Guard, Repository, StandingGuard
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
 
@@ -32,7 +32,9 @@ class GuardChecks:
         """
         waived = self._settings.waived_guards
         if Guard.EKS_CLUSTERS not in waived and self._aws.offers("eks"):
-            clusters = self._aws.api("eks").each("ListClusters", "clusters", maxResults=100)
+            clusters = self._aws.api("eks").each(
+                "ListClusters", "clusters", include=["all"], maxResults=100
+            )
             self._clusters = list(clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             self._policies = self._registry.registry_policies()
@@ -40,20 +42,32 @@ class GuardChecks:
             self._replication = self._registry.replication()
 
     def standing(
-        self, repository: Repository, policy: Policy, in_use: InUse
+        self,
+        repository: Repository,
+        policy: Policy,
+        in_use: InUse,
+        clusters: Sequence[ClusterReading] = (),
     ) -> list[StandingGuard]:
-        """Return every guard that stands before a sweep of this repository. Call ``read`` first."""
-        checks = self._check(repository, policy.waived_guards, in_use)
+        """Return every guard that stands before a sweep of this repository. Call ``read`` first.
+
+        ``clusters`` are the results of those that were read.
+        """
+        checks = self._check(repository, policy.waived_guards, in_use, clusters)
         return [standing for standing in checks if standing]
 
     def _check(
-        self, repository: Repository, waived: tuple[str, ...], in_use: InUse
+        self,
+        repository: Repository,
+        waived: tuple[str, ...],
+        in_use: InUse,
+        clusters: Sequence[ClusterReading],
     ) -> Iterator[StandingGuard | None]:
         if not self._settings.expect_no_usage:
             used = in_use.repositories_in(repository.registry).values()
             yield no_usage(used, self._settings.function_name)
         if Guard.EKS_CLUSTERS not in waived:
-            yield eks_clusters(self._clusters)
+            names = self._settings.waived_clusters
+            yield from eks_clusters(repository.registry, self._clusters, clusters, names)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             policies = [*self._registry.policies(repository), *self._policies]
             yield cross_account_pull(repository, policies)

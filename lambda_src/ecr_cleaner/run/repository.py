@@ -56,7 +56,8 @@ class RepositoryCleaner:
         images = self.registry.images(repository)
         live, plan = self._judge(repository, images, policy)
         if plan.steps:
-            result.guards = self.guards.standing(repository, policy, self.usage.in_use)
+            usage = self.usage
+            result.guards = self.guards.standing(repository, policy, usage.in_use, usage.clusters)
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
         if sweeping and live.renew():
             plan = live.current()

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from ecr_cleaner.core.errors import InvalidSettingError, ScanError
-from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
@@ -38,9 +38,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The results of all sources, in the order of the sources."""
+    """The results of all sources, in the order of the sources, and of each Kubernetes cluster."""
 
     readings: tuple[Reading, ...]
+    clusters: tuple[ClusterReading, ...] = ()
 
     @property
     def usages(self) -> Iterable[Usage]:
@@ -63,7 +64,8 @@ def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
 
 def scan(target: Target, sources: Iterable[UsageSource]) -> Scan:
     """Ask every source; raise ScanError if any one of them could not be read in full."""
-    return Scan(tuple(target.workers.map(lambda source: _read(source, target), sources)))
+    readings = tuple(target.workers.map(lambda source: _read(source, target), sources))
+    return Scan(readings, tuple(target.clusters))
 
 
 def _read(source: UsageSource, target: Target) -> Reading:

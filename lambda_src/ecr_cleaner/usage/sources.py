@@ -6,9 +6,11 @@ from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.agentcore import AgentCore
 from ecr_cleaner.usage.app_runner import AppRunner
 from ecr_cleaner.usage.batch import Batch
+from ecr_cleaner.usage.cluster_documents import ClusterDocuments
 from ecr_cleaner.usage.codebuild import CodeBuild
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
+from ecr_cleaner.usage.eks import Eks
 from ecr_cleaner.usage.emr_serverless import EmrServerless
 from ecr_cleaner.usage.eventbridge_pipes import Pipes
 from ecr_cleaner.usage.eventbridge_rules import EventRules
@@ -27,6 +29,7 @@ from ecr_cleaner.usage.step_functions import StepFunctions
 
 SOURCES: tuple[UsageSource, ...] = (
     # What takes the most calls begins first.
+    Eks(),
     Ecs(),
     EcsDaemons(),
     Lambda(),
@@ -52,4 +55,5 @@ def sources_for(settings: Settings) -> tuple[UsageSource, ...]:
     """Return every source, with the optional ones that the settings switch on."""
     inspector = (Inspector(),) if settings.inspector_coverage else ()
     lists = (ReferenceLists(),) if settings.reference_lists else ()
-    return (*SOURCES, *inspector, *lists)
+    documents = (ClusterDocuments(),) if settings.cluster_documents else ()
+    return (*SOURCES, *inspector, *lists, *documents)

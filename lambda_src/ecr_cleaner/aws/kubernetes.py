@@ -100,6 +100,11 @@ class KubernetesApi:
         self._deadline = deadline
         self._pause = pause
 
+    @property
+    def url(self) -> str:
+        """The address of the API server."""
+        return self._endpoint.url
+
     def kinds(self, waived_groups: Collection[str] = ()) -> list[Kind]:
         """Return every kind that can be listed, in the order in which they are to be listed."""
         ignored = SKIPPED_GROUPS | set(waived_groups)
@@ -284,8 +289,11 @@ class KubernetesApi:
         )
         try:
             return response, self._read(response, kind)
-        finally:
+        except BaseException:
+            # What is left of the answer must not be read as the next one.
             response.close()
+            raise
+        finally:
             response.release_conn()
 
     def _read(self, response: BaseHTTPResponse, kind: Kind | None) -> bytes:
@@ -316,15 +324,16 @@ class KubernetesApi:
         return urlsplit(self._endpoint.url).path.rstrip("/")
 
     def _trust(self) -> ssl.SSLContext:
+        """Return a context that trusts the CA of the cluster and no other.
+
+        ssl.create_default_context trusts those of the system if no CA is given. From Python 3.13
+        on, it also refuses a CA without key identifiers, which is what EKS has.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            context = ssl.create_default_context(cadata=self._endpoint.authority)
-        except (ssl.SSLError, ValueError) as error:
+            context.load_verify_locations(cadata=self._endpoint.authority)
+        except (ssl.SSLError, ValueError, TypeError) as error:
             raise self._error(Obstacle.NOT_TRUSTED, f"the CA cannot be read: {error}") from error
-        if not context.get_ca_certs():
-            raise self._error(Obstacle.NOT_TRUSTED, "there is no CA")
-        # From Python 3.13 on, a CA without key identifiers is refused, and that of EKS has none.
-        # Signature, validity and host name are checked as before.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 
     # -- Errors ----------------------------------------------------------------------------------

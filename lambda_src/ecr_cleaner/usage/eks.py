@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.guards import EKS_SOURCE
 from ecr_cleaner.core.kubernetes import Access, ClusterError, Obstacle
 from ecr_cleaner.core.model import ClusterReading, Usage
@@ -38,20 +37,11 @@ class Eks:
                 yield Usage(reference, consumer, self.name)
 
     def _read(self, target: Target, name: str) -> HeldReferences:
-        try:
-            cluster = target.api("eks").find(
-                "DescribeCluster", "ResourceNotFoundException", name=name
-            )
-        except ApiError as error:
-            if error.action:  # a missing permission of this program, not a matter of one cluster
-                raise
-            problem, fix = explained(name, error, Access(name))
-            target.clusters.append(ClusterReading(self.name, name, problem, fix))
-            return HeldReferences()
-        if cluster is None:  # deleted since the listing: nothing runs in it
+        found = target.api("eks").find("DescribeCluster", "ResourceNotFoundException", name=name)
+        if found is None:  # deleted since the listing: nothing runs in it
             target.clusters.append(ClusterReading(self.name, name))
             return HeldReferences()
-        return self._read_described(target, name, cluster["cluster"])
+        return self._read_described(target, name, found["cluster"])
 
     def _read_described(self, target: Target, name: str, cluster: Description) -> HeldReferences:
         access = _access(name, cluster)

@@ -3,7 +3,7 @@ locals {
   permissions = jsondecode(file("${path.module}/../lambda_src/ecr_cleaner/permissions.json"))
 
   usage_actions = sort(distinct(flatten([
-    for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)
+    for source, actions in local.permissions.usage : setsubtract(actions, local.cluster_actions) if !contains(var.waived_sources, source)
   ])))
 
   guards = keys(try(local.permissions.guards, {}))
@@ -76,6 +76,7 @@ locals {
         Resource  = "*"
         Condition = local.in_this_region
       } : null,
+      local.describe_clusters_statement,
       length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
         Effect = "Allow"
@@ -104,6 +105,8 @@ locals {
         Action   = local.reference_list_actions.ssm
         Resource = local.reference_list_arns.ssm
       } : null,
+      local.cluster_documents_statement,
+      local.list_cluster_documents_statement,
       var.dry_run ? {
         Sid    = "DenySweepingInDryRun"
         Effect = "Deny"

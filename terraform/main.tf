@@ -43,6 +43,11 @@ locals {
     TASK_DEFINITION_REVISIONS = tostring(var.task_definition_revisions)
     REFERENCE_LISTS           = length(local.reference_lists) == 0 ? null : join(",", local.reference_lists)
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
+
+    WAIVED_CLUSTERS          = length(var.waived_clusters) == 0 ? null : join(",", sort(distinct(var.waived_clusters)))
+    WAIVED_API_GROUPS        = length(var.waived_api_groups) == 0 ? null : join(",", sort(distinct(var.waived_api_groups)))
+    CLUSTER_DOCUMENTS        = length(var.cluster_documents) == 0 ? null : join(",", distinct(var.cluster_documents))
+    CLUSTER_DOCUMENT_MINUTES = tostring(var.cluster_document_minutes)
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }

@@ -28,6 +28,11 @@ run "every_setting" {
     reference_lists           = ["s3://lists/images.json", "ssm:/lists/images"]
     inspector_coverage        = true
 
+    waived_clusters          = ["test", "dev"]
+    waived_api_groups        = ["tekton.dev", "argoproj.io"]
+    cluster_documents        = ["s3://usage/clusters/", "s3://usage/other/k3s.json"]
+    cluster_document_minutes = 60
+
     repository_rules = [
       {
         repositories      = ["team-a/*", "team-b/*"]
@@ -61,6 +66,11 @@ run "every_setting" {
       REFERENCE_LISTS      = "s3://lists/images.json,ssm:/lists/images"
 
       TASK_DEFINITION_REVISIONS = "0"
+
+      WAIVED_CLUSTERS          = "dev,test"
+      WAIVED_API_GROUPS        = "argoproj.io,tekton.dev"
+      CLUSTER_DOCUMENTS        = "s3://usage/clusters/,s3://usage/other/k3s.json"
+      CLUSTER_DOCUMENT_MINUTES = "60"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

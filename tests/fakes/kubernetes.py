@@ -95,15 +95,17 @@ class FakeCluster:
     """The state of the server.
 
     ``user_of`` returns the user that a token belongs to, or None; ``denied`` names resources that
-    RBAC does not let anybody list; ``faults`` maps a pattern of paths (with their query) to what
-    happens instead of an answer. ``expired`` counts, by resource, how many further pages answer
-    410. ``list_kinds`` names lists that are not called as their kind.
+    RBAC does not let anybody list, ``nobodies`` users that may list nothing. ``faults`` maps a
+    pattern of paths (with their query) to what happens instead of an answer. ``expired`` counts, by
+    resource, how many further pages answer 410. ``list_kinds`` names lists that are not called as
+    their kind.
     """
 
     resources: list[Resource] = field(default_factory=lambda: [*BUILT_IN])
     objects: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
     user_of: Callable[[str], str | None] = lambda token: "tester" if token == TOKEN else None
     denied: set[str] = field(default_factory=set)
+    nobodies: set[str] = field(default_factory=set)
     faults: dict[str, Fault] = field(default_factory=dict)
     expired: dict[str, int] = field(default_factory=dict)
     list_kinds: dict[str, str] = field(default_factory=dict)
@@ -171,10 +173,14 @@ class Handler(BaseHTTPRequestHandler):
             if re.fullmatch(pattern, self.path):
                 fault(self)
                 return
-        if self.cluster.user_of(token) is None:
+        user = self.cluster.user_of(token)
+        path = urlsplit(self.path).path
+        if user is None:
             self.refuse(HTTPStatus.UNAUTHORIZED, "Unauthorized")
+        elif user in self.cluster.nobodies and path not in discovery(self.cluster.resources):
+            self.refuse(HTTPStatus.FORBIDDEN, f'User "{user}" cannot list this')
         else:
-            self._answer(urlsplit(self.path).path)
+            self._answer(path)
 
     def _answer(self, path: str) -> None:
         discovered = discovery(self.cluster.resources)

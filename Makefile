@@ -117,6 +117,7 @@ e2e: setup ## Real Terraform, real container: takes minutes
 
 bench: setup ## Measure time, memory and calls against a fake AWS of its own: takes minutes
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench
+	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench.kubernetes
 
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to the newest versions)
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt

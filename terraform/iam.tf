@@ -3,7 +3,7 @@ locals {
   permissions = jsondecode(file("${path.module}/../lambda_src/ecr_cleaner/permissions.json"))
 
   usage_actions = sort(distinct(flatten([
-    for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)
+    for source, actions in local.permissions.usage : setsubtract(actions, local.cluster_actions) if !contains(var.waived_sources, source)
   ])))
 
   # Actions for which IAM defines a resource type, by the Service Authorization Reference. They are limited to
@@ -60,7 +60,12 @@ locals {
 
   inspector_actions = var.inspector_coverage ? try(local.permissions.optional["inspector"], []) : []
 
-  # Each list is one object or parameter, and IAM gets exactly these, without the options behind "?".
+  # The actions for each service, and the exact objects or parameters that hold the lists: without options after "?".
+  reference_list_actions = {
+    for service in ["s3", "ssm"] : service => [
+      for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")
+    ]
+  }
   reference_list_places = distinct([for list in local.reference_lists : split("?", list)[0]])
   reference_list_arns = {
     s3 = [
@@ -139,6 +144,7 @@ locals {
         # Any region: not every region holds these public parameters of AWS.
         Resource = "arn:${local.partition}:ssm:*::parameter/aws/service/global-infrastructure/*"
       },
+      local.describe_clusters_statement,
       length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
         Effect = "Allow"
@@ -167,6 +173,8 @@ locals {
         Action   = local.reference_list_actions.ssm
         Resource = local.reference_list_arns.ssm
       } : null,
+      local.cluster_documents_statement,
+      local.list_cluster_documents_statement,
       var.dry_run ? {
         Sid    = "DenySweepingInDryRun"
         Effect = "Deny"

@@ -51,6 +51,10 @@ locals {
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
 
     REFERENCE_LISTS_MAX_AGE_DAYS = tostring(var.reference_lists_max_age_days)
+    WAIVED_CLUSTERS              = length(var.waived_clusters) == 0 ? null : join(",", sort(distinct(var.waived_clusters)))
+    WAIVED_API_GROUPS            = length(var.waived_api_groups) == 0 ? null : join(",", sort(distinct(var.waived_api_groups)))
+    CLUSTER_DOCUMENTS            = length(var.cluster_documents) == 0 ? null : join(",", distinct(var.cluster_documents))
+    CLUSTER_DOCUMENT_MINUTES     = tostring(var.cluster_document_minutes)
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }

@@ -53,7 +53,7 @@ resource "aws_cloudwatch_log_metric_filter" "slow_scan" {
   count = var.metrics_enabled ? 1 : 0
 
   name           = "SlowScans"
-  log_group_name = aws_cloudwatch_log_group.this.name
+  log_group_name = local.log_group_name
   pattern        = "{ $.event = \"Scan takes longer than it may age\" }"
 
   metric_transformation {

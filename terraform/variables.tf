@@ -287,6 +287,68 @@ variable "inspector_coverage" {
   nullable    = false
 }
 
+# Kubernetes
+
+variable "eks_clusters" {
+  description = "Names of the EKS clusters of the region that the module lets the function read: each gets an access entry for the function's role, with the policy AmazonEKSViewPolicy and the Kubernetes group ecr-cleaner. Apply examples/in-cluster/cluster-role.yaml in each cluster as well. Leave out clusters that another Terraform state gives the access entry."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.eks_clusters : can(regex("^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$", name))])
+    error_message = "eks_clusters is ${jsonencode(var.eks_clusters)}; each entry must be the name of an EKS cluster."
+  }
+}
+
+variable "waived_clusters" {
+  description = "Names of Kubernetes clusters that are not read and do not prevent removals, because nothing in them runs images of this registry."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.waived_clusters : can(regex("^[^,\\s]+$", name))])
+    error_message = "waived_clusters is ${jsonencode(var.waived_clusters)}; each entry must be the name of a cluster, without commas or white space."
+  }
+}
+
+variable "waived_api_groups" {
+  description = "API groups of custom resources, such as argoproj.io, that are not read in any Kubernetes cluster, because none of them refers to images of this registry."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for group in var.waived_api_groups : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", group))])
+    error_message = "waived_api_groups is ${jsonencode(var.waived_api_groups)}; each entry must be an API group with a dot, such as argoproj.io. The built-in groups with pods cannot be waived."
+  }
+}
+
+variable "cluster_documents" {
+  description = "Usage documents of Kubernetes clusters that the function cannot reach: s3://BUCKET/PREFIX/ for all below a prefix, or s3://BUCKET/KEY.json for one. The command scan-cluster writes them from within a cluster (examples/in-cluster)."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.cluster_documents : can(regex("^s3://[^/,*?\\s]+/([^,*?\\s]+/|[^,*?\\s]+\\.json)?$", address))])
+    error_message = "cluster_documents is ${jsonencode(var.cluster_documents)}; each entry must be s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json, without wildcards."
+  }
+}
+
+variable "cluster_document_minutes" {
+  description = "Age in minutes up to which a usage document is believed. An older one prevents removals, as a cluster does that cannot be read."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = floor(var.cluster_document_minutes) == var.cluster_document_minutes && var.cluster_document_minutes >= 1 && var.cluster_document_minutes <= 1440
+    error_message = "cluster_document_minutes is ${var.cluster_document_minutes}; it must be a whole number from 1 to 1440."
+  }
+}
+
 # Schedule and failures
 
 variable "schedule_expression" {
@@ -407,7 +469,7 @@ variable "container_engine" {
 }
 
 variable "base_image" {
-  description = "Base image of the image, such as a newer digest or a mirror of public.ecr.aws/lambda/python:3.13. Null uses the image that the Dockerfile pins by digest, which changes only with the version of the module."
+  description = "Base image of the image, such as public.ecr.aws/lambda/python:3.13 with a digest, or a mirror of it. Null uses the tag in the Dockerfile; set rebuild to build again with a newer image of that tag."
   type        = string
   default     = null
 

@@ -23,7 +23,11 @@ def scanned() -> str:
     permissions = json.loads(PERMISSIONS.read_text())
     actions = permissions["usage"] | permissions["optional"]
     lines = ["| source | what counts as a use | permissions |", "| --- | --- | --- |"]
-    settings = Settings(inspector_coverage=True, reference_lists=("ssm:list",))
+    settings = Settings(
+        inspector_coverage=True,
+        reference_lists=("ssm:list",),
+        cluster_documents=("s3://bucket/",),
+    )
     sources: tuple[Any, ...] = sources_for(settings)
     for source in sources:
         listed = ", ".join(f"`{action}`" for action in actions[source.name])

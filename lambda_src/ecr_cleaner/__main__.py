@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Sequence
 
 from ecr_cleaner.core.errors import LogError
-from ecr_cleaner.program import restore, run
+from ecr_cleaner.program import restore, run, scan_cluster
+from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
 
 # The exit status that shells report for a program ended by Ctrl+C.
 INTERRUPTED = 130
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "restore":
             restore(os.environ, request_id, chosen.repository, chosen.digest)
+        elif chosen.command == "scan-cluster":
+            scan_cluster(os.environ, request_id, chosen.cluster, chosen.output)
         else:
             run(os.environ, request_id)
     except KeyboardInterrupt:
@@ -55,7 +58,25 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "digest", metavar="DIGEST", nargs="+", type=_digest, help="image digest, sha256:..."
     )
+    command = commands.add_parser(
+        "scan-cluster", help="write the usage document of the Kubernetes cluster that this runs in"
+    )
+    command.add_argument(
+        "--cluster", required=True, help="ARN of an EKS cluster, or any name of another cluster"
+    )
+    command.add_argument(
+        *("--output", "-o"),
+        default=STANDARD_OUTPUT,
+        type=_output,
+        help="s3://BUCKET/KEY.json, or - for standard output (the default)",
+    )
     return parser
+
+
+def _output(text: str) -> str:
+    if text != STANDARD_OUTPUT and not re.fullmatch(r"s3://[^/]+/.+\.json", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither s3://BUCKET/KEY.json nor -")
+    return text
 
 
 def _digest(text: str) -> str:

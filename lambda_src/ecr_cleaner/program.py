@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.kubernetes_access import in_cluster
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
-from ecr_cleaner.core.settings import Settings, is_dry_run
+from ecr_cleaner.core.settings import Settings, is_dry_run, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import log_error, make_logger
 from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
 from ecr_cleaner.usage.sources import sources_for
 from ecr_cleaner.workers import Workers
 
@@ -57,6 +61,30 @@ def restore(
     with _failures_logged(log), Workers(THREADS) as workers:
         aws = Aws(open_session(environ.get("AWS_REGION")), workers)
         return _restore(EcrRegistry(aws.api("ecr"), workers), log, repository, digests)
+
+
+def scan_cluster(
+    environ: Mapping[str, str], request_id: str, cluster: str, output: str
+) -> dict[str, Any]:
+    """Write the usage document of the cluster that this runs in; return what was read.
+
+    Of the settings, only ``WAIVED_API_GROUPS`` is read. The log goes to standard error, because the
+    document may go to standard output. Raise CleanerError if the cluster was not read in full.
+    """
+    log = make_logger("INFO", stream=sys.stderr, request_id=request_id, dry_run=True)
+    deadline = Deadline()
+    with _failures_logged(log), Workers(1) as workers:
+
+        def s3() -> Api:
+            return Aws(open_session(environ.get("AWS_REGION")), workers, deadline).api("s3")
+
+        api = in_cluster(environ, cluster, deadline)
+        groups = waived_api_groups(environ)
+        document = scan_own_cluster(cluster, api, deadline, groups, writer(output, s3))
+        seconds = (document.ended - document.started).total_seconds()
+        read = {"cluster": cluster, "kinds": len(document.kinds), "duration_seconds": seconds}
+        log.info(events.CLUSTER_READ, **read)
+        return read
 
 
 @contextmanager

@@ -18,16 +18,17 @@ run "defaults" {
 
   assert {
     condition = output.environment == {
-      ACTION               = "delete"
-      DEFAULT_KEEP_DAYS    = "30"
-      DRY_RUN              = "true"
-      EXPECT_NO_USAGE      = "false"
-      INSPECTOR_COVERAGE   = "false"
-      MIN_KEEP_DAYS        = "0"
-      KEEP_COUNT           = "0"
-      LOG_LEVEL            = "INFO"
-      MAX_DELETIONS        = "10000"
-      RESCAN_AFTER_SECONDS = "180"
+      ACTION                   = "delete"
+      DEFAULT_KEEP_DAYS        = "30"
+      DRY_RUN                  = "true"
+      EXPECT_NO_USAGE          = "false"
+      INSPECTOR_COVERAGE       = "false"
+      CLUSTER_DOCUMENT_MINUTES = "120"
+      MIN_KEEP_DAYS            = "0"
+      KEEP_COUNT               = "0"
+      LOG_LEVEL                = "INFO"
+      MAX_DELETIONS            = "10000"
+      RESCAN_AFTER_SECONDS     = "180"
 
       TASK_DEFINITION_REVISIONS = "1"
     }

@@ -40,6 +40,10 @@ run "every_setting" {
     inspector_coverage        = true
 
     reference_lists_max_age_days = 30
+    waived_clusters              = ["test", "dev"]
+    waived_api_groups            = ["tekton.dev", "argoproj.io"]
+    cluster_documents            = ["s3://usage/clusters/", "s3://usage/other/k3s.json"]
+    cluster_document_minutes     = 60
 
     repository_rules = [
       {
@@ -77,6 +81,10 @@ run "every_setting" {
       TASK_DEFINITION_REVISIONS = "0"
 
       REFERENCE_LISTS_MAX_AGE_DAYS = "30"
+      WAIVED_CLUSTERS              = "dev,test"
+      WAIVED_API_GROUPS            = "argoproj.io,tekton.dev"
+      CLUSTER_DOCUMENTS            = "s3://usage/clusters/,s3://usage/other/k3s.json"
+      CLUSTER_DOCUMENT_MINUTES     = "60"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -89,7 +89,7 @@ run "not_allowed_values" {
     architecture               = "amd64"
     container_engine           = "buildah"
     log_level                  = "warning"
-    waived_sources             = ["ecs", "eks"]
+    waived_sources             = ["ecs", "gke"]
     waived_guards              = ["no-usage"]
     reference_lists            = ["https://example.com/images.json"]
     alarm_topic_arns           = ["arn:aws:sqs:eu-central-1:123456789012:alarms"]

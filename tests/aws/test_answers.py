@@ -145,7 +145,8 @@ def wire_name(service: str, operation: str, key: str) -> str:
 
 def test_every_action_is_an_operation_that_was_tried() -> None:
     tried = {operation for _, operation in OPERATIONS}
-    assert {one.partition(":")[2] for one in actions(PERMISSIONS)} - tried == {"GetObject"}
+    known = {one.partition(":")[2] for one in actions(PERMISSIONS)}
+    assert known - tried == {"GetObject", "ListBucket"}
 
 
 XML = [
@@ -182,3 +183,25 @@ def test_answer_in_cbor_is_a_map_that_is_not_empty() -> None:
 def test_garbled_answer_in_cbor_is_an_error(body: bytes) -> None:
     with pytest.raises(ApiError):
         Api(answering("eventbridgev2", body, **CBOR)).call("ListSubscribers")
+
+
+LISTED = (
+    b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><KeyCount>0</KeyCount>'
+    b"<IsTruncated>false</IsTruncated></ListBucketResult>"
+)
+
+
+def test_listing_of_s3_has_a_root_of_its_own() -> None:
+    answer = answering("s3", LISTED).list_objects_v2(Bucket="bucket")
+
+    assert answer["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"<ListBucketResponse/>"])
+def test_what_is_no_listing_of_s3_is_an_error(body: bytes) -> None:
+    with pytest.raises(ApiError, match="IncompleteAnswer"):
+        answering("s3", body).list_objects_v2(Bucket="bucket")
+
+
+def test_answer_in_headers_has_no_body() -> None:
+    assert answering("s3", b"").put_object(Bucket="bucket", Key="x", Body=b"")

@@ -92,8 +92,14 @@ def _identity_xml(answer: Any) -> bytes:
 
 
 def _empty_xml(action: str) -> Callable[[Any], bytes]:
-    """Return what writes the answer of a listing that is empty in every world."""
-    return lambda _: f"<{action}Response><{action}Result/></{action}Response>".encode()
+    """Return what writes the answer of a listing that is empty in every world.
+
+    The elements of its lists are there, as AWS writes them, in either of its XML protocols.
+    """
+    names = {"DescribeLaunchTemplates": "launchTemplates"}
+    element = names.get(action, action.removeprefix("Describe"))
+    body = f"<{element}/><{action}Result><{element}/></{action}Result>"
+    return lambda _: f"<{action}Response>{body}</{action}Response>".encode()
 
 
 def read_call(request: Request) -> Call:

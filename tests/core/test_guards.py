@@ -18,7 +18,7 @@ from ecr_cleaner.core.guards import (
     no_usage,
 )
 from ecr_cleaner.core.in_use import RepositoryUse
-from ecr_cleaner.core.model import Guard
+from ecr_cleaner.core.model import ClusterReading, Guard
 
 OWN = "111122223333"
 OTHER = "999988887777"
@@ -293,13 +293,86 @@ def test_no_configuration_replicates_nothing() -> None:
     assert delete_replication(REPOSITORY, {}) is None
 
 
-def test_clusters_guard_and_the_first_of_them_are_named() -> None:
-    assert eks_clusters([]) is None
-    guarded = eks_clusters([f"cluster-{number}" for number in range(12)])
-    assert guarded
-    assert guarded.guard is Guard.EKS_CLUSTERS
-    assert "cluster-9)" in guarded.why
-    assert "cluster-10" not in guarded.why
+def clusters(
+    listed: list[str], *readings: ClusterReading, waived: tuple[str, ...] = ()
+) -> list[str]:
+    """Return the reasons of the guards that stand."""
+    guards = list(eks_clusters(REPOSITORY.registry, listed, readings, waived))
+    assert {one.guard for one in guards} <= {Guard.EKS_CLUSTERS}
+    return [one.why for one in guards]
+
+
+PROD_ARN = "arn:aws:eks:eu-west-1:111122223333:cluster/prod"
+READ = ClusterReading("eks", "prod")
+UNREAD = ClusterReading("eks", "prod", "it denies a list", "allow it")
+
+
+def test_without_clusters_nothing_guards() -> None:
+    assert clusters([]) == []
+
+
+def test_cluster_that_was_read_in_full_lifts_its_guard_and_no_other() -> None:
+    assert clusters(["prod"], READ) == []
+    (why,) = clusters(["prod", "test"], READ)
+    assert "cluster test was not read in full: it was not scanned" in why
+
+
+def test_guard_names_cluster_reason_and_fix() -> None:
+    (why,) = clusters(["prod"], UNREAD)
+    assert why == (
+        "the Kubernetes cluster prod was not read in full: it denies a list; to fix it, allow it. "
+        "If nothing in it runs images of this registry, name it in WAIVED_CLUSTERS"
+    )
+
+
+def test_there_is_a_guard_for_each_cluster() -> None:
+    assert len(clusters(["a", "b", "c"])) == 3
+
+
+def test_cluster_that_is_read_but_not_listed_any_more_guards_if_it_failed() -> None:
+    assert clusters([], READ) == []
+    assert len(clusters([], UNREAD)) == 1
+
+
+@pytest.mark.parametrize("arn", [PROD_ARN, PROD_ARN.replace("arn:aws:", "arn:aws-cn:")])
+def test_document_lifts_the_guard_of_the_cluster_with_its_arn(arn: str) -> None:
+    document = ClusterReading("cluster-documents", arn)
+    assert clusters(["prod"], UNREAD, document) == []
+    assert clusters(["prod"], document) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prod",
+        PROD_ARN.replace("eu-west-1", "eu-west-2"),
+        PROD_ARN.replace("111122223333", "444455556666"),
+        PROD_ARN + "-2",
+        PROD_ARN.replace(":eks:", ":ecs:"),
+    ],
+)
+def test_document_of_another_cluster_lifts_nothing(name: str) -> None:
+    (why,) = clusters(["prod"], UNREAD, ClusterReading("cluster-documents", name))
+    assert "it denies a list" in why
+
+
+def test_doubtful_document_guards_even_if_the_cluster_is_not_of_eks() -> None:
+    doubtful = ClusterReading("cluster-documents", "k3s", "it is too old", "write it again")
+    (why,) = clusters(["prod"], READ, doubtful)
+    assert "cluster k3s was not read in full: it is too old" in why
+    assert clusters(["prod"], READ, doubtful, waived=("k3s",)) == []
+    assert clusters([], doubtful, ClusterReading("cluster-documents", "k3s")) == []
+
+
+def test_both_problems_of_a_cluster_are_named() -> None:
+    doubtful = ClusterReading("cluster-documents", PROD_ARN, "it is too old", "write it again")
+    (why,) = clusters(["prod"], UNREAD, doubtful)
+    assert "it denies a list; to fix it, allow it. it is too old; to fix it, write it" in why
+
+
+def test_waived_cluster_does_not_guard() -> None:
+    assert clusters(["prod"], UNREAD, waived=("prod",)) == []
+    assert len(clusters(["prod", "production"], waived=("prod",))) == 1
 
 
 FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:ecr-cleaner"

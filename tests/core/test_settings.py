@@ -84,6 +84,13 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ),
         ("REFERENCE_LISTS_MAX_AGE_DAYS", "30", "reference_lists_max_age_days", 30),
         ("INSPECTOR_COVERAGE", "true", "inspector_coverage", True),
+        ("WAIVED_CLUSTERS", "dev, test", "waived_clusters", ("dev", "test")),
+        ("WAIVED_API_GROUPS", "argoproj.io", "waived_api_groups", ("argoproj.io",)),
+        ("CLUSTER_DOCUMENTS", "s3://a/b/", "cluster_documents", ("s3://a/b/",)),
+        ("CLUSTER_DOCUMENTS", "s3://a/", "cluster_documents", ("s3://a/",)),
+        ("CLUSTER_DOCUMENTS", "s3://a/b/c.json", "cluster_documents", ("s3://a/b/c.json",)),
+        ("CLUSTER_DOCUMENT_MINUTES", "1", "cluster_document_minutes", 1),
+        ("CLUSTER_DOCUMENT_MINUTES", "1440", "cluster_document_minutes", 1440),
     ],
 )
 def test_a_good_value_is_taken_as_it_is(name: str, value: str, field: str, meant: Any) -> None:
@@ -109,6 +116,8 @@ DAYS = "a whole number from 0 to 36500"
 LEVELS = "one of DEBUG, INFO, WARNING, ERROR"
 LIST = "a comma-separated list without empty entries"
 WAIVABLE_GUARDS = "a comma-separated list of eks-clusters, cross-account-pull, delete-replication"
+API_GROUPS = "a comma-separated list of API groups of custom resources, such as argoproj.io"
+DOCUMENTS = "a comma-separated list of s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json"
 GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
 
 
@@ -136,7 +145,10 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
         *(("EXPECT_NO_USAGE", value, "one of true, false") for value in ("", "True", "1")),
         *(
             (name, value, LIST)
-            for name in ("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS")
+            for name in (
+                *("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS"),
+                *("WAIVED_CLUSTERS", "WAIVED_API_GROUPS", "CLUSTER_DOCUMENTS"),
+            )
             for value in (",", "v*,", " ", "a,,b")
         ),
         *(
@@ -148,6 +160,19 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             for value in (*BAD_NUMBERS, "101")
         ),
         *(("INSPECTOR_COVERAGE", value, "one of true, false") for value in ("", "True", "1")),
+        *(
+            ("CLUSTER_DOCUMENT_MINUTES", value, "a whole number from 1 to 1440")
+            for value in (*BAD_NUMBERS, "0", "1441")
+        ),
+        # The built-in groups with required kinds have no dot, so none of them can be waived.
+        *(
+            ("WAIVED_API_GROUPS", value, API_GROUPS)
+            for value in ("apps", "batch", "core", "v1", "Argoproj.io", ".io", "argoproj.io/v1")
+        ),
+        *(
+            ("CLUSTER_DOCUMENTS", value, DOCUMENTS)
+            for value in ("bucket/", "s3://bucket", "s3:///x/", "s3://bucket/key", "ssm:x")
+        ),
     ],
 )
 def test_a_bad_value_is_an_error_that_names_it_and_what_is_allowed(

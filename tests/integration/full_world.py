@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import base64
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from moto.eks.models import eks_backends
+
+from fakes.kubernetes import FakeCluster, running
 from integration.told_services import tell
 from world import World
 
@@ -154,6 +161,32 @@ def pipe(world: World, image: str) -> None:
 def ecs_target(task_definition: str) -> dict[str, Any]:
     """Return what rules and schedules say about a task to run."""
     return {"Arn": CLUSTER_ARN, "EcsParameters": {"TaskDefinitionArn": task_definition}}
+
+
+def cluster_of_eks(world: World, image: str) -> None:
+    """Run a deployment without pods in a cluster whose API server is in this process."""
+    kubernetes = api_server()
+    kubernetes.objects.clear()
+    kubernetes.create("deployments.apps", "web", "shop", spec={"replicas": 0, "image": image})
+    network = {"subnetIds": ["subnet-1", "subnet-2"]}
+    world.client("eks").create_cluster(
+        name="prod", roleArn="arn:aws:iam::123456789012:role/eks", resourcesVpcConfig=network
+    )
+    # moto invents both.
+    stored = eks_backends[world.account_id][world.region].clusters["prod"]
+    stored.endpoint = kubernetes.url
+    encoded = base64.b64encode(kubernetes.authority.pem.encode()).decode()
+    stored.certificate_authority = {"data": encoded}
+
+
+@cache
+def api_server() -> FakeCluster:
+    """Return the API server of the only cluster; it runs until the process ends."""
+    stack = ExitStack()
+    kubernetes = stack.enter_context(running())
+    kubernetes.user_of = lambda token: "cleaner" if token.startswith("k8s-aws-v1.") else None
+    atexit.register(stack.close)
+    return kubernetes
 
 
 def function(world: World, image: str) -> None:
@@ -475,6 +508,7 @@ def iot_sitewise(_: World, image: str) -> None:
 CONSUMERS: dict[str, Callable[[World, str], None]] = {
     "ecs": ecs,
     "ecs-daemons": ecs_daemons,
+    "eks": cluster_of_eks,
     "eventbridge-rules": rule,
     "eventbridge-scheduler": schedule,
     "eventbridge-pipes": pipe,

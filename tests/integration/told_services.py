@@ -100,11 +100,19 @@ def answering(service: str, operation: str) -> Callable[[BaseResponse], ActionRe
         told = _told.get(f"{service}:{operation}", {})
         content = told(json.loads(response.body)) if callable(told) else told
         shape = model_of(service).operation_model(operation).output_shape
-        full = completed(content, shape)
+        full = answer_of(content, shape)
         validate(operation, full, shape)
         return ActionResult(full)
 
     return answer
+
+
+def answer_of(content: Any, shape: Any) -> Any:
+    """Return a whole answer: AWS sends a list that is empty too, under its key."""
+    lists: Content = {
+        name: [] for name, member in shape.members.items() if member.type_name == "list"
+    }
+    return completed(lists | content, shape)
 
 
 def completed(content: Any, shape: Any) -> Any:
@@ -194,7 +202,7 @@ def answered_without_request() -> Iterator[None]:
             message = f"User is not authorized to perform: {action}"
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, operation)
         shape = model.operation_model(operation).output_shape
-        full = completed(_told.get(f"{model.service_name}:{operation}", {}), shape)
+        full = answer_of(_told.get(f"{model.service_name}:{operation}", {}), shape)
         validate(operation, full, shape)
         return full
 

@@ -17,6 +17,9 @@ from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.sources import SOURCES, sources_for
 
 PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
+OPTIONAL = Settings(
+    inspector_coverage=True, reference_lists=("ssm:list",), cluster_documents=("s3://bucket/",)
+)
 GROUPS = ("usage", "optional", "guards")
 ALONE = ("read", "regions", "delete", "archive")
 LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
@@ -29,12 +32,14 @@ CHANGES_SOMETHING = {"delete", "archive"}
 @cache
 def known_actions() -> set[str]:
     """Return prefix and operation of all that the SDK knows of the services in use."""
-    everything = sources_for(Settings(inspector_coverage=True, reference_lists=("ssm:list",)))
+    everything = sources_for(OPTIONAL)
     session = botocore.session.get_session()
     known: dict[str, set[str]] = defaultdict(set)
     for service in {source.service for source in everything} | OTHER_SERVICES:
         model = session.get_service_model(service)
         known[model.signing_name].update(model.operation_names)
+    # IAM's name for ListObjectsV2.
+    known["s3"].add("ListBucket")
     return {f"{prefix}:{name}" for prefix, names in known.items() for name in names}
 
 
@@ -47,7 +52,7 @@ def test_each_source_has_its_entry() -> None:
 
 
 def test_each_optional_source_has_its_entry() -> None:
-    everything = sources_for(Settings(inspector_coverage=True, reference_lists=("ssm:list",)))
+    everything = sources_for(OPTIONAL)
     optional = [source.name for source in everything if source not in SOURCES]
 
     assert sorted(PERMISSIONS["optional"]) == sorted(optional)

@@ -203,7 +203,11 @@ SOURCE_PERMISSIONS = PERMISSIONS["usage"] | PERMISSIONS["optional"]
 
 
 def test_every_source_is_in_the_table_in_the_order_of_the_program() -> None:
-    everything = Settings(inspector_coverage=True, reference_lists=("ssm:/images",))
+    everything = Settings(
+        inspector_coverage=True,
+        reference_lists=("ssm:/images",),
+        cluster_documents=("s3://bucket/",),
+    )
     assert list(SOURCE_ROWS) == [source.name for source in sources_for(everything)]
 
 

@@ -15,7 +15,7 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.in_use import InUse
-from ecr_cleaner.core.model import Guard, ImageReference, Registry, Usage
+from ecr_cleaner.core.model import ClusterReading, Guard, ImageReference, Registry, Usage
 from ecr_cleaner.core.policy import policy_for
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.run.guard_checks import GuardChecks
@@ -175,7 +175,24 @@ def test_clusters_are_read_from_all_pages_also_after_an_empty_one() -> None:
     with guards(ecr(), clusters) as made:
         (guarded, *_) = made.check(REPOSITORY, policy_of(), InUse(IN_USE)).guards
 
-    assert "EKS clusters exist (prod, test)" in guarded.why
+    assert "the Kubernetes cluster prod was not read in full" in guarded.why
+    assert all(one["include"] == ["all"] for one in clusters.asked("ListClusters"))
+
+
+def test_cluster_that_the_scan_read_in_full_does_not_guard() -> None:
+    with guards(ecr(), eks(["prod", "test"])) as made:
+        readings = [ClusterReading("eks", "prod"), ClusterReading("eks", "test", "denied", "allow")]
+        found = made.check(REPOSITORY, policy_of(), InUse(IN_USE), readings).guards
+
+    assert [one.guard for one in found] == list(ALL)
+    assert "cluster test was not read in full: denied" in found[0].why
+
+
+def test_waived_cluster_does_not_guard() -> None:
+    settings = Settings(waived_clusters=("prod",))
+
+    assert standing(ecr(), eks(["prod"]), settings=settings) == NAMES[1:]
+    assert standing(ecr(), eks(["prod", "test"]), settings=settings) == NAMES
 
 
 def test_region_without_eks_has_no_clusters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,14 @@ def inspector() -> tuple[Scripted, Settings]:
     return Scripted("inspector2", ListCoverage={}), Settings(inspector_coverage=True)
 
 
+def eks() -> tuple[Scripted, Settings]:
+    """A cluster that is being created: its API server cannot be called yet."""
+    cluster = {"cluster": {"name": "prod", "status": "CREATING"}}
+    return Scripted("eks", ListClusters={"clusters": ["prod"]}, DescribeCluster=cluster), Settings()
+
+
 WORLDS: dict[str, World] = {
+    "eks": eks,
     "ecs": ecs,
     "ecs-daemons": ecs_daemons,
     "lambda": functions,

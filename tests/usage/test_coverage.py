@@ -28,7 +28,12 @@ from fakes.scripted import DENIED, HOST, Scripted
 
 PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
 ACTIONS: dict[str, list[str]] = PERMISSIONS["usage"] | PERMISSIONS["optional"]
-EVERYTHING = sources_for(Settings(inspector_coverage=True, reference_lists=("ssm:list",)))
+OPTIONAL = Settings(
+    inspector_coverage=True,
+    reference_lists=("ssm:list",),
+    cluster_documents=("s3://bucket/clusters/",),
+)
+EVERYTHING = sources_for(OPTIONAL)
 NAMES = [source.name for source in EVERYTHING]
 DEFINITION = "arn:aws:ecs:eu-north-1:123456789012:task-definition/report:3"
 # App Runner has never come to this region, and comes to no other any more.
@@ -59,6 +64,7 @@ class EmptyAccount:
         self.apis["ecr"].line("DescribeRepositories", {"repositories": []})
         parameter = {"Value": f"{HOST}/app:1", "LastModifiedDate": datetime.now(UTC)}
         self.apis["ssm"].line("GetParameter", {"Parameter": parameter})
+        self.apis["s3"].line("ListObjectsV2", {"KeyCount": 0})
         for source in EVERYTHING:
             for operation in own_operations(source, self.apis[source.service]):
                 self.apis[source.service].line(operation, {})
@@ -125,6 +131,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
         "log_level": "info",
         "sources": {
             "ecs": {"state": "scanned", "usages": 1},
+            "eks": {"state": "scanned", "usages": 0},
             "ecs-daemons": {"state": "scanned", "usages": 0},
             "eventbridge-rules": {"state": "scanned", "usages": 0},
             "eventbridge-scheduler": {"state": "scanned", "usages": 0},
@@ -164,13 +171,12 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
 
 
 def test_optional_sources_are_named_where_they_are_switched_on(empty: EmptyAccount) -> None:
-    settings = Settings(inspector_coverage=True, reference_lists=("ssm:list",))
-
-    _, log = empty.run(settings)
+    _, log = empty.run(OPTIONAL)
 
     (coverage,) = log.events("Coverage")
     sources = coverage["sources"]
-    assert list(sources)[-2:] == ["inspector", "reference-lists"]
+    assert list(sources)[-3:] == ["inspector", "reference-lists", "cluster-documents"]
+    assert sources["cluster-documents"] == {"state": "scanned", "usages": 0}
     assert sources["inspector"] == {"state": "scanned", "usages": 0}
     assert sources["reference-lists"] == {
         "state": "scanned",
@@ -218,7 +224,7 @@ def test_every_source_may_be_waived_together(empty: EmptyAccount) -> None:
     assert empty.calls == Counter()
 
 
-@pytest.mark.parametrize("waived", [("bacth",), ("batch", "Batch"), ("inspector",), ("eks",)])
+@pytest.mark.parametrize("waived", [("bacth",), ("batch", "Batch"), ("inspector",), ("gke",)])
 def test_unknown_waived_source_is_an_error_before_any_call(
     empty: EmptyAccount, waived: tuple[str, ...]
 ) -> None:

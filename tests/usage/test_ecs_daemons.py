@@ -340,7 +340,7 @@ def test_daemon_in_deletion_counts_as_long_as_it_runs() -> None:
 
 
 def test_daemon_of_which_nothing_is_told_is_an_error() -> None:
-    with pytest.raises(IncompleteAnswerError, match=f"nor deployment of {daemon_arn('agent')}"):
+    with pytest.raises(IncompleteAnswerError, match=f"nor a deployment of {daemon_arn('agent')}"):
         DaemonWorld([daemon("agent")]).usages()
 
 

@@ -95,7 +95,8 @@ def test_one_of_the_two_is_enough(field: str) -> None:
 def test_image_function_whose_image_is_not_told_is_an_error() -> None:
     api = api_with({"f:1": {"RepositoryType": "ECR"}}, [version("f", "1")])
 
-    with pytest.raises(IncompleteAnswerError, match=f"GetFunction told no image for {PREFIX}:f:1"):
+    missing = f"GetFunction returned no image of {PREFIX}:f:1"
+    with pytest.raises(IncompleteAnswerError, match=missing):
         found(Lambda(), api)
 
 

@@ -15,6 +15,9 @@ from botocore.model import OperationModel, Shape
 
 from ecr_cleaner.core.errors import ApiError
 
+# Roots of XML answers that do not have the name of the operation.
+_XML_ROOTS = {"ListObjectsV2": "ListBucketResult"}
+
 # What the SDK's models call the shapes of JSON values that a garbled answer could not hold.
 _JSON_TYPES: dict[str, type] = {"list": list, "map": dict, "structure": dict}
 
@@ -58,6 +61,9 @@ def _check(operation_model: OperationModel, response_dict: dict[str, Any], **_: 
     shape = operation_model.output_shape
     if not is_success(response_dict) or shape is None or "payload" in shape.serialization:
         return
+    members = shape.members.values()
+    if members and all("location" in member.serialization for member in members):
+        return  # all of it is in the headers, as in the answer to PutObject
     match operation_model.service_model.resolved_protocol:
         case "json" | "rest-json":
             _check_json(operation_model, shape, response_dict["body"])
@@ -98,7 +104,7 @@ def _check_cbor(operation: OperationModel, response: dict[str, Any]) -> None:
 
 
 def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
-    """The root of an XML answer has the name of the operation.
+    """The root of an XML answer has the name of the operation, except in S3.
 
     Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#response-serialization
     """
@@ -107,6 +113,7 @@ def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
     except ET.ParseError:
         raise incomplete(operation, "is not XML") from None
     names = {element.tag.rpartition("}")[2] for element in (root, *root)}
-    wanted = {f"{operation.name}Response", shape.serialization.get("resultWrapper")} - {None}
+    root_name = _XML_ROOTS.get(operation.name, f"{operation.name}Response")
+    wanted = {root_name, shape.serialization.get("resultWrapper")} - {None}
     if not wanted <= names:
-        raise incomplete(operation, f"is not a {operation.name}Response")
+        raise incomplete(operation, f"is not a {root_name}")

@@ -83,6 +83,11 @@ class Api:
         self.service: str = client.meta.service_model.service_name
 
     @property
+    def meta(self) -> Any:
+        """What the SDK knows of the client: its model, its region and its endpoint."""
+        return self._client.meta
+
+    @property
     def host(self) -> str:
         """The host that the calls go to."""
         return str(urlsplit(self._client.meta.endpoint_url).hostname)
@@ -146,6 +151,10 @@ class Api:
         except ApiError as error:
             if error.code not in gone:
                 raise
+
+    def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a listing that leaves an empty list out, as those of S3 do."""
+        return self._pages(operation, parameters)
 
     def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         name = xform_name(operation)

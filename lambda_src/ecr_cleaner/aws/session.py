@@ -16,6 +16,8 @@ from botocore.utils import parse_timestamp
 from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
 from ecr_cleaner.aws.availability import Availability
+from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
+from ecr_cleaner.aws.kubernetes_access import authority_of, eks_token
 from ecr_cleaner.aws.timely import keep_deadline
 from ecr_cleaner.core.errors import CleanerError, InvalidSettingError
 from ecr_cleaner.deadline import CONNECT_TIMEOUT, READ_TIMEOUT, Deadline
@@ -64,6 +66,15 @@ class Aws:
     def offers(self, service: str) -> bool:
         """Return whether the region has this service; raise CleanerError if that is unknown."""
         return self._availability.offers(service)
+
+    def kubernetes(self, cluster: str, url: str, authority: str) -> KubernetesApi:
+        """Return the API of an EKS cluster; ``authority`` is its CA as DescribeCluster has it."""
+
+        def token() -> str:
+            return eks_token(self._session, self.api("sts").meta, cluster)
+
+        endpoint = Endpoint(url, authority_of(authority))
+        return KubernetesApi(cluster, endpoint, token, self.deadline)
 
     def _client(self, service: str, region: str | None) -> Any:
         make: Any = self._session.client  # typed for literal names of services only

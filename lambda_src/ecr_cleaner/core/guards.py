@@ -9,10 +9,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ecr_cleaner.core.in_use import RepositoryUse
-from ecr_cleaner.core.model import Guard, Repository, StandingGuard
+from ecr_cleaner.core.model import ClusterReading, Guard, Registry, Repository, StandingGuard
 
 # What it takes to pull (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-pull-iam.html).
 PULL_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+# The usage source that reads EKS clusters.
+EKS_SOURCE = "eks"
 
 # Condition keys that, with the own account as their value, leave nobody else.
 _OWN_ACCOUNT_KEYS = frozenset({"aws:principalaccount", "aws:sourceaccount"})
@@ -130,14 +133,44 @@ def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> StandingGuar
     )
 
 
-def eks_clusters(names: Sequence[str]) -> StandingGuard | None:
-    """Return the guard if EKS clusters exist: no AWS API returns the images of their pods."""
-    if not names:
-        return None
+def eks_clusters(
+    registry: Registry,
+    listed: Iterable[str],
+    readings: Sequence[ClusterReading],
+    waived: Sequence[str] = (),
+) -> Iterator[StandingGuard]:
+    """Yield a guard for each Kubernetes cluster that was not read in full.
+
+    ``listed`` are the names of the EKS clusters in the region. The others are known from their
+    usage documents only.
+    """
+    by_cluster: dict[tuple[bool, str], list[ClusterReading]] = {(True, one): [] for one in listed}
+    for reading in readings:
+        by_cluster.setdefault(_cluster(registry, reading), []).append(reading)
+    for (_, name), found in by_cluster.items():
+        if name not in waived and all(one.problem for one in found):
+            yield _unread_cluster(name, found)
+
+
+def _cluster(registry: Registry, reading: ClusterReading) -> tuple[bool, str]:
+    """Return whether this is an EKS cluster of the region, and its name.
+
+    A usage document means one only by its ARN, because any cluster may have the same name.
+    """
+    arn = re.fullmatch(r"arn:[^:]+:eks:([^:]+):([^:]+):cluster/(.+)", reading.cluster)
+    if arn and (arn[1], arn[2]) == (registry.region, registry.account):
+        return True, arn[3]
+    return reading.source == EKS_SOURCE, reading.cluster
+
+
+def _unread_cluster(name: str, readings: Sequence[ClusterReading]) -> StandingGuard:
+    problems = [f"{one.problem}; to fix it, {one.fix}" for one in readings] or [
+        f"it was not scanned; do not waive the source {EKS_SOURCE}"
+    ]
     return StandingGuard(
         Guard.EKS_CLUSTERS,
-        f"EKS clusters exist ({', '.join(names[:10])}) and no AWS API returns what their pods run; "
-        f"list their images through REFERENCE_LISTS, then waive the guard {Guard.EKS_CLUSTERS}",
+        f"the Kubernetes cluster {name} was not read in full: {'. '.join(problems)}. If nothing in "
+        "it runs images of this registry, name it in WAIVED_CLUSTERS",
     )
 
 

@@ -81,6 +81,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterReading:
+    """The result of reading one Kubernetes cluster; without a ``problem`` it was read in full.
+
+    ``cluster`` is the name in a reading of the source ``eks``; in that of a usage document it is
+    the ARN of an EKS cluster, or any name of another cluster.
+    """
+
+    source: str
+    cluster: str
+    problem: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """An ECR repository with its resource tags."""
 

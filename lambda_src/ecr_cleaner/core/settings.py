@@ -16,6 +16,7 @@ MOST_KEPT = 100_000
 MOST_DELETIONS = 1_000_000
 MOST_REVISIONS = 100
 MOST_SECONDS = 900
+MOST_MINUTES = 1_440
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _REFERENCE_LIST = re.compile(
     r"(?:s3://[^/?]+/[^?]+|ssm:[^?]+|arn:[^:]+:ssm:[^?]+)"
@@ -64,6 +65,10 @@ class Settings:
     reference_lists: tuple[str, ...] = ()
     reference_lists_max_age_days: int = 7
     inspector_coverage: bool = False
+    waived_clusters: tuple[str, ...] = ()
+    waived_api_groups: tuple[str, ...] = ()
+    cluster_documents: tuple[str, ...] = ()
+    cluster_document_minutes: int = 120
     log_level: str = "INFO"
     function_name: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -105,6 +110,12 @@ class Settings:
             inspector_coverage=read.switch(
                 "INSPECTOR_COVERAGE", default=default.inspector_coverage
             ),
+            waived_clusters=read.names("WAIVED_CLUSTERS"),
+            waived_api_groups=waived_api_groups(environ),
+            cluster_documents=_cluster_documents(read.names("CLUSTER_DOCUMENTS")),
+            cluster_document_minutes=read.number(
+                "CLUSTER_DOCUMENT_MINUTES", MOST_MINUTES, default.cluster_document_minutes, least=1
+            ),
             log_level=read.one_of("LOG_LEVEL", LOG_LEVELS, default.log_level),
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
             warnings=_dry_run_warnings(environ.get("DRY_RUN")),
@@ -121,6 +132,19 @@ class Settings:
 def is_dry_run(environ: Mapping[str, str]) -> bool:
     """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``."""
     return environ.get("DRY_RUN") != "false"
+
+
+def waived_api_groups(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the Kubernetes API groups that need not be read; no built-in group with pods in it."""
+    name = "WAIVED_API_GROUPS"
+    groups = _Reader(environ).names(name)
+    for group in groups:
+        if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", group):
+            allowed = (
+                "a comma-separated list of API groups of custom resources, such as argoproj.io"
+            )
+            raise InvalidSettingError(name, group, allowed)
+    return groups
 
 
 def whole_number(name: str, value: str, most: int, least: int = 0) -> int:
@@ -179,6 +203,14 @@ def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:
             )
             raise InvalidSettingError("REFERENCE_LISTS", one, allowed)
     return lists
+
+
+def _cluster_documents(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    for one in prefixes:
+        if not re.fullmatch(r"s3://[^/]+/(.+/|.+\.json)?", one):
+            allowed = "a comma-separated list of s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json"
+            raise InvalidSettingError("CLUSTER_DOCUMENTS", one, allowed)
+    return prefixes
 
 
 def _dry_run_warnings(value: str | None) -> tuple[str, ...]:

@@ -181,5 +181,8 @@ def _refused(results: Iterable[Result], settings: Settings) -> list[str]:
 
 
 def _guard_counts(results: Iterable[Result]) -> dict[str, int]:
-    guards = Counter(one.guard.value for result in results for one in result.guards)
+    """Count the repositories behind each guard; there may be a guard for each of many clusters."""
+    guards = Counter(
+        guard for result in results for guard in {one.guard.value for one in result.guards}
+    )
     return dict(sorted(guards.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -26,13 +26,13 @@ def _to_lines(event: dict[str, Any], **_: Any) -> str:
     return "\n".join(_ENCODER.encode(event | fields) for fields in each)
 
 
-def make_logger(level: str, **bound: Any) -> FilteringBoundLogger:
+def make_logger(level: str, *, stream: TextIO | None = None, **bound: Any) -> FilteringBoundLogger:
     """Return a logger that writes ``timestamp``, ``level``, ``event`` and the bound fields.
 
-    Nothing is configured globally or cached: the logger writes to the current standard output.
+    It writes to ``stream``, or to the current standard output. Nothing is configured globally.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(sys.stdout),
+        structlog.WriteLogger(stream or sys.stdout),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         processors=[
             structlog.processors.add_log_level,

@@ -10,7 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.core.in_use import Broken
-from ecr_cleaner.core.model import Repository
+from ecr_cleaner.core.model import ClusterReading, Repository
 from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Summary
@@ -43,6 +43,15 @@ class RunReport:
         """Write, before anything is judged, which usage sources were scanned."""
         waived = list(self._settings.waived_guards)
         self._log.info(events.COVERAGE, sources=sources, waived_guards=waived)
+
+    def clusters(self, readings: Iterable[ClusterReading]) -> None:
+        """Write which Kubernetes clusters were read in full; warn of each of the others."""
+        for one in readings:
+            named = {"source": one.source, "cluster": one.cluster}
+            if one.problem:
+                self._log.warning(events.CLUSTER_NOT_READ, **named, why=one.problem, fix=one.fix)
+            else:
+                self._log.info(events.CLUSTER_READ, **named)
 
     def not_opted_in(self, repositories: Iterable[Repository]) -> None:
         """Warn of repositories whose owner probably meant to opt in."""

@@ -68,6 +68,7 @@ class Cleaner:
         self._report.doubtful(self._settings.warnings)
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
+        self._report.clusters(self._usage.clusters)
         self._report.doubtful(unmatched_rules(self._settings, repositories))
         self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
         misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}

@@ -7,8 +7,14 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
+from ecr_cleaner.core.errors import (
+    CleanerError,
+    IncompleteAnswerError,
+    OutOfTimeError,
+    ScanError,
+)
 from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.scan import Scan
 
@@ -25,6 +31,8 @@ class FreshUsage:
     is the begin of the first scan; ``scanned_at`` and ``ended_at`` are the begin and the end of the
     last one, ``longest`` the duration of the slowest. ``scans`` counts the scans that ``in_use``
     holds in full: a judgement from before the last one is out of date.
+    ``clusters`` are the results of the Kubernetes clusters in the first scan: a later scan that
+    reads less of them fails.
     """
 
     def __init__(self, scan: Callable[[], Scan], deadline: Deadline, max_age: timedelta) -> None:
@@ -35,6 +43,7 @@ class FreshUsage:
         self._failure: CleanerError | None = None
         self.began = self.scanned_at = self.ended_at = _NEVER
         self.coverage: Mapping[str, Any] = {}
+        self.clusters: tuple[ClusterReading, ...] = ()
         self.in_use = InUse()
         self.scans = 0
         self.longest = timedelta()
@@ -76,7 +85,18 @@ class FreshUsage:
         scanned_at = self._deadline.now()
         scan = self._scan()
         self.in_use.add(scan.usages)
+        self._keep_clusters(scan.clusters)
         self.coverage = self.coverage or scan.coverage()
         self.scanned_at, self.ended_at = scanned_at, self._deadline.now()
         self.longest = max(self.longest, self.ended_at - self.scanned_at)
         self.scans += 1
+
+    def _keep_clusters(self, clusters: tuple[ClusterReading, ...]) -> None:
+        """Fail if a cluster was not read in full for which no guard was set up at the start."""
+        if not self.scans:
+            self.clusters = clusters
+        known = {(one.source, one.cluster) for one in self.clusters if one.problem}
+        for one in clusters:
+            if one.problem and (one.source, one.cluster) not in known:
+                problem = f"Kubernetes cluster {one.cluster}: {one.problem}; to fix it, {one.fix}"
+                raise ScanError(one.source, IncompleteAnswerError(problem))

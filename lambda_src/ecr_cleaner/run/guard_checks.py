@@ -15,7 +15,7 @@ from ecr_cleaner.core.guards import (
     no_usage,
 )
 from ecr_cleaner.core.in_use import InUse
-from ecr_cleaner.core.model import Guard, Repository, StandingGuard
+from ecr_cleaner.core.model import ClusterReading, Guard, Repository, StandingGuard
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
 
@@ -45,9 +45,8 @@ class GuardChecks:
         """
         waived = self._settings.waived_guards
         if Guard.EKS_CLUSTERS not in waived and self._aws.offers("eks"):
-            # "all": clusters that are connected to EKS from elsewhere, too.
             clusters = self._aws.api("eks").each(
-                "ListClusters", "clusters", maxResults=100, include=["all"]
+                "ListClusters", "clusters", include=["all"], maxResults=100
             )
             self._clusters = list(clusters)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
@@ -55,19 +54,27 @@ class GuardChecks:
         if Guard.DELETE_REPLICATION not in waived:
             self._replication = self._registry.replication()
 
-    def check(self, repository: Repository, policy: Policy, in_use: InUse) -> Checked:
-        """Return every guard that stands before a sweep of this repository. Call ``read`` first."""
+    def check(
+        self,
+        repository: Repository,
+        policy: Policy,
+        in_use: InUse,
+        clusters: Sequence[ClusterReading] = (),
+    ) -> Checked:
+        """Return every guard that stands before a sweep of this repository. Call ``read`` first.
+
+        ``clusters`` are the results of the Kubernetes clusters that were read.
+        """
+        waived = policy.waived_guards
         policies: list[str] = []
-        if Guard.CROSS_ACCOUNT_PULL not in policy.waived_guards:
+        if Guard.CROSS_ACCOUNT_PULL not in waived:
             policies = [*self._registry.policies(repository), *self._policies]
-        checks = self._checks(repository, policy.waived_guards, policies, in_use)
-        return Checked(
-            [standing for standing in checks if standing],
-            [
-                f"a policy names {identity}, a deleted role or user: nobody can pull by it"
-                for identity in deleted_identities(policies)
-            ],
-        )
+        checks = self._checks(repository, waived, policies, in_use, clusters)
+        warnings = [
+            f"a policy names {identity}, a deleted role or user: nobody can pull by it"
+            for identity in deleted_identities(policies)
+        ]
+        return Checked([standing for standing in checks if standing], warnings)
 
     def _checks(
         self,
@@ -75,12 +82,14 @@ class GuardChecks:
         waived: Collection[str],
         policies: Sequence[str],
         in_use: InUse,
+        clusters: Sequence[ClusterReading],
     ) -> Iterator[StandingGuard | None]:
         if not self._settings.expect_no_usage:
             used = in_use.repositories_in(repository.registry).values()
             yield no_usage(used, self._settings.function_name)
         if Guard.EKS_CLUSTERS not in waived:
-            yield eks_clusters(self._clusters)
+            names = self._settings.waived_clusters
+            yield from eks_clusters(repository.registry, self._clusters, clusters, names)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             yield cross_account_pull(repository, policies, self._settings.waived_sources)
         if Guard.DELETE_REPLICATION not in waived:

@@ -60,7 +60,8 @@ class RepositoryCleaner:
         live, plan = self._judge(repository, images, policy)
         report.doubtful(filter(None, [raised_keep_days(repository, self.settings)]))
         if plan.steps:
-            checked = self.guards.check(repository, policy, self.usage.in_use)
+            usage = self.usage
+            checked = self.guards.check(repository, policy, usage.in_use, usage.clusters)
             result.guards = checked.guards
             report.doubtful(checked.warnings)
         sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)

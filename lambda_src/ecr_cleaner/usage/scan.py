@@ -10,7 +10,7 @@ from typing import Any
 
 from ecr_cleaner.aws.api import counted_calls
 from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanError
-from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
@@ -50,9 +50,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The results of all sources, in the order of the sources."""
+    """The results of all sources, in the order of the sources, and of each Kubernetes cluster."""
 
     readings: tuple[Reading, ...]
+    clusters: tuple[ClusterReading, ...] = ()
 
     @property
     def usages(self) -> Iterable[Usage]:
@@ -92,13 +93,14 @@ def scan(
         return reading
 
     try:
-        return Scan(tuple(target.workers.map(read, list(unfinished.values()))))
+        readings = target.workers.map(read, list(unfinished.values()))
     except OutOfTimeError as error:
         names = ", ".join(unfinished)
         raise OutOfTimeError(
             f"the scan ran out of time, not finished: {names}; raise the timeout or the memory of "
             "the function"
         ) from error
+    return Scan(tuple(readings), tuple(target.clusters))
 
 
 def _read(source: UsageSource, target: Target) -> Reading:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage import rows, rows_sagemaker
+from ecr_cleaner.usage.cluster_documents import ClusterDocuments
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
+from ecr_cleaner.usage.eks import Eks
 from ecr_cleaner.usage.inspector import Inspector
 from ecr_cleaner.usage.lambda_functions import Lambda
 from ecr_cleaner.usage.reference_lists import ReferenceLists
@@ -14,6 +16,7 @@ from ecr_cleaner.usage.source import UsageSource
 
 SOURCES: tuple[UsageSource, ...] = (
     # What takes the most calls begins first.
+    Eks(),
     Ecs(),
     EcsDaemons(),
     Lambda(),
@@ -54,4 +57,5 @@ def sources_for(settings: Settings) -> tuple[UsageSource, ...]:
     """Return every source, with the optional ones that the settings switch on."""
     inspector = (Inspector(),) if settings.inspector_coverage else ()
     lists = (ReferenceLists(),) if settings.reference_lists else ()
-    return (*SOURCES, *inspector, *lists)
+    documents = (ClusterDocuments(),) if settings.cluster_documents else ()
+    return (*SOURCES, *inspector, *lists, *documents)

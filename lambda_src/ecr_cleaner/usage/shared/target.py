@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.kubernetes import KubernetesApi
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import OperationAbsentError
+from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.shared.described_task_definitions import DescribedTaskDefinitions
@@ -21,6 +23,7 @@ class Shared:
     def __init__(self, aws: Aws) -> None:
         self.listings: Once[tuple[str, ...], list[Any]] = Once()
         self.task_definitions = DescribedTaskDefinitions(aws)
+        self.clusters: list[ClusterReading] = []
 
 
 class Target:
@@ -28,6 +31,7 @@ class Target:
 
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
     target with notes of its own.
+    ``clusters`` collects the result of each Kubernetes cluster that was read.
     """
 
     def __init__(self, aws: Aws, settings: Settings, shared: Shared | None = None) -> None:
@@ -40,6 +44,10 @@ class Target:
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""
         return Target(self._aws, self.settings, self._shared)
+
+    @property
+    def clusters(self) -> list[ClusterReading]:
+        return self._shared.clusters
 
     @property
     def task_definitions(self) -> DescribedTaskDefinitions:
@@ -60,6 +68,10 @@ class Target:
     def api(self, service: str) -> Api:
         """Return the Api of an AWS service."""
         return self._aws.api(service)
+
+    def kubernetes(self, cluster: str, url: str, authority: str) -> KubernetesApi:
+        """Return the API of an EKS cluster."""
+        return self._aws.kubernetes(cluster, url, authority)
 
     def offers(self, service: str) -> bool:
         """Return whether the region has this AWS service."""

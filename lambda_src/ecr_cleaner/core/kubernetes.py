@@ -1,0 +1,222 @@
+"""Kinds of Kubernetes objects, what keeps a cluster from being read, and the fix. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ecr_cleaner.core.errors import CleanerError
+
+# The group of the access entry and of the ClusterRoleBinding in examples/in-cluster.
+READER = "ecr-cleaner"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object: API group, version, and name in paths; the core group has no name."""
+
+    group: str
+    version: str
+    resource: str
+    kind: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of its list over all namespaces."""
+        api = f"/apis/{self.group}" if self.group else "/api"
+        return f"{api}/{self.version}/{self.resource}"
+
+    @property
+    def name(self) -> str:
+        """Its name as ``kubectl`` writes it: ``deployments.apps``."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+# These hold images of running containers or templates of them. Owners are listed before what they
+# create: a pod that is created meanwhile is in the list of pods, which is the last one.
+REQUIRED = (
+    *(Kind("", "v1", resource) for resource in ("replicationcontrollers", "podtemplates")),
+    *(
+        Kind("apps", "v1", resource)
+        for resource in (
+            *("deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"),
+        )
+    ),
+    *(Kind("batch", "v1", resource) for resource in ("cronjobs", "jobs")),
+    Kind("", "v1", "configmaps"),
+    Kind("", "v1", "pods"),
+)
+REQUIRED_GROUPS = frozenset(kind.group for kind in REQUIRED)
+_REQUIRED_NAMES = tuple(kind.name for kind in REQUIRED)
+
+# Never listed. Secrets: not for this program to read. The others are written by Kubernetes itself
+# about what happens; nothing is started from them, and nodes list each image in their cache.
+SKIPPED = frozenset(
+    {
+        "secrets",
+        *("componentstatuses", "endpoints", "endpointslices.discovery.k8s.io", "nodes"),
+        *("events", "events.events.k8s.io", "leases.coordination.k8s.io"),
+    }
+)
+# Groups that serve measurements, not objects.
+SKIPPED_GROUPS = frozenset(
+    {"metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"},
+)
+
+
+def in_order(kinds: Iterable[Kind]) -> list[Kind]:
+    """Return what to list, in this order: custom resources, owners, pods last.
+
+    A kind that several versions of its group serve is listed once, in the first of them.
+    """
+    unique: dict[str, Kind] = {}
+    for kind in kinds:
+        if kind.name not in SKIPPED:
+            unique.setdefault(kind.name, kind)
+    required = [unique.pop(name) for name in _REQUIRED_NAMES if name in unique]
+    return [*unique.values(), *required]
+
+
+def missing_kinds(read: Iterable[str]) -> list[str]:
+    """Return the required kinds that are not among these names."""
+    names = set(read)
+    return [name for name in _REQUIRED_NAMES if name not in names]
+
+
+class Obstacle(StrEnum):
+    """What keeps a cluster from being read in full."""
+
+    NOT_ACTIVE = "it is not active"
+    NOT_REACHED = "its API server could not be reached"
+    NOT_TRUSTED = "the certificate of its API server is not signed by the cluster's CA"
+    NOT_AUTHENTICATED = "it does not know the caller"
+    FORBIDDEN = "it denies a list"
+    VANISHED = "a kind that it serves vanished"
+    EXPIRED = "a list expired again and again"
+    REDIRECTED = "it redirects to another address"
+    GARBLED = "it gave an answer that is not a Kubernetes API's"
+    FAILED = "it answered with an error"
+    OUT_OF_TIME = "there was no time left"
+
+
+class ClusterError(CleanerError):
+    """A Kubernetes cluster could not be read in full; ``kind`` names the list that failed."""
+
+    def __init__(
+        self, cluster: str, obstacle: Obstacle, detail: str, kind: Kind | None = None
+    ) -> None:
+        listed = f" ({kind.name})" if kind else ""
+        self.reason = f"{obstacle.value}{listed}: {detail}"
+        named = {"kind": kind.name} if kind else {}
+        super().__init__(
+            f"Kubernetes cluster {cluster}: {self.reason}",
+            cluster=cluster,
+            reason=self.reason,
+            **named,
+        )
+        self.cluster = cluster
+        self.obstacle = obstacle
+        self.detail = detail
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What DescribeCluster returns about the ways into a cluster; empty for one's own cluster."""
+
+    name: str = ""
+    authentication_mode: str = ""
+    is_public: bool = False
+    public_cidrs: Sequence[str] = field(default=())
+    vpc: str = ""
+    subnets: Sequence[str] = field(default=())
+    security_group: str = ""
+
+
+_DOCUMENT = (
+    "or run scan-cluster in the cluster (examples/in-cluster) and name its documents in "
+    "CLUSTER_DOCUMENTS"
+)
+
+
+def fix_for(error: ClusterError, access: Access) -> str:
+    """Return what to do, as a sentence without its end."""
+    if error.obstacle is Obstacle.NOT_REACHED:
+        return _fix_network(access)
+    if error.obstacle is Obstacle.NOT_AUTHENTICATED:
+        return _fix_entry(access)
+    if error.obstacle is Obstacle.FORBIDDEN and error.kind:
+        return _fix_role(error.kind, access)
+    if error.kind and error.kind.group not in REQUIRED_GROUPS:
+        waive = f"; if nothing in the API group {error.kind.group} runs images of this registry, "
+        return f"{_FIXES[error.obstacle]}{waive}name the group in WAIVED_API_GROUPS"
+    return _FIXES[error.obstacle]
+
+
+_FIXES = {
+    Obstacle.NOT_ACTIVE: "wait until it is active, or delete it",
+    Obstacle.NOT_TRUSTED: "find out what answers in place of the API server, such as a proxy "
+    f"between the function and the cluster, {_DOCUMENT}",
+    Obstacle.FORBIDDEN: "allow the caller to read the API's list of resources (system:discovery)",
+    Obstacle.VANISHED: "the next run reads it again; if this repeats, repair the API service of "
+    "this kind",
+    Obstacle.EXPIRED: "the API server drops lists faster than they can be read: raise the memory "
+    f"of the function, {_DOCUMENT}",
+    Obstacle.REDIRECTED: f"find out what answers in place of the API server, {_DOCUMENT}",
+    Obstacle.GARBLED: "find out what changes the answers of the API server, such as a proxy "
+    f"between the function and the cluster, {_DOCUMENT}",
+    Obstacle.FAILED: "the next run reads it again; if this repeats, look into the log of the API "
+    "server (an API service without a backend also answers so)",
+    Obstacle.OUT_OF_TIME: f"raise the timeout or the memory of the function, {_DOCUMENT}",
+}
+
+
+def _fix_network(access: Access) -> str:
+    if not access.name:
+        return "let the network policies of the namespace allow the pod to call the API server"
+    inside = "let the function run in subnets that reach its API server (vpc_subnet_ids)"
+    if access.subnets:
+        inside = (
+            f"let the function run in subnets of {access.vpc} or of a network that is connected "
+            f"with it (vpc_subnet_ids, such as {access.subnets[0]}), and let the cluster's "
+            f"security group {access.security_group} accept port 443 from the function's"
+        )
+    if not access.is_public:
+        return f"{inside}, {_DOCUMENT}"
+    cidrs = ", ".join(access.public_cidrs)
+    return (
+        f"allow the address that the function comes from, which is that of its NAT gateway, in "
+        f"publicAccessCidrs (now {cidrs}), or {inside}, {_DOCUMENT}"
+    )
+
+
+def _fix_entry(access: Access) -> str:
+    if not access.name:
+        return f"let the pod use the service account {READER} (examples/in-cluster)"
+    name, first = access.name, ""
+    if access.authentication_mode == "CONFIG_MAP":
+        first = (
+            f"allow access entries (aws eks update-cluster-config --name {name} --access-config "
+            "authenticationMode=API_AND_CONFIG_MAP), then "
+        )
+    return (
+        f"{first}create an access entry for the role of the function (variable eks_clusters of the "
+        f"module, or: aws eks create-access-entry --cluster-name {name} --principal-arn ROLE_ARN "
+        f"--kubernetes-groups {READER})"
+    )
+
+
+def _fix_role(kind: Kind, access: Access) -> str:
+    waive = ""
+    if kind.group not in REQUIRED_GROUPS:
+        waive = (
+            f"; if nothing in the API group {kind.group} runs images of this registry, name the "
+            "group in WAIVED_API_GROUPS"
+        )
+    entry = f", and name that group in the access entry of {access.name}" if access.name else ""
+    return (
+        f'add {{apiGroups: ["{kind.group}"], resources: ["{kind.resource}"], verbs: ["list"]}} to '
+        f"the ClusterRole {READER}, bind it to the group {READER} "
+        f"(examples/in-cluster/cluster-role.yaml){entry}{waive}"
+    )

@@ -1,0 +1,166 @@
+"""The usages of one cluster, read in one place and judged in another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.in_use import CONSUMERS_NAMED
+from ecr_cleaner.core.kubernetes import missing_kinds
+from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
+
+Reference = ImageReference | ReferencePattern
+
+SCHEMA = 1
+# Clocks differ. A document from further in the future has a wrong time.
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+class DocumentError(CleanerError):
+    """A usage document that cannot be parsed."""
+
+
+class HeldReferences:
+    """References with the names of their consumers, at most ``CONSUMERS_NAMED`` for each."""
+
+    def __init__(self) -> None:
+        self._held: dict[Reference, list[str]] = {}
+
+    def add(self, reference: Reference, consumer: str) -> None:
+        named = self._held.setdefault(reference, [])
+        if len(named) < CONSUMERS_NAMED and consumer not in named:
+            named.append(consumer)
+
+    def __iter__(self) -> Iterator[tuple[Reference, str]]:
+        for reference, consumers in self._held.items():
+            for consumer in consumers:
+                yield reference, consumer
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDocument:
+    """All usages of one cluster, with what was read to find them; without ``problem``: all of it.
+
+    ``kinds`` are the names of the kinds that were read in full.
+    """
+
+    cluster: str
+    started: datetime
+    ended: datetime
+    kinds: Sequence[str]
+    held: HeldReferences = field(default_factory=HeldReferences)
+    waived_api_groups: Sequence[str] = ()
+    problem: str = ""
+    fix: str = ""
+
+    def to_json(self) -> str:
+        """Return the document as it is written to a file or an S3 object."""
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "cluster": self.cluster,
+                "started": self.started.isoformat(),
+                "ended": self.ended.isoformat(),
+                "complete": not self.problem,
+                "problem": self.problem,
+                "fix": self.fix,
+                "kinds": list(self.kinds),
+                "waived_api_groups": list(self.waived_api_groups),
+                "usages": [
+                    {**_reference_fields(reference), "consumer": consumer}
+                    for reference, consumer in self.held
+                ],
+            }
+        )
+
+    def doubt(self, now: datetime, max_age: timedelta) -> str:
+        """Return why the document does not say what the cluster runs now, or nothing."""
+        if self.problem:
+            return f"its usage document is incomplete: {self.problem}"
+        missing = missing_kinds(self.kinds)
+        if missing:
+            return f"its usage document lacks {', '.join(missing)}"
+        # What started after the first list was read may be missing in the document.
+        age = now - self.started
+        if age > max_age:
+            return f"its usage document began {_minutes(age)} minutes ago"
+        if age < -_CLOCK_SKEW:
+            return f"its usage document is {_minutes(-age)} minutes from the future"
+        return ""
+
+
+def parse_document(text: str | bytes) -> UsageDocument:
+    """Return the document; raise DocumentError for anything that is not one of this schema."""
+    try:
+        content = json.loads(text)
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            raise DocumentError(f"it is not a usage document of schema {SCHEMA}")
+        return _parse(content)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DocumentError(f"it is not a usage document: {error!r}") from error
+
+
+def _parse(content: Mapping[str, Any]) -> UsageDocument:
+    held = HeldReferences()
+    for usage in _of_type(list, content["usages"]):
+        held.add(_reference(usage), _of_type(str, usage["consumer"]))
+    complete = _of_type(bool, content["complete"])
+    problem = _of_type(str, content["problem"])
+    return UsageDocument(
+        cluster=_of_type(str, content["cluster"]),
+        started=_time(content["started"]),
+        ended=_time(content["ended"]),
+        kinds=[_of_type(str, kind) for kind in _of_type(list, content["kinds"])],
+        held=held,
+        waived_api_groups=_of_type(list, content["waived_api_groups"]),
+        problem="" if complete else problem or "no reason is given",
+        fix=_of_type(str, content["fix"]),
+    )
+
+
+def _reference_fields(reference: Reference) -> dict[str, str | bool | None]:
+    """Return the fields of a reference; a pattern is marked as ``computed``."""
+    if isinstance(reference, ReferencePattern):
+        return {**asdict(reference), "computed": True}
+    return {
+        "account": reference.registry.account,
+        "region": reference.registry.region,
+        "repository": reference.repository,
+        "tag": reference.tag,
+        "digest": reference.digest,
+    }
+
+
+def _reference(fields: Mapping[str, Any]) -> Reference:
+    repository = _of_type(str, fields["repository"])
+    tag, digest = _optional(fields["tag"]), _optional(fields["digest"])
+    if _of_type(bool, fields.get("computed", False)):
+        account, region = _optional(fields["account"]), _optional(fields["region"])
+        return ReferencePattern(repository, account, region, tag, digest)
+    registry = Registry(_of_type(str, fields["account"]), _of_type(str, fields["region"]))
+    return ImageReference(registry, repository, tag, digest)
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else str(_of_type(str, value))
+
+
+def _of_type(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(_of_type(str, value))
+    if time.tzinfo is None:
+        raise ValueError(f"the time {value} has no zone")
+    return time
+
+
+def _minutes(duration: timedelta) -> int:
+    return int(duration.total_seconds() // 60)

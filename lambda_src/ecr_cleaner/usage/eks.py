@@ -1,0 +1,87 @@
+"""EKS: everything in every cluster of the region that can hold a reference to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ecr_cleaner.core.guards import EKS_SOURCE
+from ecr_cleaner.core.kubernetes import Access, ClusterError, Obstacle
+from ecr_cleaner.core.model import ClusterReading, Usage
+from ecr_cleaner.core.usage_document import HeldReferences
+from ecr_cleaner.usage.shared.cluster import explained, read_cluster
+from ecr_cleaner.usage.shared.target import Target
+
+Description = Mapping[str, Any]
+
+
+class Eks:
+    """Reads each cluster through its own API.
+
+    A cluster that cannot be read does not fail the scan: it is reported, and a guard stands before
+    every repository. What EKS itself answers has to be whole.
+    """
+
+    name = EKS_SOURCE
+    service = "eks"
+    what = (
+        "in every EKS cluster, every object that is not a secret: workloads (also those scaled to "
+        "zero), old ReplicaSets, jobs, templates, config maps and custom resources, every string "
+        "of them; running pods also by the digest that they run"
+    )
+
+    def usages(self, target: Target) -> Iterable[Usage]:
+        """Yield the references in all clusters; the result of each is added to the target."""
+        listing = target.api("eks").each(
+            "ListClusters", "clusters", include=["all"], maxResults=100
+        )
+        waived = target.settings.waived_clusters
+        names = [name for name in listing if name not in waived]
+        for held in target.workers.map(lambda name: self._read(target, name), names):
+            for reference, consumer in held:
+                yield Usage(reference, consumer, self.name)
+
+    def _read(self, target: Target, name: str) -> HeldReferences:
+        found = target.api("eks").find("DescribeCluster", "ResourceNotFoundException", name=name)
+        if found is None:  # deleted since the listing: nothing runs in it
+            target.clusters.append(ClusterReading(self.name, name))
+            return HeldReferences()
+        return self._read_described(target, name, found["cluster"])
+
+    def _read_described(self, target: Target, name: str, cluster: Description) -> HeldReferences:
+        access = _access(name, cluster)
+        endpoint, authority = _endpoint(cluster)
+        if not endpoint:
+            where = "it has no API server that the function could call"
+            state = f"its status is {cluster.get('status')}, and {where}"
+            problem, fix = explained(name, ClusterError(name, Obstacle.NOT_ACTIVE, state), access)
+            target.clusters.append(ClusterReading(self.name, name, problem, fix))
+            return HeldReferences()
+        document = read_cluster(
+            name,
+            target.kubernetes(name, endpoint, authority),
+            target.deadline,
+            waived_api_groups=target.settings.waived_api_groups,
+            access=access,
+        )
+        target.clusters.append(ClusterReading(self.name, name, document.problem, document.fix))
+        return document.held
+
+
+def _endpoint(cluster: Description) -> tuple[str, str]:
+    """Return address and CA; a cluster that is being made or only connected has none."""
+    authority = (cluster.get("certificateAuthority") or {}).get("data") or ""
+    return cluster.get("endpoint") or "", authority
+
+
+def _access(name: str, cluster: Description) -> Access:
+    network = cluster.get("resourcesVpcConfig") or {}
+    return Access(
+        name=name,
+        authentication_mode=(cluster.get("accessConfig") or {}).get("authenticationMode", ""),
+        is_public=bool(network.get("endpointPublicAccess")),
+        public_cidrs=tuple(network.get("publicAccessCidrs") or ()),
+        vpc=network.get("vpcId", ""),
+        subnets=tuple(network.get("subnetIds") or ()),
+        security_group=network.get("clusterSecurityGroupId", ""),
+    )

@@ -1,0 +1,139 @@
+# Access to Kubernetes clusters and to the usage documents of those that the function cannot reach.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_service" {
+    defaults = {
+      partition = "aws"
+      region    = "eu-central-1"
+    }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
+  }
+}
+
+variables {
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = length(aws_eks_access_entry.function) == 0 && length(aws_eks_access_policy_association.function) == 0
+    error_message = "Without eks_clusters the module must not change any cluster."
+  }
+
+  assert {
+    condition = jsonencode(local.describe_clusters_statement) == jsonencode({
+      Sid       = "DescribeClusters"
+      Effect    = "Allow"
+      Action    = ["eks:DescribeCluster"]
+      Resource  = "arn:aws:eks:eu-central-1:123456789012:cluster/*"
+      Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
+    })
+    error_message = "Only the clusters of the region must be describable."
+  }
+
+  assert {
+    condition     = length(setintersection(local.function_statements[*].Sid, ["ReadClusterDocuments", "ListClusterDocuments"])) == 0
+    error_message = "Without cluster_documents there is nothing to read."
+  }
+}
+
+run "clusters" {
+  command = plan
+
+  variables {
+    eks_clusters = ["prod", "test"]
+  }
+
+  assert {
+    condition     = toset(keys(aws_eks_access_entry.function)) == toset(["prod", "test"])
+    error_message = "Each cluster must have an access entry."
+  }
+
+  assert {
+    condition     = alltrue([for entry in aws_eks_access_entry.function : entry.type == "STANDARD" && entry.kubernetes_groups == toset(["ecr-cleaner"])])
+    error_message = "The entries must name the group of the ClusterRoleBinding."
+  }
+
+  assert {
+    condition = alltrue([
+      for association in aws_eks_access_policy_association.function :
+      association.policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy" && association.access_scope[0].type == "cluster"
+    ])
+    error_message = "The policy must only allow to view, in all namespaces."
+  }
+}
+
+run "waived_source" {
+  command = plan
+
+  variables {
+    waived_sources = ["eks"]
+  }
+
+  assert {
+    condition     = !contains(local.function_statements[*].Sid, "DescribeClusters")
+    error_message = "A waived source must not keep its permissions."
+  }
+}
+
+run "documents" {
+  command = plan
+
+  variables {
+    cluster_documents = ["s3://usage/clusters/", "s3://usage/other/k3s.json", "s3://all/"]
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadClusterDocuments"])) == jsonencode({
+      Sid    = "ReadClusterDocuments"
+      Effect = "Allow"
+      Action = ["s3:GetObject"]
+      Resource = [
+        "arn:aws:s3:::usage/clusters/*",
+        "arn:aws:s3:::usage/other/k3s.json",
+        "arn:aws:s3:::all/*",
+      ]
+    })
+    error_message = "Only the documents that are named must be readable."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ListClusterDocuments"])) == jsonencode({
+      Sid       = "ListClusterDocuments"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = ["arn:aws:s3:::usage", "arn:aws:s3:::all"]
+      Condition = { StringLike = { "s3:prefix" = ["clusters/*", "other/k3s.json", "*"] } }
+    })
+    error_message = "Only the prefixes that are named must be listable."
+  }
+}
+
+run "bad_values" {
+  command = plan
+
+  variables {
+    eks_clusters             = ["arn:aws:eks:eu-central-1:123456789012:cluster/prod"]
+    waived_clusters          = ["a,b"]
+    waived_api_groups        = ["apps"]
+    cluster_documents        = ["s3://bucket/key"]
+    cluster_document_minutes = 0
+  }
+
+  expect_failures = [
+    var.eks_clusters,
+    var.waived_clusters,
+    var.waived_api_groups,
+    var.cluster_documents,
+    var.cluster_document_minutes,
+  ]
+}

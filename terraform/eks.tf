@@ -48,7 +48,7 @@ resource "aws_eks_access_entry" "function" {
   for_each = toset(var.eks_clusters)
 
   cluster_name      = each.value
-  principal_arn     = aws_iam_role.function.arn
+  principal_arn     = local.role_arn
   kubernetes_groups = ["ecr-cleaner"]
   type              = "STANDARD"
   tags              = var.tags

@@ -110,7 +110,9 @@ def answering(service: str, operation: str) -> Callable[[BaseResponse], ActionRe
 def answer_of(content: Any, shape: Any) -> Any:
     """Return a whole answer: AWS sends a list that is empty too, under its key."""
     lists: Content = {
-        name: [] for name, member in shape.members.items() if member.type_name == "list"
+        name: []
+        for name, member in shape.members.items()
+        if member.type_name == "list" and not member.metadata.get("min")
     }
     return completed(lists | content, shape)
 

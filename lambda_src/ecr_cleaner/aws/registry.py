@@ -224,6 +224,7 @@ class EcrRegistry:
 
 def _image(answer: Mapping[str, Any]) -> Image:
     media_type = answer.get("imageManifestMediaType")
+    artifact_type = answer.get("artifactMediaType")
     return Image(
         digest=answer["imageDigest"],
         tags=tuple(answer.get("imageTags", ())),
@@ -232,6 +233,7 @@ def _image(answer: Mapping[str, Any]) -> Image:
         media_type=intern(media_type) if media_type else None,  # one text for all of its kind
         pulled_at=_utc(answer.get("lastRecordedPullTime")),
         subject=answer.get("subjectManifestDigest"),
+        artifact_type=intern(artifact_type) if artifact_type else None,
         status=ImageStatus(answer.get("imageStatus", ImageStatus.ACTIVE)),
         archived_at=_utc(answer.get("lastArchivedAt")),
         activated_at=_utc(answer.get("lastActivatedAt")),

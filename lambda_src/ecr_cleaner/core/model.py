@@ -75,6 +75,7 @@ class Image:
     media_type: str | None = None
     pulled_at: datetime | None = None
     subject: str | None = None
+    artifact_type: str | None = None
     status: ImageStatus = ImageStatus.ACTIVE
     archived_at: datetime | None = None
     activated_at: datetime | None = None
@@ -118,6 +119,7 @@ class Reason(StrEnum):
     """Why a verdict is what it is. The first rule that keeps an image names the reason."""
 
     IN_USE = "in_use"
+    RECENTLY_USED = "recently_used"
     TIME_UNKNOWN = "time_unknown"
     PUSHED_DURING_RUN = "pushed_during_run"
     RESTORED = "restored"

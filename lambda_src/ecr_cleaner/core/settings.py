@@ -12,11 +12,14 @@ from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import WAIVABLE_GUARDS, Action
 
 MOST_DAYS = 36_500
+MOST_USED_DAYS = 365
 MOST_KEPT = 100_000
 MOST_DELETIONS = 1_000_000
 MOST_REVISIONS = 100
 MOST_SECONDS = 900
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
+_QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 
@@ -30,6 +33,7 @@ class RepositoryRule:
     keep_tag_patterns: tuple[str, ...] | None = None
     keep_pulled_days: int | None = None
     waived_guards: tuple[str, ...] = ()
+    untagged_keep_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ class Settings:
     """Every setting of a run, parsed and within its bounds.
 
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
-    ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never.
+    ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
+    ``untagged_keep_days`` None means as ``keep_days``; ``ledger`` None means that the program does
+    not remember what was in use, and ``event_queue`` None that it reads no events.
     ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
@@ -48,6 +54,11 @@ class Settings:
     keep_count: int = 0
     keep_tag_patterns: tuple[str, ...] = ()
     keep_pulled_days: int | None = None
+    untagged_keep_days: int | None = None
+    keep_used_days: int = 14
+    ledger: str | None = None
+    event_queue: str | None = None
+    register_pull_exclusion: bool = False
     rules: tuple[RepositoryRule, ...] = ()
     action: Action = Action.DELETE
     archive_days: int | None = None
@@ -75,6 +86,13 @@ class Settings:
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
             keep_tag_patterns=read.names("KEEP_TAG_PATTERNS"),
             keep_pulled_days=read.optional_number("KEEP_PULLED_DAYS", MOST_DAYS),
+            untagged_keep_days=read.optional_number("UNTAGGED_KEEP_DAYS", MOST_DAYS),
+            keep_used_days=read.number("KEEP_USED_DAYS", MOST_USED_DAYS, default.keep_used_days),
+            ledger=read.matching("LEDGER", _LEDGER, "s3://BUCKET/KEY or the path of a file"),
+            event_queue=read.matching("EVENT_QUEUE", _QUEUE, "the URL of an SQS queue"),
+            register_pull_exclusion=read.switch(
+                "REGISTER_PULL_EXCLUSION", default=default.register_pull_exclusion
+            ),
             rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
             action=Action(read.one_of("ACTION", _REMOVING, default.action)),
             archive_days=read.optional_number("ARCHIVE_DAYS", MOST_DAYS),
@@ -141,6 +159,12 @@ class _Reader:
 
     def switch(self, name: str, *, default: bool) -> bool:
         return self.one_of(name, ("true", "false"), str(default).lower()) == "true"
+
+    def matching(self, name: str, pattern: re.Pattern[str], allowed: str) -> str | None:
+        value = self.environ.get(name)
+        if value is not None and not pattern.fullmatch(value):
+            raise InvalidSettingError(name, value, allowed)
+        return value
 
     def names(self, name: str) -> tuple[str, ...]:
         value = self.environ.get(name, "")
@@ -241,6 +265,7 @@ _RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "keep_count": (_is_whole_number(MOST_KEPT), f"a whole number from 0 to {MOST_KEPT}"),
     "keep_tag_patterns": (_are_patterns, _PATTERNS),
     "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "untagged_keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "waived_guards": (_are_guards, f"an array of {', '.join(WAIVABLE_GUARDS)}"),
 }
 _RULES_ALLOWED = (

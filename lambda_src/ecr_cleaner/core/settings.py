@@ -89,7 +89,7 @@ class Settings:
             untagged_keep_days=read.optional_number("UNTAGGED_KEEP_DAYS", MOST_DAYS),
             keep_used_days=read.number("KEEP_USED_DAYS", MOST_USED_DAYS, default.keep_used_days),
             ledger=read.matching("LEDGER", _LEDGER, "s3://BUCKET/KEY or the path of a file"),
-            event_queue=read.matching("EVENT_QUEUE", _QUEUE, "the URL of an SQS queue"),
+            event_queue=_event_queue(read),
             register_pull_exclusion=read.switch(
                 "REGISTER_PULL_EXCLUSION", default=default.register_pull_exclusion
             ),
@@ -181,6 +181,14 @@ class _Reader:
                 name, value, f"a comma-separated list of {', '.join(allowed)}"
             )
         return chosen
+
+
+def _event_queue(read: _Reader) -> str | None:
+    name = "EVENT_QUEUE"
+    url = read.matching(name, _QUEUE, "the URL of an SQS queue")
+    if url and "LEDGER" not in read.environ:
+        raise InvalidSettingError(name, url, "unset if LEDGER is not set: events are kept there")
+    return url
 
 
 def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:

@@ -77,7 +77,9 @@ class Ledger:
     def _users(self) -> array[int]:
         return self._columns[2]
 
-    def __len__(self) -> int:
+    @property
+    def images(self) -> int:
+        """The number of images whose last use is known."""
         return len(self._keys) + len(self._new)
 
     def record(self, digest: str, use: Use) -> None:

@@ -60,7 +60,7 @@ class Memory:
     @property
     def images(self) -> int:
         """The number of images whose last use is remembered."""
-        return len(self._ledger) if self._ledger else 0
+        return self._ledger.images if self._ledger else 0
 
     def read(self) -> None:
         """Read the ledger, or begin one; raise LedgerError if it cannot be read or understood."""

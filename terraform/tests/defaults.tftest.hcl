@@ -28,6 +28,12 @@ run "defaults" {
       LOG_LEVEL            = "INFO"
       MAX_DELETIONS        = "10000"
       RESCAN_AFTER_SECONDS = "180"
+      KEEP_USED_DAYS       = "14"
+
+      LEDGER      = "s3://ecr-cleaner-123456789012-eu-central-1/ledger"
+      EVENT_QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/ecr-cleaner-events"
+
+      REGISTER_PULL_EXCLUSION = "true"
 
       TASK_DEFINITION_REVISIONS = "1"
     }

@@ -28,6 +28,11 @@ run "every_setting" {
     reference_lists           = ["s3://lists/images.json", "ssm:/lists/images"]
     inspector_coverage        = true
 
+    untagged_keep_days      = 7
+    keep_used_days          = 0
+    memory_enabled          = false
+    register_pull_exclusion = false
+
     repository_rules = [
       {
         repositories      = ["team-a/*", "team-b/*"]
@@ -36,6 +41,8 @@ run "every_setting" {
         keep_tag_patterns = ["v*"]
         keep_pulled_days  = 7
         waived_guards     = ["delete-replication"]
+
+        untagged_keep_days = 3
       },
       { repositories = ["*"] },
     ]
@@ -53,7 +60,7 @@ run "every_setting" {
       KEEP_TAG_PATTERNS    = "v*,release-?"
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
-      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"
       WAIVED_GUARDS        = "cross-account-pull,eks-clusters"
@@ -61,6 +68,10 @@ run "every_setting" {
       REFERENCE_LISTS      = "s3://lists/images.json,ssm:/lists/images"
 
       TASK_DEFINITION_REVISIONS = "0"
+
+      UNTAGGED_KEEP_DAYS      = "7"
+      KEEP_USED_DAYS          = "0"
+      REGISTER_PULL_EXCLUSION = "false"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -74,7 +74,7 @@ resource "aws_cloudwatch_event_target" "events" {
   for_each = aws_cloudwatch_event_rule.events
 
   rule = each.value.name
-  arn  = local.event_queue_arn
+  arn  = aws_sqs_queue.events[0].arn
 
   depends_on = [aws_sqs_queue_policy.events]
 }

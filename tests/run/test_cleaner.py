@@ -419,7 +419,7 @@ def test_without_our_exclusion_from_pull_times_an_index_stays_and_the_run_says_w
     world.run(Settings())
     assert index.pulled_at == NOW
     assert world.run()["kept"] == {"recently_pulled": 1, "parent_kept": 1}
-    why = [one["why"] for one in world.events("Setting may not do what was meant")]
+    why = [one["why"] for one in world.events("Own reading counts as pulls")]
     assert len(why) == 2
     assert "aws ecr register-pull-time-update-exclusion --principal-arn" in why[0]
 
@@ -450,7 +450,7 @@ def test_only_a_real_run_that_may_excludes_its_own_role(
 def test_others_whose_pulls_are_not_recorded_are_warned_about(world: World) -> None:
     world.ecr.pull_exclusions.append("arn:aws:iam::111122223333:role/nodes")
     world.run()
-    (warning,) = world.events("Setting may not do what was meant")
+    (warning,) = world.events("Pull times may mislead")
     assert "does not record the pulls of arn:aws:iam::111122223333:role/nodes" in warning["why"]
 
 
@@ -458,7 +458,7 @@ def test_a_run_goes_on_without_the_exclusions_and_says_so(world: World) -> None:
     world.push("app", "old")
     world.ecr.fail("ListPullTimeUpdateExclusions", "AccessDeniedException")
     assert world.run()["removed"] == 1
-    why = [one["why"] for one in world.events("Setting may not do what was meant")]
+    why = [one["why"] for one in world.events("Pull times may mislead")]
     assert "missing IAM action: ecr:ListPullTimeUpdateExclusions" in why[0]
 
 

@@ -262,7 +262,7 @@ def test_a_message_that_is_not_an_event_is_ignored_with_a_warning(world: World, 
     world.push("app", "old")
     world.sqs.send(body)
     assert world.run(DELETING)["removed"] == 1
-    (warning,) = world.events("Setting may not do what was meant")
+    (warning,) = world.events("Events are left in the queue")
     assert "1 messages in EVENT_QUEUE are not events" in warning["why"]
 
 
@@ -290,7 +290,7 @@ def test_events_that_cannot_be_deleted_are_read_again(world: World) -> None:
     world.sqs.send(event(f"{HOST}/app:job"))
     world.sqs.error["DeleteMessageBatch"] = "AccessDenied"
     assert world.run(WATCHING)["complete"] is True
-    (warning,) = world.events("Setting may not do what was meant")
+    (warning,) = world.events("Events are left in the queue")
     assert "1 events stay in EVENT_QUEUE" in warning["why"]
     assert len(world.sqs.messages) == 1
 
@@ -301,5 +301,5 @@ def test_near_the_deadline_no_event_is_taken(world: World) -> None:
     assert len(world.sqs.messages) == 1
     assert any(
         "the next run continues" in one["why"]
-        for one in world.events("Setting may not do what was meant")
+        for one in world.events("Events are left in the queue")
     )

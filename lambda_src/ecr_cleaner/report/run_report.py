@@ -40,6 +40,18 @@ class RunReport:
         for sentence in sentences:
             self._log.warning(events.SETTING_DOUBTFUL, why=sentence)
 
+    def pull_times(self, own: str | None, others: Iterable[str]) -> None:
+        """Write whether our reading counts as pulls, and warn of pulls that do not count."""
+        if own:
+            self._log.info(events.OWN_PULLS, why=own)
+        for sentence in others:
+            self._log.warning(events.PULL_TIMES, why=sentence)
+
+    def events_left(self, sentences: Iterable[str]) -> None:
+        """Warn of events that were not taken up, or not deleted."""
+        for sentence in sentences:
+            self._log.warning(events.EVENTS_LEFT, why=sentence)
+
     def coverage(self, sources: Mapping[str, Any]) -> None:
         """Write, before anything is judged, which usage sources were scanned."""
         waived = list(self._settings.waived_guards)

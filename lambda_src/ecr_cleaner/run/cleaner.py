@@ -74,7 +74,7 @@ class Cleaner:
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
         self._remember_events(repositories)
-        self._report.doubtful(self._pull_times.warnings)
+        self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
         self._report.doubtful(unmatched_rules(self._settings, repositories))
         self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
         misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}
@@ -131,14 +131,14 @@ class Cleaner:
         """
         if not any(map(is_opted_in, repositories)):
             return
-        self._report.doubtful(self._memory.take_events(repositories[0].registry))
-        self._report.doubtful(self._memory.write())
+        self._report.events_left(self._memory.take_events(repositories[0].registry))
+        self._report.events_left(self._memory.write())
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)
 
     def _remember(self) -> list[str]:
         """Write the ledger with what the repositories showed in use; return why that failed."""
         try:
-            self._report.doubtful(self._memory.write())
+            self._report.events_left(self._memory.write())
         except CleanerError as error:
             self._report.unwritten(error)
             return [str(error)]

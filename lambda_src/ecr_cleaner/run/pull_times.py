@@ -13,7 +13,8 @@ class PullTimes:
     """Finds out whether our own reading counts as pulls, and whose pulls do not count.
 
     No judgement depends on the answer: pulls of indexes count in any case. So a run goes on without
-    it, with a warning. ``own_are_recorded``: ECR may record our own reading as a pull.
+    it, with a warning. ``own_are_recorded``: ECR may record our own reading as a pull, and ``own``
+    says what that means.
     """
 
     def __init__(self, aws: Aws, registry: EcrRegistry, settings: Settings) -> None:
@@ -21,6 +22,7 @@ class PullTimes:
         self._registry = registry
         self._settings = settings
         self.own_are_recorded = True
+        self.own: str | None = None
         self.warnings: list[str] = []
 
     def read(self) -> None:
@@ -30,14 +32,16 @@ class PullTimes:
         except OutOfTimeError:
             raise
         except CleanerError as error:
+            self.own = not_excluded(None)
             self.warnings.append(f"the exclusions from pull times are unknown: {error}")
-            self.warnings.append(not_excluded(None))
+        except Exception as error:  # noqa: BLE001 - no judgement depends on it
+            self.own = f"{not_excluded(None)}; whether that was done is unknown: {error!r}"
 
     def _read(self) -> None:
         excluded = self._registry.pull_exclusions()
         may_register = self._settings.register_pull_exclusion and not self._settings.dry_run
         if not (excluded or may_register):
-            self.warnings.append(not_excluded(None))
+            self.own = not_excluded(None)
             return
         caller = str(self._aws.api("sts").call("GetCallerIdentity")["Arn"])
         self.warnings += others(excluded, caller)
@@ -45,4 +49,4 @@ class PullTimes:
         if self.own_are_recorded and may_register:
             self._registry.exclude_pulls_of(role_of(caller))
         elif self.own_are_recorded:
-            self.warnings.append(not_excluded(caller))
+            self.own = not_excluded(caller)

@@ -27,6 +27,8 @@ SERVICES = {
     "bedrock-agentcore": "bedrock-agentcore-control",
     "states": "stepfunctions",
 }
+# The operation that an action allows, if it has another name.
+CALLED_AS = {"DeleteMessage": "DeleteMessageBatch"}
 GARBLED = {
     "an empty body": b"",
     "an HTML page": b"<!DOCTYPE html><html><body>blocked</body></html>",
@@ -64,7 +66,10 @@ def client_of(service: str) -> Any:
 def operations() -> list[tuple[str, str]]:
     """Every operation whose answer has a content that the program reads, by service."""
     pairs = sorted({tuple(action.split(":")) for action in actions(PERMISSIONS)})
-    named = [(SERVICES.get(prefix, prefix), operation) for prefix, operation in pairs]
+    named = [
+        (SERVICES.get(prefix, prefix), CALLED_AS.get(operation, operation))
+        for prefix, operation in pairs
+    ]
     return [(service, operation) for service, operation in named if service != "s3"]
 
 
@@ -86,11 +91,29 @@ def answering(service: str, body: bytes) -> Any:
 def test_garbled_answer_is_an_error(service: str, operation: str, body: bytes) -> None:
     client = answering(service, body)
     shape = client.meta.service_model.operation_model(operation).input_shape
+    if (operation, body) == ("ReceiveMessage", b"{}"):
+        # SQS says by it that there are no messages.
+        assert "Messages" not in Api(client).call(operation, **parameters_of(shape))
+        return
 
     with pytest.raises(ApiError) as failure:
         Api(client).call(operation, **parameters_of(shape))
 
     assert failure.value.code in {"IncompleteAnswer", "ResponseParserError"}
+
+
+@pytest.mark.parametrize("body", [one for one in GARBLED.values() if one], ids=repr)
+def test_body_of_an_answer_that_is_headers_only_is_an_error(body: bytes) -> None:
+    client = answering("s3", body)
+
+    with pytest.raises(ApiError):
+        Api(client).call("PutObject", Bucket="bucket", Key="key", Body=b"")
+
+
+def test_answer_that_is_headers_only_needs_no_body() -> None:
+    answer = Api(answering("s3", b"")).call("PutObject", Bucket="bucket", Key="key", Body=b"")
+
+    assert "ETag" not in answer
 
 
 def parameters_of(shape: Any) -> dict[str, Any]:

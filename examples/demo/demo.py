@@ -217,7 +217,7 @@ def _why(line: Line) -> str:
     first, *others = line["because"]
     name = short_digest(first) if first.startswith("sha256:") else short_arn(first)
     if line["reason"] == "recently_used":
-        return f"{reason}: {name}, {others[0]}"
+        return f"used {others[0]}: {name}"
     return f"{reason}: {name}" + (f" (+{len(others)})" if others else "")
 
 

@@ -13,6 +13,7 @@ _ONCE = (
     *EMPTY,
     "ecr:DescribeRegistry",
     "ecr:GetRegistryPolicy",
+    "ecr:ListPullTimeUpdateExclusions",
     "sts:GetCallerIdentity",
 )
 

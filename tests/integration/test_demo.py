@@ -93,7 +93,7 @@ def test_ends_well_and_says_so(demo: subprocess.CompletedProcess[str]) -> None:
         r"tools summer 150 d 66 MB keep too young",
         r"spring 200 d 66 MB remove unused",
         r"cli 400 d 64 MB keep recently pulled",
-        r"reports weekly 70 d 92 MB keep recently used: task/prod/weekly, 20\d\d-\d\d-\d\d",
+        r"reports weekly 70 d 92 MB keep used 20\d\d-\d\d-\d\d: task/prod/weekly",
         r"monthly 80 d 92 MB remove unused",
     ],
 )

@@ -20,7 +20,7 @@ locals {
   repository_rules = [
     for rule in var.repository_rules : merge(
       { repositories = [for pattern in rule.repositories : tostring(pattern)] },
-      { for key in ["keep_days", "keep_count", "keep_pulled_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
+      { for key in ["keep_days", "keep_count", "keep_pulled_days", "untagged_keep_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
       { for key in ["keep_tag_patterns", "waived_guards"] : key => [for entry in rule[key] : tostring(entry)] if try(rule[key], null) != null },
     )
   ]
@@ -37,6 +37,8 @@ locals {
     KEEP_COUNT           = tostring(var.keep_count)
     KEEP_TAG_PATTERNS    = length(var.keep_tag_patterns) == 0 ? null : join(",", var.keep_tag_patterns)
     KEEP_PULLED_DAYS     = tostring(var.keep_pulled_days)
+    UNTAGGED_KEEP_DAYS   = tostring(var.untagged_keep_days)
+    KEEP_USED_DAYS       = tostring(var.keep_used_days)
     REPOSITORY_RULES     = length(local.repository_rules) == 0 ? null : jsonencode(local.repository_rules)
     ACTION               = var.action
     ARCHIVE_DAYS         = tostring(var.archive_days)
@@ -49,6 +51,9 @@ locals {
     TASK_DEFINITION_REVISIONS = tostring(var.task_definition_revisions)
     REFERENCE_LISTS           = length(local.reference_lists) == 0 ? null : join(",", local.reference_lists)
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
+    LEDGER                    = var.memory_enabled ? "s3://${local.memory_bucket}/${local.memory_key}" : null
+    EVENT_QUEUE               = local.events_enabled ? local.event_queue_url : null
+    REGISTER_PULL_EXCLUSION   = tostring(var.register_pull_exclusion)
 
     REFERENCE_LISTS_MAX_AGE_DAYS = tostring(var.reference_lists_max_age_days)
     WAIVED_CLUSTERS              = length(var.waived_clusters) == 0 ? null : join(",", sort(distinct(var.waived_clusters)))

@@ -89,11 +89,55 @@ variable "keep_pulled_days" {
   }
 }
 
+variable "untagged_keep_days" {
+  description = "Images without a tag that no index lists are kept for this many days instead of default_keep_days. If the repository tag BoxCleanerKeepDays asks for more days, that applies. Null treats them as all others."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.untagged_keep_days == null ? true : floor(var.untagged_keep_days) == var.untagged_keep_days && var.untagged_keep_days >= 0 && var.untagged_keep_days <= 36500
+    error_message = "untagged_keep_days is ${coalesce(var.untagged_keep_days, "null")}; it must be null or a whole number of days from 0 to 36500."
+  }
+}
+
+variable "keep_used_days" {
+  description = "Images that were in use within this many days are kept, so that a rollback finds them. 0 turns this rule off. It needs memory_enabled."
+  type        = number
+  default     = 14
+  nullable    = false
+
+  validation {
+    condition     = floor(var.keep_used_days) == var.keep_used_days && var.keep_used_days >= 0 && var.keep_used_days <= 365
+    error_message = "keep_used_days is ${var.keep_used_days}; it must be a whole number of days from 0 to 365."
+  }
+}
+
+variable "memory_enabled" {
+  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "events_enabled" {
+  description = "Whether the function also learns of ECS tasks and Batch jobs that run only between its runs, by EventBridge events in a queue. It needs memory_enabled."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "register_pull_exclusion" {
+  description = "Whether a run that is not a dry run excludes the function's role from pull times in ECR, so that its reading of manifests does not look like pulls. The exclusion stays when the module is destroyed."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories. The first rule whose pattern matches the name of a repository applies to it. Each rule is an
     object with the attributes `repositories` (list of shell-style patterns of repository names, required), `keep_days`,
-    `keep_count` and `keep_pulled_days` (numbers), `keep_tag_patterns` (list of strings) and `waived_guards` (list of strings,
+    `keep_count`, `keep_pulled_days` and `untagged_keep_days` (numbers), `keep_tag_patterns` (list of strings) and `waived_guards` (list of strings,
     added to those of the variable waived_guards). Attributes that a rule leaves out come from the other variables.
   EOT
   # Not list(object(...)): Terraform silently drops attributes that such a type does not name. With a
@@ -110,14 +154,14 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
       ]
     ]))
     error_message = "repository_rules has attributes that do not exist: ${join(", ", distinct(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
       ]
-    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days and waived_guards."
+    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days, untagged_keep_days and waived_guards."
   }
 
   validation {
@@ -147,11 +191,11 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500 } :
+        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500, untagged_keep_days = 36500 } :
         try(rule[key], null) == null ? true : try(floor(rule[key]) == tonumber(rule[key]) && rule[key] >= 0 && rule[key] <= highest, false)
       ]
     ]))
-    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days and keep_pulled_days of a rule must be whole numbers from 0 to 36500, and keep_count must be a whole number from 0 to 100000."
+    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days, keep_pulled_days and untagged_keep_days of a rule must be whole numbers from 0 to 36500, and keep_count must be a whole number from 0 to 100000."
   }
 }
 

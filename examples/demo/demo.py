@@ -21,7 +21,7 @@ import small_world
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.handler import lambda_handler
 from ecr_cleaner.report import events
-from fake_aws import ACCOUNT, REGION, embedded_aws
+from fake_aws import ACCOUNT, LEDGER, REGION, embedded_aws
 from table import (
     Colour,
     count,
@@ -90,7 +90,7 @@ def main() -> int:
 
 def run(dry_run: str) -> Run:
     """Run the real program as Lambda does, and capture its log."""
-    os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG"}
+    os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG", "LEDGER": LEDGER}
     error = None
     with redirect_stdout(io.StringIO()) as written:
         try:
@@ -106,7 +106,7 @@ def introduce(world: small_world.World, before: proof.Listing) -> None:
     print()
     print(f"This process simulates the AWS account {ACCOUNT} in {REGION}.")
     print("It runs the same program as Lambda, with default settings except LOG_LEVEL=DEBUG, which")
-    print("logs every verdict.")
+    print("logs every verdict, and LEDGER, the bucket in which it remembers what was in use.")
     print()
     rows = [(name, str(len(before[name])), story) for name, story in sorted(world.stories.items())]
     print(table(("REPOSITORY", "IMAGES", "WHAT TO LOOK FOR"), rows, right=("IMAGES",)))
@@ -216,6 +216,8 @@ def _why(line: Line) -> str:
         return reason
     first, *others = line["because"]
     name = short_digest(first) if first.startswith("sha256:") else short_arn(first)
+    if line["reason"] == "recently_used":
+        return f"used {others[0]}: {name}"
     return f"{reason}: {name}" + (f" (+{len(others)})" if others else "")
 
 

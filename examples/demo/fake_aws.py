@@ -31,6 +31,7 @@ from typing_extensions import override
 
 ACCOUNT = DEFAULT_ACCOUNT_ID
 REGION = "eu-north-1"
+LEDGER = "s3://memory/ledger"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 
 # Keep the AWS configuration of the user and settings of the program out of the demo.
@@ -159,6 +160,14 @@ def push(
             other.remove_tag(tag)
     images.append(image)
     return image
+
+
+def store(where: str, content: bytes) -> None:
+    """Store an object in a bucket that this creates."""
+    bucket, _, key = where.removeprefix("s3://").partition("/")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=bucket, Key=key, Body=content)
 
 
 def create_cluster(name: str) -> None:

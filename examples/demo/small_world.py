@@ -1,4 +1,4 @@
-"""The account of the demo: six repositories, and the consumers of their images."""
+"""The account of the demo: seven repositories, and the consumers of their images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import fake_aws
-from fake_aws import REGISTRY, EcrImage
+from ecr_cleaner.core.ledger import Ledger, Use
+from fake_aws import ACCOUNT, LEDGER, REGION, REGISTRY, EcrImage
 
 MB = 1_000_000
 CLUSTER = "prod"
@@ -88,7 +89,7 @@ def build(now: datetime) -> World:
     """Build the account."""
     world = World(now)
     fake_aws.create_cluster(CLUSTER)
-    for fill in (_shop, _payments, _invoices, _worker, _tools, _legacy):
+    for fill in (_shop, _payments, _invoices, _worker, _tools, _reports, _legacy):
         fill(world)
     return world
 
@@ -147,6 +148,19 @@ def _tools(world: World) -> None:
     world.image("tools", "spring", days=200, megabytes=66)
     world.image("tools", "summer", days=150, megabytes=66)
     world.need("a user outside AWS", pulled)
+
+
+def _reports(world: World) -> None:
+    world.repository("reports", "a job ran yesterday; nothing runs its image now")
+    ran = world.image("reports", "weekly", days=70, megabytes=92)
+    world.image("reports", "monthly", days=80, megabytes=92)
+    # What the run of last night remembered.
+    yesterday = (world.now - timedelta(days=1)).date()
+    ledger = Ledger(since=yesterday)
+    job = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/weekly"
+    ledger.record(ran.image_digest, Use(job, yesterday))
+    fake_aws.store(LEDGER, ledger.stored())
+    world.need("the next run of the job", ran)
 
 
 def _legacy(world: World) -> None:

@@ -23,12 +23,18 @@ run "defaults" {
       DRY_RUN                  = "true"
       EXPECT_NO_USAGE          = "false"
       INSPECTOR_COVERAGE       = "false"
-      CLUSTER_DOCUMENT_MINUTES = "120"
       MIN_KEEP_DAYS            = "0"
+      CLUSTER_DOCUMENT_MINUTES = "120"
       KEEP_COUNT               = "0"
       LOG_LEVEL                = "INFO"
       MAX_DELETIONS            = "10000"
       RESCAN_AFTER_SECONDS     = "180"
+      KEEP_USED_DAYS           = "14"
+
+      LEDGER      = "s3://ecr-cleaner-123456789012-eu-central-1/ledger"
+      EVENT_QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/ecr-cleaner-events"
+
+      REGISTER_PULL_EXCLUSION = "true"
 
       TASK_DEFINITION_REVISIONS = "1"
     }

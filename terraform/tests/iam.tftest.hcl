@@ -22,6 +22,8 @@ variables {
   metrics_enabled       = false
   alarms_enabled        = false
   dashboard_enabled     = false
+  # It has its own tests.
+  memory_enabled = false
 }
 
 run "dry_run" {

@@ -28,6 +28,9 @@ mock_provider "aws" {
 
 variables {
   image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+
+  # It has its own tests.
+  memory_enabled = false
 }
 
 run "saved_queries" {

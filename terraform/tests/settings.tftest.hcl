@@ -44,6 +44,10 @@ run "every_setting" {
     waived_api_groups            = ["tekton.dev", "argoproj.io"]
     cluster_documents            = ["s3://usage/clusters/", "s3://usage/other/k3s.json"]
     cluster_document_minutes     = 60
+    untagged_keep_days           = 7
+    keep_used_days               = 0
+    memory_enabled               = false
+    register_pull_exclusion      = false
 
     repository_rules = [
       {
@@ -53,6 +57,8 @@ run "every_setting" {
         keep_tag_patterns = ["v*"]
         keep_pulled_days  = 7
         waived_guards     = ["delete-replication"]
+
+        untagged_keep_days = 3
       },
       { repositories = ["*"] },
     ]
@@ -71,7 +77,7 @@ run "every_setting" {
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
       MIN_KEEP_DAYS        = "0"
-      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"
       WAIVED_GUARDS        = "cross-account-pull,eks-clusters"
@@ -85,6 +91,9 @@ run "every_setting" {
       WAIVED_API_GROUPS            = "argoproj.io,tekton.dev"
       CLUSTER_DOCUMENTS            = "s3://usage/clusters/,s3://usage/other/k3s.json"
       CLUSTER_DOCUMENT_MINUTES     = "60"
+      UNTAGGED_KEEP_DAYS           = "7"
+      KEEP_USED_DAYS               = "0"
+      REGISTER_PULL_EXCLUSION      = "false"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -23,6 +23,8 @@ from ecr_cleaner.usage.sources import SOURCES
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
 )
+# The operation that an action allows, if it has another name.
+CALLED_AS = {"DeleteMessage": "DeleteMessageBatch"}
 GARBLED = {
     "an empty body": b"",
     "an HTML page": b"<!DOCTYPE html><html><body>blocked</body></html>",
@@ -58,14 +60,15 @@ def client_of(service: str) -> Any:
 
 
 def operations() -> list[tuple[str, str]]:
-    """Return every operation that the program calls, by service, but for objects of S3."""
-    services = {source.service for source in SOURCES} | {"ecr", "eks", "inspector2", "ssm"}
+    """Return every operation whose answer has a content that the program reads, by service."""
+    services = {source.service for source in SOURCES} | {"ecr", "eks", "inspector2", "sqs", "ssm"}
     models = {name: client_of(name).meta.service_model for name in sorted(services)}
     return [
-        (name, operation)
+        (name, CALLED_AS.get(operation, operation))
         for prefix, operation in sorted({tuple(one.split(":")) for one in actions(PERMISSIONS)})
         for name, model in models.items()
-        if model.signing_name == prefix and operation in model.operation_names
+        if model.signing_name == prefix
+        and CALLED_AS.get(operation, operation) in model.operation_names
     ]
 
 
@@ -87,11 +90,29 @@ def answering(service: str, body: bytes, **more: str) -> Any:
 def test_garbled_answer_is_an_error(service: str, operation: str, body: bytes) -> None:
     client = answering(service, body)
     shape = client.meta.service_model.operation_model(operation).input_shape
+    if (operation, body) == ("ReceiveMessage", b"{}"):
+        # SQS says by it that there are no messages.
+        assert "Messages" not in Api(client).call(operation, **parameters_of(shape))
+        return
 
     with pytest.raises(ApiError) as failure:
         Api(client).call(operation, **parameters_of(shape))
 
     assert failure.value.code in {"IncompleteAnswer", "ResponseParserError"}
+
+
+@pytest.mark.parametrize("body", [one for one in GARBLED.values() if one], ids=repr)
+def test_body_of_an_answer_that_is_headers_only_is_an_error(body: bytes) -> None:
+    client = answering("s3", body)
+
+    with pytest.raises(ApiError):
+        Api(client).call("PutObject", Bucket="bucket", Key="key", Body=b"")
+
+
+def test_answer_that_is_headers_only_needs_no_body() -> None:
+    answer = Api(answering("s3", b"")).call("PutObject", Bucket="bucket", Key="key", Body=b"")
+
+    assert "ETag" not in answer
 
 
 def parameters_of(shape: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bench.world import INDEX, World
 _ONCE = (
     "ecr:DescribeRegistry",
     "ecr:GetRegistryPolicy",
+    "ecr:ListPullTimeUpdateExclusions",
     "sts:GetCallerIdentity",
 )
 

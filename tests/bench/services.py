@@ -232,7 +232,7 @@ def _detail(repository: Repository, image: StoredImage) -> Answer:
 
 @answers("ecr:BatchGetImage")
 def batch_get_image(account: Account, parameters: Parameters) -> Answer:
-    """Return manifests; ECR records this as a pull."""
+    """Return manifests; ECR does not record the pulls of the caller."""
     repository = account.repository(parameters)
     at_most(100, parameters["imageIds"])
     images, failures = [], []
@@ -241,7 +241,6 @@ def batch_get_image(account: Account, parameters: Parameters) -> Answer:
         if digest is None:
             failures.append({"imageId": image_id, "failureCode": "ImageNotFound"})
             continue
-        repository.images[digest].pulled = account.now()
         images.append(_manifest(repository, repository.images[digest]))
     return {"images": images, "failures": failures}
 
@@ -320,6 +319,11 @@ def get_repository_policy(account: Account, parameters: Parameters) -> Answer:
 @answers("ecr:GetRegistryPolicy")
 def get_registry_policy(_account: Account, _parameters: Parameters) -> Answer:
     raise Refusal("RegistryPolicyNotFoundException", "the registry has no policy")
+
+
+@answers("ecr:ListPullTimeUpdateExclusions")
+def list_pull_time_update_exclusions(_account: Account, _parameters: Parameters) -> Answer:
+    return {"pullTimeUpdateExclusions": [f"arn:aws:iam::{ACCOUNT}:role/bench"]}
 
 
 @answers("ecr:DescribeRegistry")

@@ -132,7 +132,12 @@ def test_any_manifest_is_understood_or_a_manifest_error(manifest: str) -> None:
         (f"sha256-{HEX}.", None, ()),
         (f"sha256-{HEX.upper()}.sig", None, ()),
         (f"md5-{HEX}.sig", None, ()),
-        (f"xsha256-{HEX}.sig", None, ()),
+        # cosign puts the prefix of --attachment-tag-prefix in front as it is.
+        (f"xsha256-{HEX}.sig", None, named("subject")),
+        (f"sbom-sha256-{HEX}.att", None, named("subject")),
+        (f"sbom-sha256-{HEX}.att v1", None, ()),
+        # imgpkg tags an image with its own digest.
+        (sha("referrer").replace(":", "-") + ".imgpkg", None, ()),
     ],
 )
 def test_the_subject_is_what_the_manifest_declares_or_all_tags_say(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.worlds import ago, graph_of, image, index, sha
-from ecr_cleaner.core.graph import Graph, can_be_read, subjects_of
+from ecr_cleaner.core.graph import Graph, can_be_read
 from ecr_cleaner.core.hidden import possibly_listed
 from ecr_cleaner.core.model import Action, Image, ImageStatus
 
@@ -74,7 +74,7 @@ def naive(graph: Graph, actions: dict[str, Action]) -> set[str]:
         found = {
             digest
             for digest in graph.images.keys() - stays
-            if not subjects_of(graph.images[digest])
+            if not (graph.images[digest].subject or graph.subjects.get(digest))
             and any(may_list(one, graph.images[digest]) for one in listing)
         }
         if not led | found:

@@ -105,6 +105,29 @@ def test_floor_of_the_operator_is_under_tag_rule_and_setting(
 
 
 @pytest.mark.parametrize(
+    ("tag", "rule", "general", "least", "days"),
+    [
+        (None, None, None, 0, None),
+        ("90", None, None, 0, None),
+        (None, None, 7, 0, 7),
+        (None, 3, 7, 0, 3),
+        (None, 0, 7, 0, 0),
+        (None, 3, None, 0, 3),
+        (None, None, 7, 14, 14),
+        ("90", None, 7, 0, 90),
+        ("3", None, 7, 0, 7),
+    ],
+)
+def test_untagged_images_have_days_of_their_own_if_somebody_says_so(
+    tag: str | None, rule: int | None, general: int | None, least: int, days: int | None
+) -> None:
+    tags = {} if tag is None else {"BoxCleanerKeepDays": tag}
+    rules = (RepositoryRule(("app",), untagged_keep_days=rule),)
+    settings = Settings(untagged_keep_days=general, min_keep_days=least, rules=rules)
+    assert policy_for(repository("app", **tags), settings).untagged_keep_days == days
+
+
+@pytest.mark.parametrize(
     "tag",
     [
         *("boxcleanerkeepdays", "BoxCleanerKeepDay", "BoxCleanerkeepDays", "BoxCleanerKeep"),

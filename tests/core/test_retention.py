@@ -27,6 +27,7 @@ from core.worlds import (
 )
 from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan
 from ecr_cleaner.core.policy import Policy
+from ecr_cleaner.core.retention import Known
 from fakes.ecr import DOCKER_LIST
 
 ARCHIVED = ImageStatus.ARCHIVED
@@ -44,6 +45,8 @@ class Case:
     children: Mapping[str, Sequence[str]] = field(default_factory=dict)
     used: Sequence[str] = ()
     policy: Policy = field(default_factory=policy_of)
+    lately: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
 
 
 def outcome(plan: Plan, expected: str) -> str:
@@ -57,8 +60,23 @@ def outcome(plan: Plan, expected: str) -> str:
     return " ".join(f"{name}={told[sha(name)]}" for name in names)
 
 
+def known(case: Case) -> Known:
+    """What was used lately, and what exists in other repositories, by name."""
+    lately = {sha(name): (f"arn:of-{name}", "2026-02-28") for name in case.lately}
+    return Known(
+        last_use=lambda one: lately.get(one.digest, ()),
+        elsewhere=frozenset(map(sha, case.elsewhere)),
+    )
+
+
 def check(case: Case) -> None:
-    plan = plan_of(*case.images, children=case.children, used=case.used, policy=case.policy)
+    plan = plan_of(
+        *case.images,
+        children=case.children,
+        used=case.used,
+        policy=case.policy,
+        known=known(case),
+    )
     assert outcome(plan, case.expected) == case.expected
 
 
@@ -203,6 +221,11 @@ def test_indexes(case: Case) -> None:
 GONE = sha("gone")
 
 
+def tag_of(name: str, suffix: str = "", prefix: str = "") -> str:
+    """The tag that the tag scheme gives a referrer of this image."""
+    return prefix + sha(name).replace(":", "-") + suffix
+
+
 def signature(of: str, days: float = 100, suffix: str = ".sig") -> Image:
     """A signature by the tag scheme; its name is that of its subject and the suffix."""
     return image(of + suffix, days, tags=sha(of).replace(":", "-") + suffix)
@@ -254,6 +277,17 @@ def signature(of: str, days: float = 100, suffix: str = ".sig") -> Image:
         children={"a.refs": ["sbom"]},
     ),
     Case(
+        "a prefix in front of the tag, by which tools keep apart what they attach",
+        [image("a", 1), image("p", tags=tag_of("a", ".att", "sbom-")),
+         image("q", tags=tag_of("gone", ".att", "sbom-"))],
+        "a=too_young p=subject_kept q=-unused",
+    ),
+    Case(
+        "its own digest in its tag",
+        [image("own", 1, tags=tag_of("own", ".imgpkg"))],
+        "own=too_young",
+    ),
+    Case(
         "an ordinary tag beside that of a signature makes it an image",
         [image("a"), image("b", 1, tags=f"{sha('a').replace(':', '-')}.sig mine")],
         "a=-unused b=too_young",
@@ -281,7 +315,7 @@ def test_referrers(case: Case) -> None:
     check(case)
 
 
-FIVE = [image(f"i{days}", days) for days in (50, 51, 52, 53, 54)]
+FIVE = [image(f"i{days}", days, tags=f"v{days}") for days in (50, 51, 52, 53, 54)]
 
 
 @cases(
@@ -294,14 +328,15 @@ FIVE = [image(f"i{days}", days) for days in (50, 51, 52, 53, 54)]
     ),
     Case(
         "four tags take one slot",
-        [image("a", 40, tags="1 2 3 4"), image("b", 50), image("c", 60)],
+        [image("a", 40, tags="1 2 3 4"), image("b", 50, tags="5"), image("c", 60, tags="6")],
         "a=newest b=newest c=-unused",
         policy=policy_of(keep_count=2),
     ),
     Case(
         "children and referrers take no slot",
-        [index("index", 50), image("arm", 40), image("amd", 40), signature("index", 35),
-         image("lost", 35, subject=sha("gone")), image("next", 60), image("last", 70)],
+        [index("index", 50, tags="v3"), image("arm", 40, tags="v3-arm"), image("amd", 40),
+         signature("index", 35), image("lost", 35, tags="x", subject=sha("gone")),
+         image("next", 60, tags="v2"), image("last", 70, tags="v1")],
         "index=newest arm=parent_kept amd=parent_kept index.sig=subject_kept lost=-unused"
         " next=newest last=-unused",
         children=INDEX_OF_TWO,
@@ -309,7 +344,7 @@ FIVE = [image(f"i{days}", days) for days in (50, 51, 52, 53, 54)]
     ),
     Case(
         "images that are too young take slots as well",
-        [image("young", 1), image("b", 50), image("c", 60)],
+        [image("young", 1, tags="v3"), image("b", 50, tags="v2"), image("c", 60, tags="v1")],
         "young=too_young b=newest c=-unused",
         policy=policy_of(keep_count=2),
     ),
@@ -326,8 +361,49 @@ FIVE = [image(f"i{days}", days) for days in (50, 51, 52, 53, 54)]
     ),
     Case(
         "what is archived takes no slot",
-        [image("asleep", 40, status=ARCHIVED), image("a", 50), image("b", 60)],
+        [image("asleep", 40, tags="v3", status=ARCHIVED), image("a", 50, tags="v2"),
+         image("b", 60, tags="v1")],
         "asleep=archived a=newest b=-unused",
+        policy=policy_of(keep_count=1),
+    ),
+    Case(
+        "the newest releases stay, whatever was left over without a tag after them",
+        [*FIVE[:4], image("left1", 40), image("left2", 40), index("left3", 40)],
+        "i50=newest i51=newest i52=newest i53=-unused"
+        " left1=-unused left2=-unused left3=-unused",
+        policy=policy_of(keep_count=3),
+    ),
+    Case(
+        "caches of builds take no slot, by their type or by all of their tags",
+        [*FIVE[:2], index("by-tag", 40, tags="buildcache"),
+         image("of-branch", 40, tags="Build-Cache-main app-buildcache"),
+         image("by-type", 40, tags="main", artifact_type="application/vnd.buildkit.cacheconfig.v0"),
+         image("release", 45, tags="buildcache v2")],
+        "i50=newest i51=-unused by-tag=-unused of-branch=-unused by-type=-unused release=newest",
+        policy=policy_of(keep_count=2),
+    ),
+    Case(
+        "other artifacts, such as charts, are releases",
+        [image("chart", 40, tags="1.0", artifact_type="application/vnd.cncf.helm.config.v1+json")],
+        "chart=newest",
+        policy=policy_of(keep_count=1),
+    ),
+    Case(
+        "a tag with its own digest makes no referrer of itself",
+        [image("own", 40, tags=tag_of("own", ".imgpkg")), image("b", 50, tags="v1")],
+        "own=newest b=-unused",
+        policy=policy_of(keep_count=1),
+    ),
+    Case(
+        "a tag in the form of a digest is an ordinary one if there is no such image",
+        [image("a", 40, tags=tag_of("source")), image("b", 50, tags=tag_of("source", "", "git-"))],
+        "a=newest b=newest",
+        policy=policy_of(keep_count=2),
+    ),
+    Case(
+        "a signature whose subject is gone takes no slot",
+        [image("s", 40, tags=tag_of("gone", ".sig")), image("a", 50, tags="v1")],
+        "s=-unused a=newest",
         policy=policy_of(keep_count=1),
     ),
 )  # fmt: skip
@@ -336,7 +412,7 @@ def test_keep_count(case: Case) -> None:
 
 
 def test_equal_times_break_the_same_way_whatever_the_order_of_the_listing() -> None:
-    images = [image(f"same-{number}", 50) for number in range(8)]
+    images = [image(f"same-{number}", 50, tags=f"v{number}") for number in range(8)]
     policy = policy_of(keep_count=3)
     first = removals(plan_of(*images, policy=policy))
     assert len(first) == 5
@@ -362,9 +438,16 @@ PATTERNS = policy_of(keep_tag_patterns=("v*", "release-?"))
         policy=PATTERNS,
     ),
     Case(
-        "a tag of a referrer does not keep its subject",
-        [image("a"), image("r", tags="v1", subject=sha("a"))],
-        "a=-unused r=-subject_removed",
+        "a tag of a referrer keeps the referrer and not its subject",
+        [image("a"), image("r", tags="v1", subject=sha("a")), image("s", subject=sha("r"))],
+        "a=-unused r=tag_pattern s=subject_kept",
+        policy=PATTERNS,
+    ),
+    Case(
+        "a tag in a list of referrers keeps the list",
+        [image("a"), index("refs", subject=sha("a")), image("sbom", tags="v1")],
+        "a=-unused refs=tag_pattern sbom=parent_kept",
+        children={"refs": ["sbom"]},
         policy=PATTERNS,
     ),
 )
@@ -390,18 +473,141 @@ PULLS = policy_of(keep_days=30, keep_pulled_days=7)
          [index("index"), image("arm"), image("amd", pulled_at=ago(1))],
          "index=recently_pulled arm=parent_kept amd=parent_kept",
          children=INDEX_OF_TWO, policy=PULLS),
-    Case("an index not by its own pull, which was ours",
+    Case("an index by its own pull, as its platforms may be cached",
          [index("index", pulled_at=ago(1)), image("arm"), image("amd")],
-         "index=-unused arm=-parent_removed amd=-parent_removed",
+         "index=recently_pulled arm=parent_kept amd=parent_kept",
          children=INDEX_OF_TWO, policy=PULLS),
-    Case("a nested index not by that of the inner one",
+    Case("an index promoted by a further tag, and pulled for that, long after its push",
+         [index("index", 60, tags="build-7 stable", pulled_at=ago(1))],
+         "index=recently_pulled", policy=PULLS),
+    Case("a nested index by that of the inner one",
          [index("top"), index("mid", pulled_at=ago(1)), image("leaf")],
-         "top=-unused mid=-parent_removed leaf=-parent_removed",
+         "top=recently_pulled mid=parent_kept leaf=parent_kept",
          children=NESTING, policy=PULLS),
-    Case("an index that nobody has read yet, not by its own pull",
-         [index("index", pulled_at=ago(1))], "index=-unused", policy=PULLS),
+    Case("an index that nobody has read yet by its own pull",
+         [index("index", pulled_at=ago(1))], "index=recently_pulled", policy=PULLS),
 )  # fmt: skip
 def test_pulls(case: Case) -> None:
+    check(case)
+
+
+SHARED = {"live": ["base", "mine"], "dead": ["base", "other"]}
+BASE = image("base", pulled_at=ago(1))
+
+
+@cases(
+    Case("a platform shared with an index in use, which is pulled daily, keeps no dead index",
+         [index("live"), index("dead"), BASE, image("mine"), image("other")],
+         "live=in_use dead=-unused base=parent_kept mine=parent_kept other=-parent_removed",
+         children=SHARED, policy=PULLS, used=["live"]),
+    Case("nor does a platform shared with an index whose other platform is in use",
+         [index("live"), index("dead"), BASE, image("mine"), image("other")],
+         "live=family_in_use dead=-unused base=parent_kept mine=in_use other=-parent_removed",
+         children=SHARED, policy=PULLS, used=["mine"]),
+    Case("it keeps both if nothing shows which of them was pulled",
+         [index("live"), index("dead"), BASE, image("mine"), image("other")],
+         "live=recently_pulled dead=recently_pulled base=parent_kept"
+         " mine=parent_kept other=parent_kept",
+         children=SHARED, policy=PULLS),
+    Case("it keeps the one that was pulled with it",
+         [index("live", pulled_at=ago(1.5)), index("dead", pulled_at=ago(20)), BASE, image("mine"),
+          image("other")],
+         "live=recently_pulled dead=-unused base=parent_kept"
+         " mine=parent_kept other=-parent_removed",
+         children=SHARED, policy=PULLS),
+    Case("it keeps the one that was pulled with it, a little too long ago by itself",
+         [index("live", pulled_at=ago(7.5)), index("dead"), image("base", pulled_at=ago(7)),
+          image("mine"), image("other")],
+         "live=recently_pulled dead=-unused base=parent_kept"
+         " mine=parent_kept other=-parent_removed",
+         children=SHARED, policy=PULLS),
+    Case("a platform that only the dead index lists keeps it",
+         [index("live"), index("dead"), BASE, image("mine"), image("other", pulled_at=ago(1))],
+         "live=in_use dead=recently_pulled base=parent_kept mine=parent_kept other=parent_kept",
+         children=SHARED, policy=PULLS, used=["live"]),
+    Case("a platform that is in use by itself keeps every index that lists it",
+         [index("live"), index("dead"), BASE, image("mine"), image("other")],
+         "live=family_in_use dead=family_in_use base=in_use mine=parent_kept other=parent_kept",
+         children=SHARED, policy=PULLS, used=["base"]),
+)  # fmt: skip
+def test_pulls_of_shared_platforms(case: Case) -> None:
+    check(case)
+
+
+def archived(name: str, days_asleep: float | None, **more: Any) -> Image:
+    at = None if days_asleep is None else ago(days_asleep)
+    return image(name, status=ARCHIVED, archived_at=at, **more)
+
+
+UNTAGGED = policy_of(30, keep_pulled_days=0, untagged_keep_days=7)
+
+
+@cases(
+    Case("an untagged image by its own age", [image("a", 8), image("b", 7), image("c", 8, "v1")],
+         "a=-unused b=too_young c=too_young", policy=UNTAGGED),
+    Case("a greater age as well", [image("a", 60), image("b", 60, "v1")],
+         "a=too_young b=-unused",
+         policy=policy_of(30, keep_pulled_days=0, untagged_keep_days=90)),
+    Case("never the children of an index",
+         [index("index", 8, "v1"), image("arm", 8), image("amd", 8)],
+         "index=too_young arm=parent_kept amd=parent_kept",
+         children=INDEX_OF_TWO, policy=UNTAGGED),
+    Case("an untagged index with its children",
+         [index("index", 8), image("arm", 8), image("amd", 8)],
+         "index=-unused arm=-parent_removed amd=-parent_removed",
+         children=INDEX_OF_TWO, policy=UNTAGGED),
+    Case("never the referrers of an image",
+         [image("a", 8, "v1"), image("sbom", 8, subject=sha("a"))],
+         "a=too_young sbom=subject_kept", policy=UNTAGGED),
+    Case("no age: not even today's", [image("a", 0.5), image("b", 0.5, "v1")],
+         "a=-unused b=too_young",
+         policy=policy_of(30, keep_pulled_days=0, untagged_keep_days=0)),
+)  # fmt: skip
+def test_untagged_images_have_an_age_of_their_own(case: Case) -> None:
+    check(case)
+
+
+@cases(
+    Case("what was used yesterday", [image("a"), image("b")], "a=recently_used b=-unused",
+         lately=["a"]),
+    Case("what is in use is reported as that", [image("a")], "a=in_use", lately=["a"],
+         used=["a"]),
+    Case("an index that was used yesterday keeps its platforms", FAMILY,
+         "index=recently_used arm=parent_kept amd=parent_kept", children=INDEX_OF_TWO,
+         lately=["index"]),
+    Case("a platform that was used yesterday keeps its index", FAMILY,
+         "index=recently_used arm=recently_used amd=parent_kept", children=INDEX_OF_TWO,
+         lately=["arm"]),
+    Case("it keeps its signatures", [image("a"), signature("a")],
+         "a=recently_used a.sig=subject_kept", lately=["a"]),
+    Case("it takes no slot", [image("a", 40, "v3"), *FIVE[:2]],
+         "a=recently_used i50=newest i51=-unused", policy=policy_of(keep_count=1),
+         lately=["a"]),
+    Case("it stays if it is archived", [archived("a", 100)], "a=recently_used",
+         policy=policy_of(archive_days=90), lately=["a"]),
+)  # fmt: skip
+def test_what_was_in_use_lately_is_kept(case: Case) -> None:
+    check(case)
+
+
+@cases(
+    Case("a signature by its tag, of an image elsewhere", [signature("a")], "a.sig=subject_kept",
+         elsewhere=["a"]),
+    Case("one by its subject, with what is about it",
+         [image("sbom", subject=sha("a")), image("more", subject=sha("sbom"))],
+         "sbom=subject_kept more=subject_kept", elsewhere=["a"]),
+    Case("one whose subject exists nowhere", [signature("a")], "a.sig=-unused", elsewhere=["b"]),
+    Case("one whose subject is removed here and exists elsewhere", [image("a"), signature("a")],
+         "a=-unused a.sig=-subject_removed", elsewhere=["a"]),
+    Case("one of several subjects suffices",
+         [image("s", tags=f"{tag_of('a', '.sig')} {tag_of('b', '.sig')}")],
+         "s=subject_kept", elsewhere=["b"]),
+    Case("an ordinary tag beside it makes it an image",
+         [image("s", tags=f"{tag_of('a', '.sig')} v1")], "s=-unused", elsewhere=["a"]),
+    Case("with a prefix in front of the tag", [image("s", tags=tag_of("a", ".att", "sbom-"))],
+         "s=subject_kept", elsewhere=["a"]),
+)  # fmt: skip
+def test_referrers_in_a_repository_of_their_own(case: Case) -> None:
     check(case)
 
 
@@ -429,11 +635,6 @@ def test_the_first_rule_that_keeps_an_image_is_the_reason(
     subject: Image, policy: Policy, used: list[str], reason: str
 ) -> None:
     assert outcome(plan_of(subject, policy=policy, used=used), reason) == reason
-
-
-def archived(name: str, days_asleep: float | None, **more: Any) -> Image:
-    at = None if days_asleep is None else ago(days_asleep)
-    return image(name, status=ARCHIVED, archived_at=at, **more)
 
 
 FOR_GOOD = policy_of(action=Action.ARCHIVE, archive_days=90)

@@ -22,9 +22,9 @@ from core.worlds import (
 )
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.core.in_use import RepositoryUse
-from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan, Usage
+from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan, Reason, Usage
 from ecr_cleaner.core.policy import Policy
-from ecr_cleaner.core.retention import judge, would_remove
+from ecr_cleaner.core.retention import Known, judge, would_remove
 from fakes.ecr import DOCKER_LIST, INDEX, MANIFEST
 
 Listed = Mapping[str, tuple[str, ...] | None]
@@ -41,14 +41,22 @@ class World:
     listed: Listed
     usages: tuple[Usage, ...]
     policy: Policy
+    lately: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
 
     def judged(self, listed: Listed | None = None) -> Plan:
         graph = Graph.build(self.images, self.listed if listed is None else listed)
-        return judge(REPOSITORY, graph, self.policy, self.use(), MOMENT)
+        return judge(REPOSITORY, graph, self.policy, self.use(), MOMENT, self.known())
 
     def foresees_removal(self, listed: Listed) -> bool:
         graph = Graph.build(self.images, listed)
-        return would_remove(graph, self.policy, self.use(), MOMENT)
+        return would_remove(graph, self.policy, self.use(), MOMENT, self.known())
+
+    def known(self) -> Known:
+        return Known(
+            last_use=lambda one: ("arn:task", "2026-02-28") if one.digest in self.lately else (),
+            elsewhere=self.elsewhere,
+        )
 
     def use(self) -> RepositoryUse:
         use = RepositoryUse()
@@ -72,6 +80,7 @@ POLICIES = st.builds(
     keep_pulled_days=st.sampled_from(DAYS),
     action=st.sampled_from([Action.DELETE, Action.ARCHIVE]),
     archive_days=st.sampled_from([None, 0, 30, 90]),
+    untagged_keep_days=st.sampled_from([None, *DAYS]),
 )
 
 
@@ -80,7 +89,10 @@ def images(draw: st.DrawFn, number: int, before: list[str]) -> Image:
     """One image; it may be an artifact about any before it, or about one that is not there."""
     earlier = st.sampled_from([*before, sha("nowhere")])
     about = draw(st.none() | st.none() | earlier)
-    by_tag = [f"{draw(earlier).replace(':', '-')}{suffix}" for suffix in draw(SUFFIXES)]
+    about_tag = earlier | st.just(sha(str(number)))
+    by_tag = [
+        f"{draw(PREFIXES)}{draw(about_tag).replace(':', '-')}{suffix}" for suffix in draw(SUFFIXES)
+    ]
     ordinary = [f"{name}{number}" for name in draw(ORDINARY)]
     return Image(
         digest=sha(str(number)),
@@ -97,6 +109,7 @@ def images(draw: st.DrawFn, number: int, before: list[str]) -> Image:
 
 
 ORDINARY = st.sampled_from([(), (), ("v",), ("dev-", "x")])
+PREFIXES = st.sampled_from(["", "", "sbom-"])
 SUFFIXES = st.sampled_from([(), (), (), ("",), (".sig",), (".att", ".sbom")])
 
 
@@ -157,12 +170,15 @@ def worlds(draw: st.DrawFn) -> World:
         found, listed = found + tree, {**listed, **listed_there}
     if draw(st.sampled_from([True] + [False] * 5)):
         found[0] = replace(found[0], subject=found[-1].digest)  # by chance, a circle
-    return World(tuple(found), listed, draw(usages_of(found)), draw(POLICIES))
+    digests = st.sampled_from([one.digest for one in found])
+    lately = draw(st.just(frozenset()) | st.frozensets(digests, max_size=2))
+    elsewhere = draw(st.sampled_from([frozenset(), frozenset({sha("nowhere")})]))
+    return World(tuple(found), listed, draw(usages_of(found)), draw(POLICIES), lately, elsewhere)
 
 
 def subjects(image: Image) -> set[str]:
     """What the image is about, told without the code under test."""
-    told = [tag.partition(".")[0] for tag in image.tags]
+    told = [tag.partition(".")[0].removeprefix("sbom-") for tag in image.tags]
     by_tag = {tag.replace("-", ":") for tag in told if tag.startswith("sha256-")}
     declared = {image.subject} if image.subject else set()
     return declared | (by_tag if all(tag.startswith("sha256-") for tag in told) else set())
@@ -188,14 +204,15 @@ def closure(start: set[str], following: Iterable[tuple[str, str]]) -> set[str]:
 
 
 def reached(world: World) -> set[str]:
-    """All that what is in use needs: up to its leaders, and down from all of these."""
-    names = {one.reference.digest for one in world.usages if one.reference.digest}
+    """All that what is or was in use needs: up to its leaders, and down from all of these."""
+    names = {one.reference.digest for one in world.usages if one.reference.digest} | world.lately
+    signs = {one.digest for one in world.images if subjects(one) & world.elsewhere}
     tags = {one.reference.tag for one in world.usages if one.reference.tag}
     everything = any(not one.reference.digest and not one.reference.tag for one in world.usages)
     used = {
         image.digest
         for image in world.images
-        if everything or image.digest in names or tags.intersection(image.tags)
+        if everything or image.digest in names | signs or tags.intersection(image.tags)
     }
     down = [(leader.digest, follower.digest) for leader, follower in edges(world)]
     return closure(closure(used, ((follower, leader) for leader, follower in down)), down)
@@ -281,8 +298,6 @@ def test_judging_the_world_that_a_sweep_left_removes_nothing_more(world: World) 
 @given(worlds())
 def test_a_judgement_without_manifests_never_foresees_too_little(world: World) -> None:
     """Where it foresees no removal, no manifest is read: then there must be none."""
-    # Such an image may be an index, whose pulls would not count; it is kept until they are old.
-    assume(all(image.media_type or not image.pulled_at for image in world.images))
     assert world.foresees_removal({}) or not removals(world.judged())
 
 
@@ -315,6 +330,9 @@ def raised(draw: st.DrawFn, policy: Policy) -> Policy:
         keep_count=policy.keep_count + draw(st.integers(0, 3)),
         keep_tag_patterns=policy.keep_tag_patterns + draw(st.sampled_from([(), ("v*",), ("x*",)])),
         keep_pulled_days=policy.keep_pulled_days + draw(st.sampled_from(DAYS)),
+        untagged_keep_days=None
+        if policy.untagged_keep_days is None
+        else policy.untagged_keep_days + draw(st.sampled_from(DAYS)),
         archive_days=None
         if days is None or draw(st.booleans())
         else days + draw(st.integers(0, 9)),
@@ -327,10 +345,60 @@ def test_raising_any_keep_setting_never_removes_more(world: World, data: st.Data
     assert removals(more.judged()).keys() <= removals(world.judged()).keys()
 
 
+def without_shared_pulls(world: World) -> World:
+    """The same world without the pulls of platforms that several indexes list."""
+    listed = [child for children in world.listed.values() for child in set(children or ())]
+    shared = {child for child in listed if listed.count(child) > 1}
+    unpulled = (
+        replace(one, pulled_at=None) if one.digest in shared else one for one in world.images
+    )
+    return replace(world, images=tuple(unpulled))
+
+
 @given(worlds(), st.data())
 def test_one_more_usage_never_removes_more(world: World, data: st.DataObject) -> None:
+    """Without shared pulls: those count for the index in use, and no longer for the others."""
+    world = without_shared_pulls(world)
     more = replace(world, usages=world.usages + data.draw(usages_of(list(world.images))))
     assert removals(more.judged()).keys() <= removals(world.judged()).keys()
+
+
+@given(worlds(), st.data())
+def test_one_more_usage_removes_at_most_what_only_a_pull_kept(
+    world: World, data: st.DataObject
+) -> None:
+    more = replace(world, usages=world.usages + data.draw(usages_of(list(world.images))))
+    before = world.judged()
+    pulled = {one.image.digest for one in before.verdicts if one.reason is Reason.RECENTLY_PULLED}
+    down = [(leader.digest, follower.digest) for leader, follower in edges(world)]
+    allowed = removals(before).keys() | closure(pulled, down)
+    assert removals(more.judged()).keys() <= allowed
+
+
+@given(worlds(), st.data())
+def test_more_memory_and_more_subjects_elsewhere_never_remove_more(
+    world: World, data: st.DataObject
+) -> None:
+    digests = st.sampled_from([one.digest for one in world.images] + [sha("nowhere")])
+    more = replace(
+        world,
+        lately=world.lately | data.draw(st.frozensets(digests, max_size=2)),
+        elsewhere=world.elsewhere | data.draw(st.frozensets(digests, max_size=2)),
+    )
+    assert removals(more.judged()).keys() <= removals(world.judged()).keys()
+
+
+@given(worlds())
+def test_a_recent_pull_keeps_the_image_that_was_pulled(world: World) -> None:
+    """Whichever index a pull counts for: what was pulled itself stays."""
+    if world.policy.keep_pulled_days:
+        since = NOW - timedelta(days=world.policy.keep_pulled_days)
+        about = {one.digest for one in world.images if subjects(one)}
+        recent = {d.digest for d in world.images if d.pulled_at and d.pulled_at >= since}
+        active = {d.digest for d in world.images if d.status is ImageStatus.ACTIVE}
+        followers = {follower.digest for leader, follower in edges(world) if leader.digest in about}
+        removed = removals(world.judged()).keys()
+        assert not removed & (recent & active) - about - followers
 
 
 @given(worlds().map(deleting))

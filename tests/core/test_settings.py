@@ -60,6 +60,13 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("KEEP_TAG_PATTERNS", "v*, release-?", "keep_tag_patterns", ("v*", "release-?")),
         ("KEEP_PULLED_DAYS", "0", "keep_pulled_days", 0),
         ("KEEP_PULLED_DAYS", "36500", "keep_pulled_days", 36_500),
+        ("UNTAGGED_KEEP_DAYS", "0", "untagged_keep_days", 0),
+        ("KEEP_USED_DAYS", "0", "keep_used_days", 0),
+        ("KEEP_USED_DAYS", "365", "keep_used_days", 365),
+        ("LEDGER", "s3://bucket/a/key", "ledger", "s3://bucket/a/key"),
+        ("LEDGER", "/var/lib/ledger", "ledger", "/var/lib/ledger"),
+        ("LEDGER", "ledger", "ledger", "ledger"),
+        ("REGISTER_PULL_EXCLUSION", "true", "register_pull_exclusion", True),
         ("ACTION", "delete", "action", Action.DELETE),
         ("ACTION", "archive", "action", Action.ARCHIVE),
         ("ARCHIVE_DAYS", "0", "archive_days", 0),
@@ -127,6 +134,20 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
         *(("DEFAULT_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501", "9" * 5000)),
         *(("MIN_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
         *(("KEEP_PULLED_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
+        *(("UNTAGGED_KEEP_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
+        *(
+            ("KEEP_USED_DAYS", value, "a whole number from 0 to 365")
+            for value in (*BAD_NUMBERS, "366")
+        ),
+        *(
+            ("LEDGER", value, "s3://BUCKET/KEY or the path of a file")
+            for value in ("", "s3://bucket", "s3://bucket/", "https://host/ledger")
+        ),
+        *(
+            ("EVENT_QUEUE", value, "the URL of an SQS queue")
+            for value in ("", "events", "arn:aws:sqs:eu-west-1:111122223333:events")
+        ),
+        *(("REGISTER_PULL_EXCLUSION", value, "one of true, false") for value in ("", "True")),
         *(("ARCHIVE_DAYS", value, DAYS) for value in (*BAD_NUMBERS, "36501")),
         *(
             ("KEEP_COUNT", value, "a whole number from 0 to 100000")
@@ -181,6 +202,16 @@ def test_a_bad_value_is_an_error_that_names_it_and_what_is_allowed(
     with pytest.raises(InvalidSettingError) as caught:
         Settings.from_environ({name: value})
     assert str(caught.value) == f"{name} is {value!r}, but must be {allowed}"
+
+
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
+
+
+def test_events_need_a_ledger() -> None:
+    settings = Settings.from_environ({"EVENT_QUEUE": QUEUE, "LEDGER": "s3://bucket/key"})
+    assert settings.event_queue == QUEUE
+    with pytest.raises(InvalidSettingError, match="must be unset if LEDGER is not set"):
+        Settings.from_environ({"EVENT_QUEUE": QUEUE})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ecr_cleaner.core.graph import Graph
 from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Action, Image, ImageReference, Plan, Registry, Repository, Usage
 from ecr_cleaner.core.policy import Policy
-from ecr_cleaner.core.retention import Moment, judge
+from ecr_cleaner.core.retention import Known, Moment, judge
 from fakes.ecr import INDEX, MANIFEST
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,6 +56,7 @@ def policy_of(
     action: Action = Action.DELETE,
     archive_days: int | None = None,
     waived_guards: tuple[str, ...] = (),
+    untagged_keep_days: int | None = None,
 ) -> Policy:
     return Policy(
         keep_days,
@@ -66,6 +67,7 @@ def policy_of(
         action,
         archive_days,
         waived_guards,
+        untagged_keep_days,
     )
 
 
@@ -99,9 +101,10 @@ def plan_of(
     policy: Policy | None = None,
     used: Iterable[str] = (),
     moment: Moment = MOMENT,
+    known: Known | None = None,
 ) -> Plan:
     graph = graph_of(images, children)
-    return judge(REPOSITORY, graph, policy or policy_of(), use_of(*used), moment)
+    return judge(REPOSITORY, graph, policy or policy_of(), use_of(*used), moment, known)
 
 
 def removals(plan: Plan) -> dict[str, Action]:

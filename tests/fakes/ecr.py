@@ -41,7 +41,13 @@ MOST_IDS = 100
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html; every operation
 # may answer these, so the model does not list them.
 COMMON_ERRORS = frozenset({"AccessDeniedException", "ThrottlingException", "InternalFailure"})
-MUTATIONS = frozenset({"BatchDeleteImage", "UpdateImageStorageClass"})
+MUTATIONS = frozenset(
+    {"BatchDeleteImage", "RegisterPullTimeUpdateExclusion", "UpdateImageStorageClass"}
+)
+
+# Who calls, as the module leaves it: a role whose pulls are not recorded.
+ROLE = "arn:aws:iam::111122223333:role/ecr-cleaner"
+CALLER = "arn:aws:sts::111122223333:assumed-role/ecr-cleaner/function"
 
 # Not a failure code: the image is not mentioned in the answer at all.
 SILENT = "(silent)"
@@ -68,6 +74,7 @@ class StoredImage:
     size_bytes: int = 1000
     pulled_at: datetime | None = None
     subject: str | None = None
+    artifact_type: str | None = None
     status: str = "ACTIVE"
     archived_at: datetime | None = None
     activated_at: datetime | None = None
@@ -134,6 +141,7 @@ class FakeEcr:
         self.before: Callable[[Call], None] = lambda _: None
         self.registry_policy: str | None = None
         self.replication: Answer = {"rules": []}
+        self.pull_exclusions = [ROLE]
         self.page_size = MOST_A_PAGE
         self.empty_pages = False
         self._clock = clock
@@ -332,6 +340,7 @@ class FakeEcr:
             "imageManifestMediaType": image.media_type,
             "lastRecordedPullTime": image.pulled_at,
             "subjectManifestDigest": image.subject,
+            "artifactMediaType": image.artifact_type,
             "imageStatus": image.status,
             "lastArchivedAt": image.archived_at,
             "lastActivatedAt": image.activated_at,
@@ -356,7 +365,8 @@ class FakeEcr:
                 failures.append(_failure(image_id, "ImageInaccessible"))
             else:
                 # A known effect: https://github.com/aws/containers-roadmap/issues/2390
-                image.pulled_at = self._clock()
+                if ROLE not in self.pull_exclusions:
+                    image.pulled_at = self._clock()
                 images.append(_manifest_answer(repository, image))
         return {"images": images, "failures": failures}
 
@@ -377,6 +387,18 @@ class FakeEcr:
             elif code != SILENT:
                 failures.append(_failure(image_id, code))
         return {"imageIds": deleted, "failures": failures}
+
+    def _list_pull_exclusions(self, parameters: Parameters) -> Answer:
+        operation, key = "ListPullTimeUpdateExclusions", "pullTimeUpdateExclusions"
+        return self._page(operation, key, self.pull_exclusions, parameters)
+
+    def _register_pull_exclusion(self, parameters: Parameters) -> Answer:
+        operation, principal = "RegisterPullTimeUpdateExclusion", parameters["principalArn"]
+        if principal in self.pull_exclusions:
+            code = "ExclusionAlreadyExistsException"
+            raise _error(operation, code, f"{principal} is excluded")
+        self.pull_exclusions.append(principal)
+        return {"principalArn": principal, "createdAt": self._clock()}
 
     def _update_storage_class(self, parameters: Parameters) -> Answer:
         operation = "UpdateImageStorageClass"
@@ -409,6 +431,8 @@ _OPERATIONS: dict[str, Callable[[FakeEcr, Parameters], Answer]] = {
     "DescribeImages": FakeEcr._describe_images,  # noqa: SLF001
     "BatchGetImage": FakeEcr._batch_get,  # noqa: SLF001
     "BatchDeleteImage": FakeEcr._batch_delete,  # noqa: SLF001
+    "ListPullTimeUpdateExclusions": FakeEcr._list_pull_exclusions,  # noqa: SLF001
+    "RegisterPullTimeUpdateExclusion": FakeEcr._register_pull_exclusion,  # noqa: SLF001
     "UpdateImageStorageClass": FakeEcr._update_storage_class,  # noqa: SLF001
 }
 

@@ -101,6 +101,11 @@ def update_image_storage_class(response: ECRResponse) -> ActionResult:
     )
 
 
+def list_pull_time_update_exclusions(_: ECRResponse) -> ActionResult:
+    """Answer that nobody is excluded."""
+    return ActionResult({"pullTimeUpdateExclusions": []})
+
+
 def revisions_of(response: EcsResponse) -> Iterator[dict[str, Any]]:
     """Yield the service revisions that `World` recorded, oldest first for each service."""
     services: Any = response.ecs_backend.services
@@ -153,6 +158,12 @@ def aws_as_it_is() -> Iterator[None]:
             (ECRBackend, "batch_delete_image", delete_images, False),
             (ECRResponse, "describe_images", describe_with_status, False),
             (ECRResponse, "update_image_storage_class", update_image_storage_class, True),
+            (
+                ECRResponse,
+                "list_pull_time_update_exclusions",
+                list_pull_time_update_exclusions,
+                True,
+            ),
             (EcsResponse, "list_service_deployments", list_service_deployments, True),
             (EcsResponse, "describe_service_revisions", describe_service_revisions, True),
             (IAMRequest, "_raise_access_denied", deny, False),

@@ -93,6 +93,8 @@ def test_demo_succeeds_and_says_so(demo: subprocess.CompletedProcess[str]) -> No
         r"tools summer 150 d 66 MB keep too young",
         r"spring 200 d 66 MB remove unused",
         r"cli 400 d 64 MB keep recently pulled",
+        r"reports weekly 70 d 92 MB keep used 20\d\d-\d\d-\d\d: task/prod/weekly",
+        r"monthly 80 d 92 MB remove unused",
     ],
 )
 def test_dry_run_shows_the_verdict_and_why(sections: dict[str, str], row: str) -> None:
@@ -117,9 +119,9 @@ def test_repository_that_did_not_opt_in_is_listed_but_not_judged(
 
 def test_real_run_removes_what_the_dry_run_announced(sections: dict[str, str]) -> None:
     announced = verdicts(sections["1"], "remove")
-    assert len(announced) == 10
+    assert len(announced) == 11
     assert verdicts(sections["2"], "removed") == announced
-    assert "Removed 10 images, 0 failed. Kept 12, all for the same reasons" in sections["2"]
+    assert "Removed 11 images, 0 failed. Kept 13, all for the same reasons" in sections["2"]
 
 
 def test_what_is_left_is_shown(sections: dict[str, str]) -> None:
@@ -143,7 +145,7 @@ def test_lines_fit_a_terminal_and_hold_no_colour_codes(
 def test_proof_fails_if_an_image_in_use_was_deleted() -> None:
     destroyed = run_python("-c", DESTROY)
     assert destroyed.stdout.endswith("\nThe demo FAILED.\n"), destroyed.stderr
-    assert "VIOLATED  All 10 images that something needs are still there" in destroyed.stdout
+    assert "VIOLATED  All 11 images that something needs are still there" in destroyed.stdout
     assert "VIOLATED  The dry run changed nothing" in destroyed.stdout
     assert re.search(r"the service worker needs sha256:[0-9a-f]{64}", destroyed.stdout)
     assert destroyed.returncode == 1

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.usefixtures("many_revisions")
 PERMISSIONS = json.loads((PACKAGE / "ecr_cleaner" / "permissions.json").read_text())
 USAGE = {action for actions in PERMISSIONS["usage"].values() for action in actions}
 WAIVABLE_GUARDS = {action for actions in PERMISSIONS["guards"].values() for action in actions}
-READING = USAGE | WAIVABLE_GUARDS | set(PERMISSIONS["read"])
+PULL_TIMES = set(PERMISSIONS["pull-times"]["list"])
+READING = USAGE | WAIVABLE_GUARDS | PULL_TIMES | set(PERMISSIONS["read"])
 DELETING = READING | set(PERMISSIONS["delete"])
 ARCHIVING = READING | set(PERMISSIONS["archive"])
 ARCHIVE = {"DRY_RUN": "false", "ACTION": "archive"}
@@ -67,7 +68,7 @@ def test_entry_of_a_source_equals_what_that_source_calls(
     run = program.run(**full_world.only(source))
 
     expected = set(PERMISSIONS["usage"][source])
-    others = (WAIVABLE_GUARDS | set(PERMISSIONS["read"])) - expected
+    others = (WAIVABLE_GUARDS | PULL_TIMES | set(PERMISSIONS["read"])) - expected
     assert actions_of(run) - others == expected
     kept = {line["digest"] for line in run.events("Found old image in use")}
     assert kept == set(full.used)
@@ -110,7 +111,7 @@ def test_role_with_the_listed_actions_suffices(
     assert run.summary["removed"] == (len(full.unused) if removed else 0)
 
 
-@pytest.mark.parametrize("action", sorted(DELETING))
+@pytest.mark.parametrize("action", sorted(DELETING - PULL_TIMES))
 def test_without_any_one_action_nothing_is_deleted_and_the_error_names_it(
     world: World, program: Program, action: str
 ) -> None:

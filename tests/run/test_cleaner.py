@@ -28,8 +28,9 @@ from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
-from fakes.ecr import Call, FakeEcr, StoredImage
+from fakes.ecr import ROLE, Call, FakeEcr, StoredImage
 from fakes.log import FakeLog
+from fakes.small_services import FakeS3, FakeSqs, FakeSts
 
 DELETING = Settings(dry_run=False)
 ARCHIVING = Settings(dry_run=False, action=Action.ARCHIVE)
@@ -54,15 +55,15 @@ class StubSource:
 
 @dataclass
 class StubAws:
-    """The part of Aws that a run needs, around one fake client."""
+    """The part of Aws that a run needs, around fake clients."""
 
     ecr: FakeEcr
     workers: Workers
     deadline: Deadline
+    others: dict[str, Any] = field(default_factory=dict)
 
     def api(self, service: str) -> Api:
-        assert service == "ecr"
-        return Api(self.ecr)
+        return Api(self.ecr if service == "ecr" else self.others[service])
 
     def offers(self, service: str) -> bool:
         """Say that the region has no EKS, so that no clusters are listed."""
@@ -78,6 +79,8 @@ class World:
     ecr: FakeEcr = field(init=False)
     source: StubSource = field(init=False)
     log: FakeLog = field(default_factory=FakeLog)
+    s3: FakeS3 = field(default_factory=FakeS3)
+    sqs: FakeSqs = field(default_factory=FakeSqs)
 
     def __post_init__(self) -> None:
         self.ecr = FakeEcr(clock=self.clock)
@@ -101,7 +104,8 @@ class World:
         self, settings: Settings = DELETING, seconds_left: Callable[[], float] = lambda: math.inf
     ) -> dict[str, Any]:
         deadline = Deadline(self.clock, seconds_left)
-        aws = cast("Aws", StubAws(self.ecr, self.workers, deadline))
+        others = {"s3": self.s3, "sqs": self.sqs, "sts": FakeSts()}
+        aws = cast("Aws", StubAws(self.ecr, self.workers, deadline, others))
         return Cleaner(aws, settings, self.log.logger(), [self.source]).run()
 
     def events(self, event: str) -> list[dict[str, Any]]:
@@ -410,8 +414,111 @@ def test_reading_a_manifest_does_not_count_as_a_recent_pull(world: World) -> Non
     child = world.push("app", "child")
     index = world.push("app", "index", [child.digest], tags=["v1"])
     world.run(Settings())
-    assert index.pulled_at == NOW
+    assert index.pulled_at is None
     assert world.run()["removed"] == 2
+
+
+def test_without_our_exclusion_from_pull_times_an_index_stays_and_the_run_says_why(
+    world: World,
+) -> None:
+    world.ecr.pull_exclusions.clear()
+    child = world.push("app", "child")
+    index = world.push("app", "index", [child.digest], tags=["v1"])
+    world.run(Settings())
+    assert index.pulled_at == NOW
+    assert world.run()["kept"] == {"recently_pulled": 1, "parent_kept": 1}
+    why = [one["why"] for one in world.events("Own reading counts as pulls")]
+    assert len(why) == 2
+    assert "aws ecr register-pull-time-update-exclusion --principal-arn" in why[0]
+
+
+def test_without_our_exclusion_from_pull_times_our_own_reading_is_no_change(world: World) -> None:
+    world.ecr.pull_exclusions.clear()
+    child = world.push("app", "child")
+    world.push("app", "index", [child.digest], tags=["v1"])
+    assert world.run()["removed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "registered"),
+    [
+        (Settings(dry_run=False, register_pull_exclusion=True), True),
+        (Settings(dry_run=True, register_pull_exclusion=True), False),
+        (Settings(dry_run=False), False),
+    ],
+)
+def test_only_a_real_run_that_may_excludes_its_own_role(
+    world: World, settings: Settings, registered: bool
+) -> None:
+    world.ecr.pull_exclusions.clear()
+    world.run(settings)
+    assert world.ecr.pull_exclusions == ([ROLE] if registered else [])
+
+
+def test_others_whose_pulls_are_not_recorded_are_warned_about(world: World) -> None:
+    world.ecr.pull_exclusions.append("arn:aws:iam::111122223333:role/nodes")
+    world.run()
+    (warning,) = world.events("Pull times may mislead")
+    assert "does not record the pulls of arn:aws:iam::111122223333:role/nodes" in warning["why"]
+
+
+def test_a_run_goes_on_without_the_exclusions_and_says_so(world: World) -> None:
+    world.push("app", "old")
+    world.ecr.fail("ListPullTimeUpdateExclusions", "AccessDeniedException")
+    assert world.run()["removed"] == 1
+    why = [one["why"] for one in world.events("Pull times may mislead")]
+    assert "missing IAM action: ecr:ListPullTimeUpdateExclusions" in why[0]
+
+
+def tag_of(digest: str, suffix: str = ".sig") -> str:
+    return digest.replace(":", "-") + suffix
+
+
+def test_signatures_in_a_repository_of_their_own_stay_as_long_as_their_subject(
+    world: World,
+) -> None:
+    world.create("signatures")
+    world.ecr.create("not-opted-in", {})
+    used = world.push("app", "used")
+    other = world.push("not-opted-in", "other")
+    gone = world.push("app", "gone")
+    by_tag = world.push("signatures", "by-tag", tags=[tag_of(used.digest)])
+    by_subject = world.push("signatures", "by-subject", subject=other.digest)
+    of_gone = world.push("signatures", "of-gone", tags=[tag_of(gone.digest)])
+    world.push("signatures", "orphan", tags=[tag_of("sha256:" + "0" * 64)])
+    world.uses(usage("app", digest=used.digest))
+    world.run()
+    assert world.ecr.digests("app") == {used.digest}
+    assert world.ecr.digests("signatures") >= {by_tag.digest, by_subject.digest}
+    world.run()
+    assert world.ecr.digests("signatures") == {by_tag.digest, by_subject.digest}
+    assert of_gone.digest not in world.ecr.digests("signatures")
+
+
+def test_other_repositories_are_not_listed_without_a_need(world: World) -> None:
+    world.ecr.create("not-opted-in", {})
+    image = world.push("app", "image")
+    world.push("app", "signature", tags=[tag_of(image.digest)])
+    world.push("app", "young", tags=[tag_of("sha256:" + "0" * 64)], pushed_at=ago(1))
+    assert world.run()["removed"] == 2
+    listed = {one.parameters["repositoryName"] for one in world.ecr.calls_of("DescribeImages")}
+    assert listed == {"app"}
+
+
+def test_a_repository_that_cannot_be_listed_keeps_the_signatures_of_the_others(
+    world: World,
+) -> None:
+    world.ecr.create("not-opted-in", {})
+    world.push("app", "signature", tags=[tag_of("sha256:" + "0" * 64)])
+
+    def refuse(call: Call) -> None:
+        if call.parameters.get("repositoryName") == "not-opted-in":
+            raise ApiError("ecr", "DescribeImages", code="ServerException", message="oh")
+
+    world.ecr.before = refuse
+    with pytest.raises(RunFailedError, match="ServerException"):
+        world.run()
+    assert len(world.ecr.digests("app")) == 1
 
 
 @pytest.mark.parametrize("manifest", ["{", "[]", '{"manifests": [{}]}', '{"config": {}}'])
@@ -556,7 +663,7 @@ def test_rescan_for_another_repository_applies_to_an_earlier_plan(
         if call.operation == "BatchDeleteImage":
             second_is_swept.set()
 
-    monkeypatch.setattr("ecr_cleaner.run.repository.judge", slow_judge)
+    monkeypatch.setattr("ecr_cleaner.run.judging.judge", slow_judge)
     world.ecr.before = before
     world.run()
     assert world.source.scans == 2

@@ -17,6 +17,8 @@ from ecr_cleaner.core.errors import ApiError
 
 # Roots of XML answers that do not have the name of the operation.
 _XML_ROOTS = {"ListObjectsV2": "ListBucketResult"}
+# SQS leaves the list of messages out if there are none.
+_MAY_BE_EMPTY = frozenset({"ReceiveMessage"})
 
 # What the SDK's models call the shapes of JSON values that a garbled answer could not hold.
 _JSON_TYPES: dict[str, type] = {"list": list, "map": dict, "structure": dict}
@@ -83,7 +85,8 @@ def _check_json(operation: OperationModel, shape: Any, body: bytes) -> None:
         if member.serialization.get("location") is None
     }
     present = [name for name in members if answer.get(name) is not None]
-    if members and not present:
+    is_empty = not answer and operation.name in _MAY_BE_EMPTY
+    if members and not present and not is_empty:
         raise incomplete(operation, f"holds none of {', '.join(sorted(members))}")
     for name in present:
         expected = _JSON_TYPES.get(members[name].type_name, object)
@@ -104,10 +107,14 @@ def _check_cbor(operation: OperationModel, response: dict[str, Any]) -> None:
 
 
 def _check_xml(operation: OperationModel, shape: Any, body: bytes) -> None:
-    """The root of an XML answer has the name of the operation, except in S3.
+    """The root of an XML answer has the name of the operation, except in S3; some are headers only.
 
     Source: https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#response-serialization
     """
+    if all(member.serialization.get("location") for member in shape.members.values()):
+        if body.strip():
+            raise incomplete(operation, "has a body")
+        return
     try:
         root = ET.fromstring(body)  # noqa: S314 - as botocore parses it; expat resolves no entities
     except ET.ParseError:

@@ -19,6 +19,7 @@ from ecr_cleaner.workers import Workers, batches
 IMAGES_A_CALL = 100
 IMAGES_A_PAGE = 1000
 REPOSITORIES_A_PAGE = 1000
+EXCLUSIONS_A_PAGE = 100
 _GONE = "RepositoryNotFoundException"
 _MEDIA_TYPES = INDEX_MEDIA_TYPES | LEAF_MEDIA_TYPES
 
@@ -49,20 +50,30 @@ class EcrRegistry:
 
     def images(self, repository: Repository) -> list[Image]:
         """Return every image of a repository, archived ones too; none if it has vanished."""
-        answers = self._ecr.each_found(
-            "DescribeImages",
-            "imageDetails",
-            _GONE,
-            repositoryName=repository.name,
-            maxResults=IMAGES_A_PAGE,
-            filter={"imageStatus": "ANY"},
-        )
         images: dict[str, Image] = {}
-        for image in map(_image, answers):
+        for image in map(_image, self._listing(repository)):
             # Pages are not a snapshot: an image that moved between them comes twice.
             known = images.get(image.digest)
             images[image.digest] = _with_tags_of_both(known, image) if known else image
         return list(images.values())
+
+    def digests(self, repository: Repository) -> Iterator[str]:
+        """Yield the digest of every image of a repository, page by page."""
+        for answer in self._listing(repository):
+            yield answer["imageDigest"]
+
+    def pull_exclusions(self) -> list[str]:
+        """Return the principals whose pulls do not change pull times."""
+        operation, key = "ListPullTimeUpdateExclusions", "pullTimeUpdateExclusions"
+        return list(self._ecr.each(operation, key, maxResults=EXCLUSIONS_A_PAGE))
+
+    def exclude_pulls_of(self, principal: str) -> None:
+        """Have ECR not record the pulls of this principal."""
+        self._ecr.find(
+            "RegisterPullTimeUpdateExclusion",
+            "ExclusionAlreadyExistsException",
+            principalArn=principal,
+        )
 
     def still_there(self, repository: Repository, digests: Sequence[str]) -> dict[str, Image]:
         """Describe up to 100 images again; those that have vanished are not in the answer."""
@@ -150,6 +161,16 @@ class EcrRegistry:
         """Restore one image from the archive; ECR takes up to 20 minutes."""
         self._set_storage_class(repository_name, digest, "STANDARD")
 
+    def _listing(self, repository: Repository) -> Iterator[Mapping[str, Any]]:
+        return self._ecr.each_found(
+            "DescribeImages",
+            "imageDetails",
+            _GONE,
+            repositoryName=repository.name,
+            maxResults=IMAGES_A_PAGE,
+            filter={"imageStatus": "ANY"},
+        )
+
     def _set_storage_class(self, repository_name: str, digest: str, target: str) -> None:
         self._ecr.call(
             "UpdateImageStorageClass",
@@ -224,6 +245,7 @@ class EcrRegistry:
 
 def _image(answer: Mapping[str, Any]) -> Image:
     media_type = answer.get("imageManifestMediaType")
+    artifact_type = answer.get("artifactMediaType")
     return Image(
         digest=answer["imageDigest"],
         tags=tuple(answer.get("imageTags", ())),
@@ -232,6 +254,7 @@ def _image(answer: Mapping[str, Any]) -> Image:
         media_type=intern(media_type) if media_type else None,  # one text for all of its kind
         pulled_at=_utc(answer.get("lastRecordedPullTime")),
         subject=answer.get("subjectManifestDigest"),
+        artifact_type=intern(artifact_type) if artifact_type else None,
         status=ImageStatus(answer.get("imageStatus", ImageStatus.ACTIVE)),
         archived_at=_utc(answer.get("lastArchivedAt")),
         activated_at=_utc(answer.get("lastActivatedAt")),

@@ -86,6 +86,10 @@ class ManifestError(CleanerError):
         super().__init__(f"manifest of {digest} {problem}", digest=digest)
 
 
+class LedgerError(CleanerError):
+    """The ledger cannot be read or written, so it is unknown what was in use before."""
+
+
 class LogError(CleanerError):
     """The log cannot be written."""
 

@@ -36,8 +36,18 @@ LEAF_MEDIA_TYPES = frozenset(
 _CONTENT = frozenset({"config", "layers", "fsLayers", "blobs"})
 
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema,
-# with the suffixes that signing tools append (.sig, .att, .sbom).
-_REFERRER_TAG = re.compile(r"(?P<algorithm>sha256|sha512)-(?P<hex>[a-f0-9]{64,128})(?:\..+)?")
+# with the suffixes that signing tools append (.sig, .att, .sbom), and with a prefix:
+# https://github.com/sigstore/cosign/blob/main/doc/cosign_sign.md, --attachment-tag-prefix.
+_REFERRER_TAG = re.compile(
+    r"(?P<prefix>.*?)(?P<algorithm>sha256|sha512)-(?P<hex>[a-f0-9]{64}|[a-f0-9]{128})"
+    r"(?P<suffix>\..+)?"
+)
+_SIGNING_SUFFIXES = frozenset({".sig", ".att", ".sbom"})
+
+# https://docs.docker.com/build/cache/backends/registry/: the type of a cache's config, and the tag
+# that the documentation gives it. By default, a cache is an index, for which ECR returns no type.
+_CACHE_TYPES = frozenset({"application/vnd.buildkit.cacheconfig.v0"})
+_CACHE_TAG = re.compile(r"build[-_.]?cache", re.IGNORECASE)
 
 
 def may_have_children(image: Image) -> bool:
@@ -87,24 +97,38 @@ def _child(digest: str, entry: object) -> str:
 
 
 def subjects_of(image: Image) -> tuple[str, ...]:
-    """Return the digests of the subjects of an artifact, by its manifest or by its tags.
+    """Return the digests of which the image may be a referrer, by its manifest or by its tags.
 
-    Tags count only if every tag of the image names a subject: an image that also has an ordinary
-    tag is an image.
+    Tags count only if every tag of the image has the form of a referrer's: an image that also has
+    an ordinary tag is an image. Its own digest is not a subject: imgpkg tags an image with that.
+    A tag alone makes no referrer, because any image may have such a tag: its subject must exist.
     """
     declared = (image.subject,) if image.subject else ()
     named = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
-    if not all(named):
-        return declared
-    by_tag = (f"{match['algorithm']}:{match['hex']}" for match in named if match)
-    return tuple(dict.fromkeys((*declared, *by_tag)))
+    by_tag = [f"{match['algorithm']}:{match['hex']}" for match in named if match]
+    every = (*declared, *(by_tag if len(by_tag) == len(named) else ()))
+    return tuple(digest for digest in dict.fromkeys(every) if digest != image.digest)
+
+
+def is_signature(image: Image) -> bool:
+    """Return whether the image is an artifact about another image even if that does not exist."""
+    matches = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
+    signing = [bool(one and one["suffix"] in _SIGNING_SUFFIXES) for one in matches]
+    return bool(image.subject) or (any(signing) and all(signing) and bool(subjects_of(image)))
+
+
+def is_build_cache(image: Image) -> bool:
+    """Return whether the image is a cache of a build, by its type or by all of its tags."""
+    by_tag = bool(image.tags) and all(_CACHE_TAG.search(tag) for tag in image.tags)
+    return by_tag or image.artifact_type in _CACHE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """The images of one repository with their edges. An edge to a missing digest is dropped.
 
-    ``unread`` are the images that may have children and whose manifest was not read.
+    ``unread`` are the images that may have children and whose manifest was not read. ``missing``
+    are the possible subjects that the repository does not hold, by the image that names them.
     """
 
     images: Mapping[str, Image]
@@ -113,6 +137,7 @@ class Graph:
     children: Mapping[str, tuple[str, ...]]
     followers: Mapping[str, tuple[str, ...]]
     unread: frozenset[str]
+    missing: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def build(cls, images: Iterable[Image], listed: Mapping[str, tuple[str, ...] | None]) -> Graph:
@@ -127,10 +152,16 @@ class Graph:
         for index, digests in children.items():
             for child in digests:
                 parents[child].append(index)
+        named = {digest: subjects_of(image) for digest, image in by_digest.items()}
         subjects = {
-            digest: tuple(s for s in named if s in by_digest and s != digest)
-            for digest, image in by_digest.items()
-            if (named := subjects_of(image))
+            digest: there
+            for digest, about in named.items()
+            if (there := tuple(one for one in about if one in by_digest))
+        }
+        missing = {
+            digest: absent
+            for digest, about in named.items()
+            if about and (absent := tuple(one for one in about if one not in by_digest))
         }
         followers: dict[str, list[str]] = defaultdict(
             list, {index: list(digests) for index, digests in children.items()}
@@ -140,12 +171,22 @@ class Graph:
                 followers[subject].append(referrer)
         unread = {d for d, image in by_digest.items() if may_have_children(image)} - listed.keys()
         return cls(
-            by_digest, _frozen(parents), subjects, children, _frozen(followers), frozenset(unread)
+            images=by_digest,
+            parents=_frozen(parents),
+            subjects=subjects,
+            children=children,
+            followers=_frozen(followers),
+            unread=frozenset(unread),
+            missing=missing,
         )
 
     def leaders(self, digest: str) -> tuple[str, ...]:
         """Return the parents and subjects that this image follows; a root has none."""
         return self.parents.get(digest, ()) + self.subjects.get(digest, ())
+
+    def is_referrer(self, digest: str) -> bool:
+        """Return whether the image is an artifact about another one."""
+        return digest in self.subjects or bool(self.images[digest].subject)
 
     def led_by(self, digest: str) -> tuple[str, ...]:
         """Return the children and referrers that follow this image."""
@@ -167,14 +208,18 @@ class Graph:
         if digest not in self.children:
             yield self.images[digest]
             return
+        yield from (self.images[member] for member in self.downwards([digest]))
+
+    def downwards(self, digests: Iterable[str]) -> set[str]:
+        """Return these and all that they list, nested indexes included."""
         seen: set[str] = set()
-        waiting = [digest]
+        waiting = list(digests)
         while waiting:
             current = waiting.pop()
             if current not in seen:
                 seen.add(current)
                 waiting += self.children.get(current, ())
-                yield self.images[current]
+        return seen
 
     def leaders_first(self) -> tuple[str, ...]:
         """Return every digest after all that it follows, without those in or behind a cycle."""

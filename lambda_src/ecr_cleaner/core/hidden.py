@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from ecr_cleaner.core.graph import Graph, can_be_read, subjects_of
+from ecr_cleaner.core.graph import Graph, can_be_read
 from ecr_cleaner.core.model import Action, Image, ImageStatus
 
 _ALWAYS = datetime.max.replace(tzinfo=UTC)
@@ -29,8 +29,7 @@ def possibly_listed(graph: Graph, actions: Mapping[str, Action]) -> set[str]:
     if not pending:
         return set()
     doomed = {digest for digest, action in actions.items() if action is Action.DELETE}
-    images = (graph.images[digest] for digest in doomed)
-    children = _Children(image for image in images if not subjects_of(image))
+    children = _Children(graph.images[d] for d in doomed if not graph.is_referrer(d))
     listed: set[str] = set()
     while pending:
         digest = pending.pop()

@@ -130,6 +130,7 @@ class Image:
     media_type: str | None = None
     pulled_at: datetime | None = None
     subject: str | None = None
+    artifact_type: str | None = None
     status: ImageStatus = ImageStatus.ACTIVE
     archived_at: datetime | None = None
     activated_at: datetime | None = None
@@ -173,6 +174,7 @@ class Reason(StrEnum):
     """The reason of a verdict: of the rules that keep an image, the first."""
 
     IN_USE = "in_use"
+    RECENTLY_USED = "recently_used"
     TIME_UNKNOWN = "time_unknown"
     PUSHED_DURING_RUN = "pushed_during_run"
     RESTORED = "restored"

@@ -31,7 +31,7 @@ class Policy:
     """The retention of one repository.
 
     ``keep_pulled_days`` 0 means that pulls do not count. ``push_is_pull``: an image that was never
-    pulled counts as pulled when it was pushed.
+    pulled counts as pulled when it was pushed. ``untagged_keep_days`` None: as ``keep_days``.
     """
 
     keep_days: int
@@ -42,6 +42,7 @@ class Policy:
     action: Action
     archive_days: int | None
     waived_guards: tuple[str, ...]
+    untagged_keep_days: int | None = None
 
 
 def is_opted_in(repository: Repository) -> bool:
@@ -76,6 +77,10 @@ def policy_for(repository: Repository, settings: Settings) -> Policy:
     days = _first(tagged_days, rule.keep_days, settings.keep_days)
     tagged_count = _tag(repository, KEEP_COUNT_TAG, MOST_KEPT)
     pulled_days = _first(rule.keep_pulled_days, settings.keep_pulled_days, -1)
+    untagged_days = _first(rule.untagged_keep_days, settings.untagged_keep_days, -1)
+    if untagged_days >= 0:
+        # The owner of a repository asks for all of its images.
+        untagged_days = max(untagged_days, settings.min_keep_days, tagged_days or 0)
     return Policy(
         keep_days=max(days, settings.min_keep_days),
         keep_count=_first(tagged_count, rule.keep_count, settings.keep_count),
@@ -85,6 +90,7 @@ def policy_for(repository: Repository, settings: Settings) -> Policy:
         action=settings.action,
         archive_days=settings.archive_days,
         waived_guards=(*settings.waived_guards, *rule.waived_guards),
+        untagged_keep_days=None if untagged_days < 0 else untagged_days,
     )
 
 

@@ -2,7 +2,8 @@
 
 The steps of ``judge``:
 
-1. What is in use, and what was pushed during the run, is *needed*, and so is all it follows.
+1. What is in use, what was in use lately, and what was pushed during the run is *needed*, and so
+   is all it follows.
 2. Every other root, an image that follows nothing, is judged by the rules of the policy.
 3. What follows something does as its parents and subjects do, the mildest of them.
 4. What cannot be reached that way (a cycle) is kept, and so is what an archived index, which ECR
@@ -12,16 +13,21 @@ The steps of ``judge``:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 
-from ecr_cleaner.core.graph import Graph, may_have_children, subjects_of
+from ecr_cleaner.core.graph import Graph, is_build_cache, is_signature
 from ecr_cleaner.core.hidden import possibly_listed
 from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan, Reason, Repository, Verdict
 from ecr_cleaner.core.policy import Policy
+
+# ECR records a pull up to a day late, so an index and its platforms that were pulled together may
+# have pull times that are this far apart.
+_TOGETHER = timedelta(days=1)
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -43,11 +49,28 @@ class Decision:
     because: tuple[str, ...] = ()
 
 
-def judge(
-    repository: Repository, graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known besides the scans of this run and the repository itself.
+
+    ``last_use`` returns the consumer that used an image lately, and the day; nothing if there is
+    none. ``elsewhere`` holds digests that exist in other repositories of the registry.
+    """
+
+    last_use: Callable[[Image], tuple[str, ...]] = lambda _: ()
+    elsewhere: Container[str] = frozenset()
+
+
+def judge(  # noqa: PLR0913, PLR0917 - each of them is one thing that decides
+    repository: Repository,
+    graph: Graph,
+    policy: Policy,
+    use: RepositoryUse,
+    moment: Moment,
+    known: Known | None = None,
 ) -> Plan:
     """Return the plan for one repository, whose full listing the graph was built from."""
-    judgement = _Judgement(graph, policy, use, moment)
+    judgement = _Judgement(graph, policy, use, moment, known or Known())
     decisions = judgement.all_decisions()
     verdicts = {
         digest: judgement.verdict(image, decisions[digest])
@@ -62,13 +85,19 @@ def judge(
     return Plan(repository, tuple(verdicts.values()), steps, leaders)
 
 
-def would_remove(graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> bool:
+def would_remove(
+    graph: Graph,
+    policy: Policy,
+    use: RepositoryUse,
+    moment: Moment,
+    known: Known | None = None,
+) -> bool:
     """Tell, sooner than ``judge``, whether a plan may hold anything to remove.
 
     Never False where ``judge`` removes an image at the same moment, be it by this graph or by one
     that knows more children.
     """
-    judgement = _Judgement(graph, policy, use, moment)
+    judgement = _Judgement(graph, policy, use, moment, known or Known())
     return any(
         judgement.verdict(graph.images[digest], decision).action is not Action.KEEP
         for digest, decision in judgement.decisions()
@@ -76,13 +105,25 @@ def would_remove(graph: Graph, policy: Policy, use: RepositoryUse, moment: Momen
 
 
 class _Judgement:
-    def __init__(self, graph: Graph, policy: Policy, use: RepositoryUse, moment: Moment) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        policy: Policy,
+        use: RepositoryUse,
+        moment: Moment,
+        known: Known,
+    ) -> None:
+        self._known = known
         self._graph = graph
         self._policy = policy
         self._use = use
         self._moment = moment
         self._unused = Decision(policy.action, Reason.UNUSED)
+        untagged_days = policy.untagged_keep_days
         self._young_since = _days_before(moment.now, policy.keep_days)
+        self._untagged_young_since = (
+            self._young_since if untagged_days is None else _days_before(moment.now, untagged_days)
+        )
         self._pulled_since = _days_before(moment.now, policy.keep_pulled_days)
         self._archive_ends = (
             None if policy.archive_days is None else _days_before(moment.now, policy.archive_days)
@@ -137,25 +178,36 @@ class _Judgement:
         consumers = self._use.consumers_of(image)
         if consumers:
             return Decision(Action.KEEP, Reason.IN_USE, consumers)
+        last_use = self._known.last_use(image)
+        if last_use:
+            return Decision(Action.KEEP, Reason.RECENTLY_USED, last_use)
         if image.pushed_at is None:
             return _TIME_UNKNOWN
         if image.pushed_at >= self._moment.scan_began:
             return _PUSHED_DURING_RUN
         if image.status is ImageStatus.ACTIVATING:
             return _RESTORED
-        return None
+        missing = self._graph.missing.get(image.digest, ())
+        elsewhere = tuple(one for one in missing if one in self._known.elsewhere)
+        return Decision(Action.KEEP, Reason.SUBJECT_KEPT, elsewhere) if elsewhere else None
 
     def _find_newest(self) -> frozenset[str]:
-        """The images that take the slots of keep count: whole, unused, and no artifacts."""
+        """The images that take the slots of keep count: unused releases.
+
+        A release is tagged, and is not part of an index, an artifact about an image or the cache of
+        a build.
+        """
         if not self._policy.keep_count:
             return frozenset()
         candidates = [
             image
             for digest, image in self._graph.images.items()
-            if not self._graph.leaders(digest)
+            if image.tags
+            and not self._graph.leaders(digest)
             and digest not in self._needed
             and image.status is ImageStatus.ACTIVE
-            and not subjects_of(image)
+            and not is_signature(image)
+            and not is_build_cache(image)
         ]
         candidates.sort(key=lambda image: image.digest)
         candidates.sort(key=lambda image: image.pushed_at or _OLDEST, reverse=True)
@@ -167,6 +219,9 @@ class _Judgement:
         leaders = self._graph.leaders(digest)
         image = self._graph.images[digest]
         decision = self._follow(digest, leaders, decisions) if leaders else self._by_rules(image)
+        if decision.action is not Action.KEEP and digest in self._graph.subjects:
+            # The tag of a child keeps its index, and that the child; a referrer has its own tag.
+            decision = self._by_pattern(image) or decision
         stays = image.status is ImageStatus.ARCHIVED and not self._archived_long_enough(image)
         return _STAYS_ARCHIVED if stays and decision.action is Action.DELETE else decision
 
@@ -191,48 +246,72 @@ class _Judgement:
         """The first rule that keeps the image names the reason."""
         if not self._is_old(image):
             return _TOO_YOUNG
-        if image.activated_at and image.activated_at >= self._young_since:
+        if image.activated_at and image.activated_at >= self._young_since_of(image):
             return _RESTORED
-        pattern = self._pattern_of(image)
-        if pattern is not None:
-            return Decision(Action.KEEP, Reason.TAG_PATTERN, (pattern,))
+        by_pattern = self._by_pattern(image)
+        if by_pattern:
+            return by_pattern
         if self._is_recently_pulled(image):
             return _RECENTLY_PULLED
         if image.digest in self._newest:
             return _NEWEST
         return _DELETED if image.status is ImageStatus.ARCHIVED else self._unused
 
-    def _pattern_of(self, image: Image) -> str | None:
+    def _by_pattern(self, image: Image) -> Decision | None:
         patterns = self._policy.keep_tag_patterns
         if not patterns:
             return None
         tags = [tag for member in self._graph.family(image.digest) for tag in member.tags]
         matches = (one for tag in tags for one in patterns if fnmatchcase(tag, one))
-        return next(matches, None)
+        pattern = next(matches, None)
+        return None if pattern is None else Decision(Action.KEEP, Reason.TAG_PATTERN, (pattern,))
 
     def _is_recently_pulled(self, image: Image) -> bool:
         if not self._policy.keep_pulled_days:
             return False
-        pushed = [image.pushed_at] if self._policy.push_is_pull else []
-        times = [*pushed, *self._pull_times(image)]
-        return any(time and time >= self._pulled_since for time in times)
+        if self._policy.push_is_pull and self._is_recent(image.pushed_at):
+            return True
+        family = {member.digest: member for member in self._graph.family(image.digest)}
+        return any(
+            self._is_recent(member.pulled_at) and self._is_pull_of(family, member)
+            for member in family.values()
+        )
 
-    def _pull_times(self, image: Image) -> Iterator[datetime | None]:
-        """Leaves only: our own manifest reads count as pulls of indexes.
+    def _is_recent(self, time: datetime | None) -> bool:
+        return time is not None and time >= self._pulled_since
 
-        An image without a media type counts, even if its manifest turns out to be an index: what
-        was kept before manifests were read must not be removed after it.
+    def _is_pull_of(self, family: Container[str], member: Image) -> bool:
+        """Return whether the pull of a member of this family may have been a pull of its root.
+
+        The pull of an index counts even if it may have been our own. ECR records our reading of a
+        manifest as a pull, unless our role is excluded from that, and such a record hides earlier
+        pulls by others: without the exclusion, nothing shows that nobody else pulled the index.
+
+        The pull of a platform counts for the index that it was pulled with. That is the index in
+        use if there is one, otherwise each index with a pull time that fits. If no index has one,
+        it counts for all that list the platform. The platform itself stays in any case.
         Source: https://github.com/aws/containers-roadmap/issues/2390
         """
-        for member in self._graph.family(image.digest):
-            is_index = member.digest in self._graph.children
-            if member.media_type is None or not (is_index or may_have_children(member)):
-                yield member.pulled_at
+        if member.digest in self._members_of_used:
+            return False
+        parents = self._graph.parents.get(member.digest, ())
+        pulled = [one for one in parents if _is_pulled_with(self._graph.images[one], member)]
+        return not pulled or any(one in family for one in pulled)
+
+    @cached_property
+    def _members_of_used(self) -> Container[str]:
+        used = (Reason.IN_USE, Reason.FAMILY_IN_USE)
+        indexes = (d for d in self._graph.children if d in self._needed)
+        return self._graph.downwards(d for d in indexes if self._needed[d].reason in used)
 
     # Times.
 
     def _is_old(self, image: Image) -> bool:
-        return image.pushed_at is not None and image.pushed_at < self._young_since
+        return image.pushed_at is not None and image.pushed_at < self._young_since_of(image)
+
+    def _young_since_of(self, image: Image) -> datetime:
+        untagged = not (image.tags or self._graph.leaders(image.digest))
+        return self._untagged_young_since if untagged else self._young_since
 
     def _archived_long_enough(self, image: Image) -> bool:
         if self._archive_ends is None or image.archived_at is None:
@@ -256,10 +335,19 @@ _STAYS_ARCHIVED = Decision(Action.ARCHIVE, Reason.ARCHIVED)
 _DELETED = Decision(Action.DELETE, Reason.UNUSED)
 
 
+def _is_pulled_with(index: Image, child: Image) -> bool:
+    """Return whether the pull times say that the child may have been pulled with the index."""
+    if index.pulled_at is None or child.pulled_at is None:
+        return False
+    return index.pulled_at >= child.pulled_at - _TOGETHER
+
+
 def _passed_up(origin: str, need: Decision) -> Decision:
     """What an image is needed for also needs the index that lists it and what it is about."""
     if need.reason is Reason.IN_USE:
         return Decision(Action.KEEP, Reason.FAMILY_IN_USE, need.because)
+    if need.reason is Reason.RECENTLY_USED:
+        return need
     return Decision(Action.KEEP, need.reason, (origin,))
 
 

@@ -12,6 +12,7 @@ from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import WAIVABLE_GUARDS, Action
 
 MOST_DAYS = 36_500
+MOST_USED_DAYS = 365
 MOST_KEPT = 100_000
 MOST_DELETIONS = 1_000_000
 MOST_REVISIONS = 100
@@ -22,6 +23,8 @@ _REFERENCE_LIST = re.compile(
     r"(?:s3://[^/?]+/[^?]+|ssm:[^?]+|arn:[^:]+:ssm:[^?]+)"
     r"(?:\?(?:empty=allowed|owner=[0-9]{12})(?:&(?:empty=allowed|owner=[0-9]{12}))?)?"
 )
+_LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
+_QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 
@@ -35,6 +38,7 @@ class RepositoryRule:
     keep_tag_patterns: tuple[str, ...] | None = None
     keep_pulled_days: int | None = None
     waived_guards: tuple[str, ...] = ()
+    untagged_keep_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class Settings:
     """Every setting of a run, parsed and within its bounds.
 
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
-    ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never.
+    ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
+    ``untagged_keep_days`` None means as ``keep_days``; ``ledger`` None means that the program does
+    not remember what was in use, and ``event_queue`` None that it reads no events.
     ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
@@ -53,6 +59,11 @@ class Settings:
     keep_count: int = 0
     keep_tag_patterns: tuple[str, ...] = ()
     keep_pulled_days: int | None = None
+    untagged_keep_days: int | None = None
+    keep_used_days: int = 14
+    ledger: str | None = None
+    event_queue: str | None = None
+    register_pull_exclusion: bool = False
     rules: tuple[RepositoryRule, ...] = ()
     action: Action = Action.DELETE
     archive_days: int | None = None
@@ -85,6 +96,13 @@ class Settings:
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
             keep_tag_patterns=read.names("KEEP_TAG_PATTERNS"),
             keep_pulled_days=read.optional_number("KEEP_PULLED_DAYS", MOST_DAYS),
+            untagged_keep_days=read.optional_number("UNTAGGED_KEEP_DAYS", MOST_DAYS),
+            keep_used_days=read.number("KEEP_USED_DAYS", MOST_USED_DAYS, default.keep_used_days),
+            ledger=read.matching("LEDGER", _LEDGER, "s3://BUCKET/KEY or the path of a file"),
+            event_queue=_event_queue(read),
+            register_pull_exclusion=read.switch(
+                "REGISTER_PULL_EXCLUSION", default=default.register_pull_exclusion
+            ),
             rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
             action=Action(read.one_of("ACTION", _REMOVING, default.action)),
             archive_days=read.optional_number("ARCHIVE_DAYS", MOST_DAYS),
@@ -177,6 +195,12 @@ class _Reader:
     def switch(self, name: str, *, default: bool) -> bool:
         return self.one_of(name, ("true", "false"), str(default).lower()) == "true"
 
+    def matching(self, name: str, pattern: re.Pattern[str], allowed: str) -> str | None:
+        value = self.environ.get(name)
+        if value is not None and not pattern.fullmatch(value):
+            raise InvalidSettingError(name, value, allowed)
+        return value
+
     def names(self, name: str) -> tuple[str, ...]:
         value = self.environ.get(name, "")
         names = tuple(part.strip() for part in value.split(",")) if value else ()
@@ -192,6 +216,14 @@ class _Reader:
                 name, value, f"a comma-separated list of {', '.join(allowed)}"
             )
         return chosen
+
+
+def _event_queue(read: _Reader) -> str | None:
+    name = "EVENT_QUEUE"
+    url = read.matching(name, _QUEUE, "the URL of an SQS queue")
+    if url and "LEDGER" not in read.environ:
+        raise InvalidSettingError(name, url, "unset if LEDGER is not set: events are kept there")
+    return url
 
 
 def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:
@@ -287,6 +319,7 @@ _RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "keep_count": (_is_whole_number(MOST_KEPT), f"a whole number from 0 to {MOST_KEPT}"),
     "keep_tag_patterns": (_are_patterns, _PATTERNS),
     "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "untagged_keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "waived_guards": (_are_guards, f"an array of {', '.join(WAIVABLE_GUARDS)}"),
 }
 _RULES_ALLOWED = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from ecr_cleaner.core.in_use import Broken
@@ -99,11 +100,14 @@ class Facts:
     """What a summary says of a run besides the results of its repositories.
 
     ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
-    was scanned.
+    was scanned. ``remembers_since`` is the day since which uses are remembered, None if they are
+    not. ``problems`` are the reasons why the run failed as a whole.
     """
 
     missing: Mapping[str, Sequence[Broken]] = field(default_factory=dict)
     coverage: Mapping[str, Any] = field(default_factory=dict)
+    remembers_since: date | None = None
+    problems: Sequence[str] = ()
     seconds: float = 0
     slowest_scan_seconds: float = 0
 
@@ -137,6 +141,7 @@ class Summary:
 
     def fields(self) -> dict[str, Any]:
         """Return the summary as fields of a log line."""
+        since = self.facts.remembers_since
         return {
             "dry_run": self.dry_run,
             "complete": self.complete,
@@ -144,6 +149,7 @@ class Summary:
             "repositories_unvisited": self.unvisited,
             "guarded": dict(self.guarded),
             "coverage": dict(self.facts.coverage),
+            "remembers_since": since.isoformat() if since else None,
             **self.total.fields(),
             "errors": list(self.errors),
             "duration_seconds": round(self.facts.seconds, 3),
@@ -162,7 +168,7 @@ def summarize(results: Sequence[Result], settings: Settings, facts: Facts | None
         repositories=len(results),
         unvisited=sum(result.unvisited for result in results),
         guarded=_guard_counts(results),
-        errors=(*_errors(results), *_refused(results, settings)),
+        errors=(*_errors(results), *_refused(results, settings), *facts.problems),
         facts=facts,
     )
 

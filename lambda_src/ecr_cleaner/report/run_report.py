@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +15,7 @@ from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Summary
 from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import log_error
 from ecr_cleaner.report.repository_report import RepositoryReport
 
 
@@ -39,6 +40,18 @@ class RunReport:
         for sentence in sentences:
             self._log.warning(events.SETTING_DOUBTFUL, why=sentence)
 
+    def pull_times(self, own: str | None, others: Iterable[str]) -> None:
+        """Write whether our reading counts as pulls, and warn of pulls that do not count."""
+        if own:
+            self._log.info(events.OWN_PULLS, why=own)
+        for sentence in others:
+            self._log.warning(events.PULL_TIMES, why=sentence)
+
+    def events_left(self, sentences: Iterable[str]) -> None:
+        """Warn of events that were not taken up, or not deleted."""
+        for sentence in sentences:
+            self._log.warning(events.EVENTS_LEFT, why=sentence)
+
     def coverage(self, sources: Mapping[str, Any]) -> None:
         """Write, before anything is judged, which usage sources were scanned."""
         waived = list(self._settings.waived_guards)
@@ -52,6 +65,20 @@ class RunReport:
                 self._log.warning(events.CLUSTER_NOT_READ, **named, why=one.problem, fix=one.fix)
             else:
                 self._log.info(events.CLUSTER_READ, **named)
+
+    def remembers(self, where: str | None, since: date | None, images: int) -> None:
+        """Write what is remembered of earlier runs."""
+        if since:
+            self._log.info(events.LEDGER_READ, ledger=where, since=since.isoformat(), images=images)
+        elif where is None:
+            self._log.info(
+                events.NO_LEDGER,
+                why="LEDGER is not set: what was in use until yesterday is judged as unused",
+            )
+
+    def unwritten(self, error: Exception) -> None:
+        """Write that what was in use today will not be remembered."""
+        log_error(self._log, events.LEDGER_FAILED, error)
 
     def not_opted_in(self, repositories: Iterable[Repository]) -> None:
         """Warn of repositories whose owner probably meant to opt in."""

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.errors import RunFailedError
+from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.model import Repository
 from ecr_cleaner.core.policy import (
@@ -23,8 +23,11 @@ from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Facts, Result, summarize
 from ecr_cleaner.report.run_report import RunReport
+from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.memory import Memory
+from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.sweeper import Budget, Sweeper
 from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
@@ -53,14 +56,16 @@ class Cleaner:
         self._report = RunReport(log, settings)
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
         self._guards = GuardChecks(aws, self._registry, settings)
+        self._pull_times = PullTimes(aws, self._registry, settings)
+        self._memory = Memory(aws, settings)
         max_age = timedelta(seconds=settings.rescan_after_seconds)
         self._usage = FreshUsage(self._scan, aws.deadline, max_age)
 
     def run(self) -> dict[str, Any]:
         """Clean every opted-in repository and return the summary of the run.
 
-        Raise CleanerError at once if it is unknown what is in use, which repositories exist or
-        which guards stand; raise RunFailedError at the end if anything failed.
+        Raise CleanerError at once if it is unknown what is or was in use, which repositories exist
+        or which guards stand; raise RunFailedError at the end if anything failed.
         """
         began = self._deadline.now()
         check_waived(self._settings, self._sources)
@@ -69,6 +74,8 @@ class Cleaner:
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
         self._report.clusters(self._usage.clusters)
+        self._remember_events(repositories)
+        self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
         self._report.doubtful(unmatched_rules(self._settings, repositories))
         self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
         misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}
@@ -77,12 +84,15 @@ class Cleaner:
         self._report.missing_repositories(missing, began)
 
         chosen = [one for one in repositories if is_opted_in(one) and one.name not in misspelled]
-        results = self._clean(chosen)
+        results = self._clean(chosen, repositories)
+        problems = self._remember()
 
         ended = self._deadline.now()
         facts = Facts(
             missing=missing,
             coverage=self._usage.coverage,
+            remembers_since=self._memory.since,
+            problems=problems,
             seconds=(ended - began).total_seconds(),
             slowest_scan_seconds=self._usage.longest.total_seconds(),
         )
@@ -107,22 +117,54 @@ class Cleaner:
         return scan(Target(self._aws, self._settings), self._sources, report)
 
     def _survey(self) -> list[Repository]:
-        """Return all repositories, and read what the guards need if any repository opted in."""
+        """Return all repositories; read what else a run needs if any repository opted in."""
         repositories = self._registry.repositories()
         if any(map(is_opted_in, repositories)):
             self._guards.read()
+            self._pull_times.read()
+            self._memory.read()
         return repositories
 
-    def _clean(self, repositories: Sequence[Repository]) -> list[Result]:
+    def _remember_events(self, repositories: Sequence[Repository]) -> None:
+        """Take up what ran between the runs, and prove that the ledger can be written.
+
+        A run that cannot write it removes nothing.
+        """
+        if not any(map(is_opted_in, repositories)):
+            return
+        self._report.events_left(self._memory.take_events(repositories[0].registry))
+        self._report.events_left(self._memory.write())
+        self._report.remembers(self._memory.where, self._memory.since, self._memory.images)
+
+    def _remember(self) -> list[str]:
+        """Write the ledger with what the repositories showed in use; return why that failed."""
+        try:
+            self._report.events_left(self._memory.write())
+        except CleanerError as error:
+            self._report.unwritten(error)
+            return [str(error)]
+        return []
+
+    def _clean(
+        self, chosen: Sequence[Repository], repositories: Sequence[Repository]
+    ) -> list[Result]:
         budget = Budget(self._settings.max_deletions)
         cleaner = RepositoryCleaner(
             registry=self._registry,
             usage=self._usage,
             guards=self._guards,
-            sweeper=Sweeper(self._registry, self._aws.workers, budget, self._deadline),
+            memory=self._memory,
+            elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
+            sweeper=Sweeper(
+                self._registry,
+                self._aws.workers,
+                budget,
+                self._deadline,
+                reads_are_pulls=self._pull_times.own_are_recorded,
+            ),
             settings=self._settings,
             log=self._log,
             deadline=self._deadline,
         )
-        order = rotated(repositories, self._deadline.now())
+        order = rotated(chosen, self._deadline.now())
         return self._aws.workers.map(cleaner.clean, order, at_once=REPOSITORIES_AT_ONCE)

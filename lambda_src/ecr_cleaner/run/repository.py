@@ -10,17 +10,18 @@ from structlog.typing import FilteringBoundLogger
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.core.errors import OutOfTimeError
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
-from ecr_cleaner.core.in_use import RepositoryUse
 from ecr_cleaner.core.model import Image, Plan, Repository
 from ecr_cleaner.core.policy import Policy, policy_for, raised_keep_days
-from ecr_cleaner.core.retention import Moment, judge, would_remove
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report.repository_report import RepositoryReport
+from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.judging import Judging
 from ecr_cleaner.run.live_plan import LivePlan
+from ecr_cleaner.run.memory import Memory
 from ecr_cleaner.run.sweeper import Sweeper
 
 
@@ -31,6 +32,8 @@ class RepositoryCleaner:
     registry: EcrRegistry
     usage: FreshUsage
     guards: GuardChecks
+    memory: Memory
+    elsewhere: Elsewhere
     sweeper: Sweeper
     settings: Settings
     log: FilteringBoundLogger
@@ -88,19 +91,19 @@ class RepositoryCleaner:
         scans = self.usage.scans
         graph = Graph.build(images, {})
         unread = [one for one in images if may_have_children(one) and can_be_read(one)]
-        use, moment = self._use_and_moment(repository)
-        if unread and would_remove(graph, policy, use, moment):
+        judging = Judging(
+            repository, policy, self.usage, self.memory, self.elsewhere, self.deadline
+        )
+        moment = judging.moment()
+        if unread and judging.foresees_removal(graph, moment):
             children = self.registry.children(repository, unread)
             vanished = {one.digest for one in unread} - children.keys()
             there = [one for one in images if one.digest not in vanished]
             graph = Graph.build(there, children)
         # Use the same moment, or an image could turn old after we decided not to read manifests.
-        plan = judge(repository, graph, policy, use, moment)
+        plan = judging.plan(graph, moment)
 
         def judge_again() -> Plan:
-            return judge(repository, graph, policy, *self._use_and_moment(repository))
+            return judging.plan(graph, judging.moment())
 
         return LivePlan(self.usage, plan, scans, judge_again), plan
-
-    def _use_and_moment(self, repository: Repository) -> tuple[RepositoryUse, Moment]:
-        return self.usage.in_use.of(repository), Moment(self.usage.began, self.deadline.now())

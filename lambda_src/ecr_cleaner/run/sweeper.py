@@ -55,11 +55,21 @@ class RemovableNow(Protocol):
 
 
 class Sweeper:
-    """Carries plans out: by digest, in full batches, leaders before followers."""
+    """Carries plans out: by digest, in full batches, leaders before followers.
+
+    ``reads_are_pulls``: ECR may record our own reading of a manifest as a pull.
+    """
 
     def __init__(
-        self, registry: EcrRegistry, workers: Workers, budget: Budget, deadline: Deadline
+        self,
+        registry: EcrRegistry,
+        workers: Workers,
+        budget: Budget,
+        deadline: Deadline,
+        *,
+        reads_are_pulls: bool = True,
     ) -> None:
+        self.reads_are_pulls = reads_are_pulls
         self.registry = registry
         self.workers = workers
         self.budget = budget
@@ -165,7 +175,7 @@ class _Batch:
             now = there.get(verdict.image.digest)
             if now is None:
                 self._outcome.gone[verdict.image.digest] = verdict
-            elif _is_unchanged(verdict.image, now):
+            elif _is_unchanged(verdict.image, now, self._sweeper.reads_are_pulls):
                 unchanged.append(verdict)
             else:
                 self._leave([verdict], Left.CHANGED)
@@ -220,10 +230,11 @@ class _Batch:
         self._outcome.left |= {one.image.digest: why for one in batch}
 
 
-def _is_unchanged(listed: Image, now: Image) -> bool:
+def _is_unchanged(listed: Image, now: Image, reads_are_pulls: bool) -> bool:  # noqa: FBT001 - private
     """Return whether nobody tagged, archived or pulled it since.
 
-    A new pull time of an index does not count: reading its manifest, as we do, is a pull.
+    A new pull time of an index does not count if it may come from our reading of its manifest.
     """
-    pulled = now.pulled_at != listed.pulled_at and not may_have_children(listed)
+    ours = reads_are_pulls and may_have_children(listed)
+    pulled = now.pulled_at != listed.pulled_at and not ours
     return set(now.tags) == set(listed.tags) and now.status == listed.status and not pulled

@@ -1,0 +1,187 @@
+"""What was in use in earlier runs and between them, read and written once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from threading import Lock
+from typing import Protocol
+
+from ecr_cleaner.aws.event_queue import EventQueue, Message
+from ecr_cleaner.aws.ledger_object import LedgerObject
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import CleanerError, LedgerError, OutOfTimeError
+from ecr_cleaner.core.events import uses_in
+from ecr_cleaner.core.ledger import Ledger, Use, day_of, is_recent
+from ecr_cleaner.core.model import Image, Plan, Reason, Registry
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.run.ledger_file import LedgerFile
+
+# How often another run may write between our reading and our writing before we give up.
+MOST_ATTEMPTS = 5
+
+
+class LedgerStore(Protocol):
+    """Where a ledger is stored."""
+
+    where: str
+
+    def read(self) -> tuple[bytes, str] | None:
+        """Return the content and its version; None if there is none yet."""
+
+    def write(self, content: bytes, version: str | None) -> str | None:
+        """Write over this version and return the new one; None if it is not the current one."""
+
+
+class Memory:
+    """The ledger of a run. Without one configured, nothing is remembered."""
+
+    def __init__(self, aws: Aws, settings: Settings) -> None:
+        self._deadline = aws.deadline
+        self._days = settings.keep_used_days
+        self._lock = Lock()
+        self._store = _store(aws, settings)
+        self._queue = _queue(aws, settings)
+        self._version: str | None = None
+        self._ledger: Ledger | None = None
+        self._messages: list[Message] = []
+
+    @property
+    def where(self) -> str | None:
+        """Where the ledger is stored; None if nothing is remembered."""
+        return self._store.where if self._store else None
+
+    @property
+    def since(self) -> date | None:
+        """The day since which uses are remembered; None if nothing is."""
+        return self._ledger.since if self._ledger else None
+
+    @property
+    def images(self) -> int:
+        """The number of images whose last use is remembered."""
+        return self._ledger.images if self._ledger else 0
+
+    def read(self) -> None:
+        """Read the ledger, or begin one; raise LedgerError if it cannot be read or understood."""
+        if self._store:
+            self._ledger = self._read(self._store) or Ledger(self._today())
+
+    def take_events(self, registry: Registry) -> list[str]:
+        """Take up what ran between the runs; return warnings.
+
+        The messages are deleted after the ledger was written.
+        """
+        if not (self._queue and self._ledger):
+            return []
+        self._messages, is_whole = self._queue.receive(lambda: not self._deadline.is_near())
+        strange = sum(not self._take(self._ledger, one, registry) for one in self._messages)
+        problems = [f"{strange} messages in EVENT_QUEUE are not events; ignored"] if strange else []
+        if not is_whole:
+            problems.append(
+                f"EVENT_QUEUE holds more than the {len(self._messages)} events that were read; the "
+                "next run continues"
+            )
+        return problems
+
+    def last_use(self, repository: str, image: Image) -> tuple[str, ...]:
+        """Return the consumer that used the image lately, and the day; nothing if there is none."""
+        if not self._ledger:
+            return ()
+        with self._lock:
+            use = self._ledger.last_use(repository, image)
+        if use is None or not is_recent(use, self._today(), self._days):
+            return ()
+        return use.consumer, use.day.isoformat()
+
+    def remember(self, plan: Plan) -> None:
+        """Record the images that are in use, and those that an event named by a tag."""
+        if not self._ledger:
+            return
+        today = self._today()
+        with self._lock:
+            for verdict in plan.verdicts:
+                use = None
+                if verdict.reason is Reason.IN_USE:
+                    use = Use(verdict.because[0], today)
+                elif verdict.reason is Reason.RECENTLY_USED:
+                    use = self._ledger.last_use(plan.repository.name, verdict.image)
+                if use:
+                    self._ledger.record(verdict.image.digest, use)
+
+    def write(self) -> list[str]:
+        """Write the ledger, then delete the events that it holds; return warnings.
+
+        Raise LedgerError if it cannot be written.
+        """
+        if not (self._store and self._ledger):
+            return []
+        self._write(self._store, self._ledger)
+        messages, self._messages = self._messages, []
+        left = self._queue.delete(messages) if self._queue else 0
+        return [f"{left} events stay in EVENT_QUEUE: they could not be deleted"] if left else []
+
+    def _take(self, ledger: Ledger, message: Message, registry: Registry) -> bool:
+        uses = uses_in(message.body)
+        for reference, use in uses or ():
+            if reference.registry == registry:
+                ledger.record_reference(reference, use)
+        return uses is not None
+
+    def _write(self, store: LedgerStore, ledger: Ledger) -> None:
+        for _ in range(MOST_ATTEMPTS):
+            with self._lock:
+                ledger = self._ledger = ledger.pruned(self._today(), self._days)
+                content = ledger.stored()
+            with _explained(store, "written"):
+                version = store.write(content, self._version)
+            if version:
+                self._version = version
+                return
+            # Another run wrote it meanwhile: what it knows must not be lost.
+            other = self._read(store)
+            if other:
+                with self._lock:
+                    ledger.merge(other)
+        raise LedgerError(
+            f"the ledger {store.where} could not be written: other runs write it all the time"
+        )
+
+    def _read(self, store: LedgerStore) -> Ledger | None:
+        with _explained(store, "read"):
+            found = store.read()
+            self._version = found and found[1]
+            return Ledger.read(found[0]) if found else None
+
+    def _today(self) -> date:
+        return day_of(self._deadline.now())
+
+
+@contextmanager
+def _explained(store: LedgerStore, done: str) -> Iterator[None]:
+    """Have every error say what it means, and the way on."""
+    try:
+        yield
+    except OutOfTimeError:
+        raise
+    except Exception as error:
+        details = dict(error.fields) if isinstance(error, CleanerError) else {}
+        details.pop("error", None)
+        problem = str(error) if isinstance(error, CleanerError) else repr(error)
+        raise LedgerError(
+            f"the ledger {store.where} cannot be {done}: {problem}", **details
+        ) from error
+
+
+def _store(aws: Aws, settings: Settings) -> LedgerStore | None:
+    if settings.ledger is None:
+        return None
+    if settings.ledger.startswith("s3://"):
+        return LedgerObject(aws.api("s3"), settings.ledger)
+    return LedgerFile(settings.ledger)
+
+
+def _queue(aws: Aws, settings: Settings) -> EventQueue | None:
+    if settings.event_queue is None or settings.ledger is None:
+        return None
+    return EventQueue(aws.api("sqs"), settings.event_queue, aws.workers)

@@ -1,0 +1,136 @@
+# What was in use, and when: an object in a bucket of the module. The program reads and writes it.
+
+locals {
+  memory_bucket = "${var.name}-${local.account_id}-${local.region}"
+  memory_key    = "ledger"
+  memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
+
+  ledger_actions = try(local.permissions.memory.ledger, [])
+}
+
+resource "aws_s3_bucket" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  #checkov:skip=CKV_AWS_18:Only the function reads and writes the bucket, and its log has each run.
+  #checkov:skip=CKV_AWS_144:Each region has its own registry and its own ledger.
+  #checkov:skip=CKV_AWS_145:The ledger holds digests and names of consumers. S3 encrypts it.
+  #checkov:skip=CKV2_AWS_62:Nothing has to react to a new version of the ledger.
+
+  bucket = local.memory_bucket
+  # The program begins a new ledger if there is none.
+  force_destroy = true
+
+  tags = var.tags
+}
+
+resource "aws_s3_bucket_public_access_block" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  bucket = aws_s3_bucket.memory[0].id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  bucket = aws_s3_bucket.memory[0].id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256"
+    }
+  }
+}
+
+resource "aws_s3_bucket_versioning" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  bucket = aws_s3_bucket.memory[0].id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  bucket = aws_s3_bucket.memory[0].id
+
+  rule {
+    id     = "expire-earlier-versions"
+    status = "Enabled"
+
+    filter {}
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
+  # S3 accepts rules about earlier versions only after versioning is enabled.
+  depends_on = [aws_s3_bucket_versioning.memory]
+}
+
+resource "aws_s3_bucket_policy" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  bucket = aws_s3_bucket.memory[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "DenyUnencryptedTransport"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [local.memory_arn, "${local.memory_arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # Both change the policy settings of the bucket, and S3 refuses concurrent changes.
+  depends_on = [aws_s3_bucket_public_access_block.memory]
+}
+
+resource "aws_iam_role_policy" "memory" {
+  count = var.memory_enabled ? 1 : 0
+
+  name = "memory"
+  role = aws_iam_role.function.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for statement in [
+        {
+          Sid      = "RememberUsage"
+          Effect   = "Allow"
+          Action   = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
+          Resource = "${local.memory_arn}/${local.memory_key}"
+        },
+        {
+          Sid    = "SeeThatThereIsNoLedger"
+          Effect = "Allow"
+          # Without it, S3 answers that access is denied if there is no ledger yet.
+          Action   = ["s3:ListBucket"]
+          Resource = local.memory_arn
+        },
+        local.events_enabled ? {
+          Sid      = "ReadEvents"
+          Effect   = "Allow"
+          Action   = try(local.permissions.memory.events, [])
+          Resource = local.event_queue_arn
+        } : null,
+      ] : statement if statement != null
+    ]
+  })
+}

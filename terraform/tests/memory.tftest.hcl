@@ -1,0 +1,157 @@
+# The bucket, the queue and the permissions of the memory.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_service" {
+    defaults = {
+      partition = "aws"
+      region    = "eu-central-1"
+    }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/ecr-cleaner" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
+  }
+
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner" }
+  }
+
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events" }
+  }
+
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/ecr-cleaner" }
+  }
+}
+
+variables {
+  image_uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
+
+  saved_queries_enabled = false
+  metrics_enabled       = false
+  alarms_enabled        = false
+  dashboard_enabled     = false
+}
+
+run "by_default" {
+  assert {
+    condition     = one(aws_s3_bucket.memory).bucket == "ecr-cleaner-123456789012-eu-central-1"
+    error_message = "The module must create a bucket for the ledger."
+  }
+
+  assert {
+    condition = alltrue([
+      one(aws_s3_bucket_public_access_block.memory).block_public_acls,
+      one(aws_s3_bucket_public_access_block.memory).block_public_policy,
+      one(aws_s3_bucket_public_access_block.memory).ignore_public_acls,
+      one(aws_s3_bucket_public_access_block.memory).restrict_public_buckets,
+      one(one(aws_s3_bucket_versioning.memory).versioning_configuration).status == "Enabled",
+    ])
+    error_message = "The bucket must be private and versioned."
+  }
+
+  assert {
+    condition = jsonencode(jsondecode(one(aws_iam_role_policy.memory).policy).Statement) == jsonencode([
+      {
+        Sid      = "RememberUsage"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
+        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+      },
+      {
+        Sid      = "SeeThatThereIsNoLedger"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+      },
+      {
+        Sid      = "ReadEvents"
+        Effect   = "Allow"
+        Action   = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
+        Resource = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events"
+      },
+    ])
+    error_message = "The function must be able to use its ledger and its queue, and nothing else: ${one(aws_iam_role_policy.memory).policy}"
+  }
+
+  assert {
+    condition     = sort(keys(aws_cloudwatch_event_rule.events)) == tolist(["batch-job", "ecs-task"])
+    error_message = "ECS tasks and Batch jobs must be in the queue."
+  }
+
+  assert {
+    condition = jsondecode(one(aws_sqs_queue_policy.events).policy).Statement[0].Condition == {
+      ArnEquals = { "aws:SourceArn" = [for rule in aws_cloudwatch_event_rule.events : rule.arn] }
+    }
+    error_message = "Only the rules of the module may send to the queue."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions", "DenyExcludingInDryRun"]
+    error_message = "A dry run must not change pull times: ${aws_iam_role_policy.pull_times.policy}"
+  }
+}
+
+run "real_run" {
+  variables {
+    dry_run = false
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions", "ExcludeOwnPulls"]
+    error_message = "A real run must be able to exclude its role from pull times: ${aws_iam_role_policy.pull_times.policy}"
+  }
+}
+
+run "real_run_that_must_not_exclude" {
+  variables {
+    dry_run                 = false
+    register_pull_exclusion = false
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions"]
+    error_message = "Without register_pull_exclusion, the function must not change pull times."
+  }
+}
+
+run "without_events" {
+  variables {
+    events_enabled = false
+  }
+
+  assert {
+    condition     = length(aws_sqs_queue.events) + length(aws_cloudwatch_event_rule.events) == 0 && !contains(keys(output.environment), "EVENT_QUEUE")
+    error_message = "Without events there must be no queue."
+  }
+
+  assert {
+    condition     = jsondecode(one(aws_iam_role_policy.memory).policy).Statement[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger"]
+    error_message = "Without events, the function must not be able to read a queue."
+  }
+}
+
+run "without_memory" {
+  variables {
+    memory_enabled = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.memory) + length(aws_sqs_queue.events) + length(aws_iam_role_policy.memory) == 0
+    error_message = "Without memory there must be no bucket and no queue."
+  }
+
+  assert {
+    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE"])) == 0
+    error_message = "Without memory, the function must not look for a ledger."
+  }
+}

@@ -1,0 +1,132 @@
+"""In-memory S3, SQS and STS at the level of boto3's client, as much of them as a run calls."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.session
+from botocore.exceptions import ClientError
+from botocore.hooks import HierarchicalEmitter
+
+from fakes.ecr import CALLER
+
+
+def meta_of(service: str) -> Any:
+    """Return what the program reads of a client's metadata."""
+    model = botocore.session.get_session().get_service_model(service)
+    return SimpleNamespace(
+        service_model=model, region_name="eu-west-1", events=HierarchicalEmitter()
+    )
+
+
+@dataclass
+class FakeS3:
+    """Objects with conditional writes. ``before`` runs before each write; ``error`` fails calls."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    before: Callable[[], None] = lambda: None
+    error: dict[str, str] = field(default_factory=dict)
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        self.meta = meta_of("s3")
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - S3's names
+        self._fail("GetObject")
+        name = f"s3://{Bucket}/{Key}"
+        if name not in self.objects:
+            raise client_error("GetObject", "NoSuchKey")
+        content = self.objects[name]
+        return {"Body": io.BytesIO(content), "ETag": etag(content), "ContentLength": len(content)}
+
+    def put_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        self._fail("PutObject")
+        self.before()
+        name = f"s3://{Bucket}/{Key}"
+        current = self.objects.get(name)
+        assert (IfMatch is None) != (IfNoneMatch is None), "every write has a condition"
+        if IfMatch and current is None:
+            raise client_error("PutObject", "NoSuchKey")
+        if (IfMatch and IfMatch != etag(current or b"")) or (IfNoneMatch and current is not None):
+            raise client_error("PutObject", "PreconditionFailed")
+        self.objects[name] = Body
+        self.writes += 1
+        return {"ETag": etag(Body)}
+
+    def _fail(self, operation: str) -> None:
+        if operation in self.error:
+            raise client_error(operation, self.error[operation])
+
+
+@dataclass
+class FakeSqs:
+    """A queue whose messages are received once, until they are made visible again."""
+
+    messages: dict[str, str] = field(default_factory=dict)
+    received: set[str] = field(default_factory=set)
+    error: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.meta = meta_of("sqs")
+
+    def send(self, body: str) -> None:
+        self.messages[f"receipt-{len(self.messages)}-{hash(body)}"] = body
+
+    def receive_message(
+        self,
+        QueueUrl: str,  # noqa: N803
+        MaxNumberOfMessages: int,  # noqa: N803
+        WaitTimeSeconds: int,  # noqa: N803
+    ) -> dict[str, Any]:
+        del QueueUrl, WaitTimeSeconds
+        self._fail("ReceiveMessage")
+        visible = [one for one in self.messages if one not in self.received]
+        taken = visible[:MaxNumberOfMessages]
+        self.received.update(taken)
+        found = [{"Body": self.messages[one], "ReceiptHandle": one} for one in taken]
+        return {"Messages": found} if found else {}
+
+    def delete_message_batch(
+        self,
+        QueueUrl: str,  # noqa: N803
+        Entries: list[dict[str, str]],  # noqa: N803
+    ) -> dict[str, Any]:
+        del QueueUrl
+        self._fail("DeleteMessageBatch")
+        for entry in Entries:
+            self.messages.pop(entry["ReceiptHandle"], None)
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
+
+    def _fail(self, operation: str) -> None:
+        if operation in self.error:
+            raise client_error(operation, self.error[operation])
+
+
+class FakeSts:
+    """Knows who calls."""
+
+    def __init__(self) -> None:
+        self.meta = meta_of("sts")
+
+    def get_caller_identity(self) -> dict[str, Any]:
+        return {"Arn": CALLER, "Account": "111122223333"}
+
+
+def etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+def client_error(operation: str, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)

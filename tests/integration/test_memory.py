@@ -1,0 +1,86 @@
+"""The memory with the real SDK, against moto's S3 and SQS."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ecr_cleaner.core.ledger import Ledger
+from integration.program import Program
+from world import World
+
+LEDGER = {"LEDGER": "s3://memory/ledger"}
+OLD = 100
+
+
+@pytest.fixture
+def app(world: World) -> str:
+    """A repository that is opted in, in an account where an image of another one is in use."""
+    world.image(world.repository("other"), "in-use")
+    world.function("other", world.uri("other", "in-use"))
+    return world.repository("app")
+
+
+@pytest.fixture
+def bucket(world: World) -> str:
+    location = {"LocationConstraint": world.region}
+    world.client("s3").create_bucket(Bucket="memory", CreateBucketConfiguration=location)
+    return "memory"
+
+
+@pytest.fixture
+def queue(world: World, bucket: str) -> str:
+    del bucket
+    return str(world.client("sqs").create_queue(QueueName="events")["QueueUrl"])
+
+
+def event(image: str, digest: str) -> str:
+    container = {"image": image, "imageDigest": digest}
+    return json.dumps(
+        {
+            "detail-type": "ECS Task State Change",
+            "time": "2126-02-28T12:00:00Z",
+            "detail": {"taskArn": "arn:task", "containers": [container]},
+        }
+    )
+
+
+def test_what_ran_between_two_runs_is_kept_and_its_event_is_deleted(
+    world: World, program: Program, app: str, queue: str
+) -> None:
+    ran = world.image(app, "ran", days_old=OLD)
+    world.image(app, "old", days_old=OLD)
+    sqs = world.client("sqs")
+    sqs.send_message(QueueUrl=queue, MessageBody=event(world.uri(app, "moved"), ran))
+    summary = program.delete(**LEDGER, EVENT_QUEUE=queue).summary
+
+    assert (summary["kept"], summary["removed"]) == (
+        {"in_use": 1, "recently_used": 1},
+        1,
+    )
+    left = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    assert left["ApproximateNumberOfMessages"] == "0"
+    assert left["ApproximateNumberOfMessagesNotVisible"] == "0"
+
+
+def test_the_ledger_is_begun_and_written_over_its_own_version(
+    world: World, program: Program, app: str, bucket: str
+) -> None:
+    world.image(app, "old", days_old=OLD)
+    for run in [program.run(**LEDGER), program.run(**LEDGER)]:
+        assert run.summary["complete"] is True
+        conditions = [{"IfMatch", "IfNoneMatch"} & set(one) for one in run.called("s3:PutObject")]
+        assert all(len(condition) == 1 for condition in conditions)
+    content = world.client("s3").get_object(Bucket=bucket, Key="ledger")["Body"].read()
+    assert Ledger.read(content).since.isoformat() == run.summary["remembers_since"]
+
+
+def test_without_its_bucket_the_run_fails_and_removes_nothing(
+    world: World, program: Program, app: str
+) -> None:
+    old = world.image(app, "old", days_old=OLD)
+    run = program.delete(**LEDGER)
+
+    assert "the ledger s3://memory/ledger cannot be read" in run.failure
+    assert old in world.digests(app)

@@ -1,0 +1,305 @@
+"""What earlier runs saw in use, and what ran between them, in whole runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.worlds import HOST, NOW, ago, usage
+from ecr_cleaner.core.errors import LedgerError, RunFailedError
+from ecr_cleaner.core.ledger import Ledger, Use, day_of
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.run.ledger_file import LedgerFile
+from ecr_cleaner.workers import Workers
+from fakes.ecr import Call
+from run.test_cleaner import World
+
+LEDGER = "s3://memory/ledger"
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
+WATCHING = Settings(ledger=LEDGER, event_queue=QUEUE)
+DELETING = replace(WATCHING, dry_run=False)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(4) as made:
+        yield made
+
+
+@pytest.fixture
+def world(workers: Workers) -> World:
+    made = World(workers)
+    made.create("app")
+    return made
+
+
+def a_night_later(world: World, nights: int = 1) -> None:
+    world.now += timedelta(days=nights)
+
+
+def used_the_night_before(world: World) -> str:
+    """Let a run see an image in use by its tag, which then moves to another image."""
+    old = world.push("app", "old", tags=["live"])
+    world.uses(usage("app", "arn:function", tag="live"))
+    world.run(WATCHING)
+    world.push("app", "new", tags=["live"])
+    a_night_later(world)
+    return old.digest
+
+
+def test_what_was_in_use_by_a_tag_stays_after_the_tag_has_moved(world: World) -> None:
+    old = used_the_night_before(world)
+    summary = world.run(replace(DELETING, log_level="DEBUG"))
+    assert summary["kept"] == {"in_use": 1, "recently_used": 1}
+    assert summary["remembers_since"] == "2026-03-01"
+    (kept,) = [one for one in world.events("Keeping image") if one["digest"] == old]
+    assert (kept["reason"], list(kept["because"])) == (
+        "recently_used",
+        ["arn:function", "2026-03-01"],
+    )
+
+
+def test_it_stays_for_so_many_days_and_no_longer(world: World) -> None:
+    old = used_the_night_before(world)
+    a_night_later(world, 13)
+    world.run(DELETING)
+    assert old in world.ecr.digests("app")
+    a_night_later(world)
+    world.run(DELETING)
+    assert old not in world.ecr.digests("app")
+
+
+def test_without_days_nothing_is_kept_and_all_is_remembered(world: World) -> None:
+    old = used_the_night_before(world)
+    world.run(Settings(ledger=LEDGER, keep_used_days=0))
+    assert Ledger.read(world.s3.objects[LEDGER]).images == 2
+    world.run(replace(DELETING, keep_used_days=0))
+    assert old not in world.ecr.digests("app")
+
+
+def test_without_a_ledger_nothing_is_remembered_and_the_run_says_so(world: World) -> None:
+    world.push("app", "old")
+    summary = world.run(Settings(dry_run=False))
+    assert (summary["removed"], summary["remembers_since"]) == (1, None)
+    assert len(world.events("Nothing is remembered")) == 1
+    assert world.s3.objects == {}
+
+
+def test_an_absent_ledger_is_begun_and_the_log_says_since_when_it_remembers(world: World) -> None:
+    world.run(WATCHING)
+    a_night_later(world)
+    world.run(WATCHING)
+    told = [(one["ledger"], one["since"]) for one in world.events("Ledger read")]
+    assert told == [(LEDGER, "2026-03-01")] * 2
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
+def test_a_ledger_that_cannot_be_read_or_written_stops_the_run(
+    world: World, operation: str
+) -> None:
+    world.push("app", "old")
+    world.s3.error[operation] = "AccessDenied"
+    with pytest.raises(LedgerError, match=f"missing IAM action: s3:{operation}") as error:
+        world.run(DELETING)
+    assert error.value.fields["missing_action"] == f"s3:{operation}"
+    assert world.ecr.mutations() == []
+
+
+def test_a_bucket_that_does_not_exist_is_not_an_absent_ledger(world: World) -> None:
+    world.push("app", "old")
+    world.s3.error["GetObject"] = "NoSuchBucket"
+    with pytest.raises(LedgerError, match="NoSuchBucket"):
+        world.run(DELETING)
+    assert world.ecr.mutations() == []
+
+
+def test_a_damaged_ledger_stops_the_run_and_stays_as_it_is(world: World) -> None:
+    world.push("app", "old")
+    world.s3.objects[LEDGER] = b"damaged"
+    with pytest.raises(LedgerError, match=f"the ledger {LEDGER} cannot be read: it is damaged"):
+        world.run(DELETING)
+    assert (world.ecr.mutations(), world.s3.objects[LEDGER]) == ([], b"damaged")
+
+
+def test_a_ledger_that_cannot_be_written_in_the_end_fails_the_run(world: World) -> None:
+    world.push("app", "old")
+
+    def refuse(call: Call) -> None:
+        if call.operation == "BatchDeleteImage":
+            world.s3.error["PutObject"] = "AccessDenied"
+
+    world.ecr.before = refuse
+    with pytest.raises(RunFailedError, match=f"the ledger {LEDGER} cannot be written"):
+        world.run(DELETING)
+    assert len(world.events("Ledger could not be written")) == 1
+    (summary,) = world.events("Run finished")
+    assert (summary["removed"], summary["complete"]) == (1, False)
+
+
+def test_two_runs_at_once_do_not_lose_what_the_other_saw(world: World) -> None:
+    mine = world.push("app", "mine")
+    theirs = world.push("app", "theirs")
+    world.uses(usage("app", digest=mine.digest))
+
+    def another_run() -> None:
+        world.s3.before = lambda: None
+        other = Ledger(day_of(NOW))
+        other.record(theirs.digest, Use("arn:other", day_of(NOW)))
+        world.s3.objects[LEDGER] = other.stored()
+
+    world.s3.before = another_run
+    world.run(WATCHING)
+    world.uses()
+    assert world.run(DELETING)["kept"] == {"recently_used": 2}
+
+
+def test_a_ledger_that_others_write_all_the_time_stops_the_run(world: World) -> None:
+    days = iter(range(1000))
+
+    def another_run() -> None:
+        other = Ledger(day_of(ago(next(days))))
+        world.s3.objects[LEDGER] = other.stored()
+
+    world.s3.before = another_run
+    with pytest.raises(LedgerError, match="other runs write it all the time"):
+        world.run(DELETING)
+
+
+def test_a_dry_run_writes_the_ledger_and_changes_nothing_in_ecr(world: World) -> None:
+    world.push("app", "old")
+    world.run(WATCHING)
+    assert world.s3.writes == 2
+    assert world.ecr.mutations() == []
+
+
+def test_a_ledger_is_kept_in_a_file(world: World, tmp_path: Path) -> None:
+    settings = Settings(ledger=str(tmp_path / "ledger"))
+    used = world.push("app", "used")
+    world.uses(usage("app", digest=used.digest))
+    world.run(settings)
+    world.uses()
+    assert world.run(replace(settings, dry_run=False))["kept"] == {"recently_used": 1}
+
+
+def test_a_file_is_written_only_over_the_version_that_was_read(tmp_path: Path) -> None:
+    file = LedgerFile(str(tmp_path / "ledger"))
+    assert file.read() is None
+    first = file.write(b"1", None)
+    assert first
+    assert file.write(b"2", None) is None
+    assert file.write(b"2", "another") is None
+    second = file.write(b"2", first)
+    assert file.read() == (b"2", second)
+    assert file.write(b"3", first) is None
+
+
+# Between the runs.
+
+
+def event(image: str, digest: str | None = None, **more: Any) -> str:
+    container = {"image": image, "name": "app"} | ({"imageDigest": digest} if digest else {})
+    detail = {"taskArn": "arn:task", "lastStatus": "RUNNING", "containers": [container]}
+    return json.dumps(
+        {
+            "detail-type": "ECS Task State Change",
+            "time": "2026-02-28T12:00:00Z",
+            "resources": ["arn:task"],
+            "detail": detail,
+        }
+        | more
+    )
+
+
+def test_what_ran_at_noon_is_kept_with_the_day(world: World) -> None:
+    by_digest = world.push("app", "by-digest")
+    by_tag = world.push("app", "by-tag", tags=["job"])
+    world.push("app", "old")
+    world.sqs.send(event(f"{HOST}/app:moved", by_digest.digest))
+    world.sqs.send(event(f"{HOST}/app:job"))
+    summary = world.run(replace(DELETING, log_level="DEBUG"))
+    assert world.ecr.digests("app") == {by_digest.digest, by_tag.digest}
+    assert summary["kept"] == {"recently_used": 2}
+    kept = {one["digest"]: list(one["because"]) for one in world.events("Keeping image")}
+    because = ["arn:task", "2026-02-28"]
+    assert kept == {by_digest.digest: because, by_tag.digest: because}
+    assert world.sqs.messages == {}
+
+
+def test_the_image_that_ran_by_a_tag_stays_after_the_tag_has_moved(world: World) -> None:
+    ran = world.push("app", "ran", tags=["job"])
+    world.sqs.send(event(f"{HOST}/app:job"))
+    world.run(WATCHING)
+    world.push("app", "new", tags=["job"])
+    world.run(DELETING)
+    assert ran.digest in world.ecr.digests("app")
+
+
+def test_events_of_other_registries_do_not_count(world: World) -> None:
+    image = world.push("app", "image", tags=["job"])
+    elsewhere = HOST.replace("eu-west-1", "eu-west-2")
+    world.sqs.send(event(f"{elsewhere}/app:job", image.digest))
+    assert world.run(DELETING)["removed"] == 1
+
+
+def test_many_events_are_read_and_deleted(world: World) -> None:
+    for number in range(95):
+        world.sqs.send(event(f"{HOST}/app:v{number}"))
+    world.run(WATCHING)
+    assert world.sqs.messages == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "not JSON", "[]", "{}", '{"time": "2026-02-28T12:00:00Z"}', event("x", time="noon")],
+)
+def test_a_message_that_is_not_an_event_is_ignored_with_a_warning(world: World, body: str) -> None:
+    world.push("app", "old")
+    world.sqs.send(body)
+    assert world.run(DELETING)["removed"] == 1
+    (warning,) = world.events("Events are left in the queue")
+    assert "1 messages in EVENT_QUEUE are not events" in warning["why"]
+
+
+def test_a_queue_that_cannot_be_read_stops_the_run(world: World) -> None:
+    world.push("app", "old")
+    world.sqs.error["ReceiveMessage"] = "AccessDenied"
+    with pytest.raises(Exception, match="missing IAM action: sqs:ReceiveMessage"):
+        world.run(DELETING)
+    assert world.ecr.mutations() == []
+
+
+def test_events_are_deleted_only_after_the_ledger_holds_them(world: World) -> None:
+    image = world.push("app", "image")
+    world.sqs.send(event(f"{HOST}/app:job", image.digest))
+    world.s3.error["PutObject"] = "SlowDown"
+    with pytest.raises(LedgerError):
+        world.run(WATCHING)
+    assert len(world.sqs.messages) == 1
+    world.s3.error.clear()
+    world.sqs.received.clear()
+    assert world.run(DELETING)["kept"] == {"recently_used": 1}
+
+
+def test_events_that_cannot_be_deleted_are_read_again(world: World) -> None:
+    world.sqs.send(event(f"{HOST}/app:job"))
+    world.sqs.error["DeleteMessageBatch"] = "AccessDenied"
+    assert world.run(WATCHING)["complete"] is True
+    (warning,) = world.events("Events are left in the queue")
+    assert "1 events stay in EVENT_QUEUE" in warning["why"]
+    assert len(world.sqs.messages) == 1
+
+
+def test_near_the_deadline_no_event_is_taken(world: World) -> None:
+    world.sqs.send(event(f"{HOST}/app:job"))
+    world.run(WATCHING, seconds_left=lambda: 30)
+    assert len(world.sqs.messages) == 1
+    assert any(
+        "the next run continues" in one["why"]
+        for one in world.events("Events are left in the queue")
+    )

@@ -16,12 +16,14 @@ from ecr_cleaner.report.events import NONE_VISITED, SLOW_SCAN
 from terraform_support import MODULE, PROJECT, FakeAws, Terraform, example_in
 
 REGION = "eu-west-1"
+ACCOUNT = "123456789012"
 NAME = "cleaner-under-test"
 
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
 LIFECYCLE = "module.ecr_cleaner.aws_ecr_lifecycle_policy.this[0]"
 IMAGE = "module.ecr_cleaner.terraform_data.image[0]"
 ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function"
+PULL_TIMES_POLICY = "module.ecr_cleaner.aws_iam_role_policy.pull_times"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,9 @@ def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: 
         keep_count=3,
         keep_tag_patterns=("v*", "release-*"),
         keep_pulled_days=14,
+        ledger=f"s3://{NAME}-{ACCOUNT}-{REGION}/ledger",
+        event_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAME}-events",
+        register_pull_exclusion=True,
         rules=(
             RepositoryRule(
                 repositories=("payments/*", "billing/*"),
@@ -275,7 +280,8 @@ def test_iam_lets_a_dry_run_read_and_nothing_else(complete: Terraform, aws: Fake
 
 @pytest.mark.usefixtures("repositories")
 def test_iam_limits_a_sweep_to_what_opted_in(complete: Terraform, aws: FakeAws) -> None:
-    assert complete.plan(dry_run=False) == {FUNCTION: "update", ROLE_POLICY: "update"}
+    changed = {FUNCTION: "update", ROLE_POLICY: "update", PULL_TIMES_POLICY: "update"}
+    assert complete.plan(dry_run=False) == changed
     complete.apply(dry_run=False)
     try:
         role = complete.outputs()["role_arn"]

@@ -237,7 +237,7 @@ locals {
 locals {
   function_policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = local.function_statements
+    Statement = concat(local.function_statements, local.memory_statements, local.pull_times_statements)
   })
 
   role_arn  = var.create_role ? aws_iam_role.function[0].arn : var.role_arn

@@ -6,6 +6,30 @@ locals {
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
 
   ledger_actions = try(local.permissions.memory.ledger, [])
+
+  memory_statements = [
+    for statement in [
+      var.memory_enabled ? {
+        Sid      = "RememberUsage"
+        Effect   = "Allow"
+        Action   = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
+        Resource = "${local.memory_arn}/${local.memory_key}"
+      } : null,
+      var.memory_enabled ? {
+        Sid    = "SeeThatThereIsNoLedger"
+        Effect = "Allow"
+        # Without it, S3 answers that access is denied if there is no ledger yet.
+        Action   = ["s3:ListBucket"]
+        Resource = local.memory_arn
+      } : null,
+      local.events_enabled ? {
+        Sid      = "ReadEvents"
+        Effect   = "Allow"
+        Action   = try(local.permissions.memory.events, [])
+        Resource = local.event_queue_arn
+      } : null,
+    ] : statement if statement != null
+  ]
 }
 
 resource "aws_s3_bucket" "memory" {
@@ -99,38 +123,4 @@ resource "aws_s3_bucket_policy" "memory" {
 
   # Both change the policy settings of the bucket, and S3 refuses concurrent changes.
   depends_on = [aws_s3_bucket_public_access_block.memory]
-}
-
-resource "aws_iam_role_policy" "memory" {
-  count = var.memory_enabled ? 1 : 0
-
-  name = "memory"
-  role = aws_iam_role.function.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      for statement in [
-        {
-          Sid      = "RememberUsage"
-          Effect   = "Allow"
-          Action   = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
-          Resource = "${local.memory_arn}/${local.memory_key}"
-        },
-        {
-          Sid    = "SeeThatThereIsNoLedger"
-          Effect = "Allow"
-          # Without it, S3 answers that access is denied if there is no ledger yet.
-          Action   = ["s3:ListBucket"]
-          Resource = local.memory_arn
-        },
-        local.events_enabled ? {
-          Sid      = "ReadEvents"
-          Effect   = "Allow"
-          Action   = try(local.permissions.memory.events, [])
-          Resource = local.event_queue_arn
-        } : null,
-      ] : statement if statement != null
-    ]
-  })
 }

@@ -36,7 +36,8 @@ run "defaults" {
 
       REGISTER_PULL_EXCLUSION = "true"
 
-      TASK_DEFINITION_REVISIONS = "1"
+      TASK_DEFINITION_REVISIONS    = "1"
+      REFERENCE_LISTS_MAX_AGE_DAYS = "7"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -30,7 +30,7 @@ run "dry_run" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "FindRegionsOfServices", "DescribeClusters", "CheckGuards", "DenySweepingInDryRun"]
+    condition     = jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "FindRegionsOfServices", "DescribeClusters", "CheckGuards", "DenySweepingInDryRun", "ReadPullTimeExclusions", "DenyExcludingInDryRun"]
     error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function[0].policy}"
   }
 
@@ -126,6 +126,7 @@ run "no_wildcard_actions" {
 
   variables {
     dry_run                            = false
+    memory_enabled                     = true
     archive_days                       = 90
     kms_key_arn                        = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
     on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
@@ -154,7 +155,7 @@ run "no_wildcard_actions" {
   assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement.Sid if statement.Resource == "*"
-    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc", "DenyVpcToCode"]
+    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc", "DenyVpcToCode", "ReadPullTimeExclusions", "ExcludeOwnPulls"]
     error_message = "Only statements whose actions support no narrower resource may have the resource \"*\"."
   }
 }

@@ -60,7 +60,7 @@ run "by_default" {
   }
 
   assert {
-    condition = jsonencode(jsondecode(one(aws_iam_role_policy.memory).policy).Statement) == jsonencode([
+    condition = jsonencode(local.memory_statements) == jsonencode([
       {
         Sid      = "RememberUsage"
         Effect   = "Allow"
@@ -80,7 +80,7 @@ run "by_default" {
         Resource = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events"
       },
     ])
-    error_message = "The function must be able to use its ledger and its queue, and nothing else: ${one(aws_iam_role_policy.memory).policy}"
+    error_message = "The function must be able to use its ledger and its queue, and nothing else: ${jsonencode(local.memory_statements)}"
   }
 
   assert {
@@ -96,8 +96,8 @@ run "by_default" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions", "DenyExcludingInDryRun"]
-    error_message = "A dry run must not change pull times: ${aws_iam_role_policy.pull_times.policy}"
+    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions", "DenyExcludingInDryRun"]
+    error_message = "A dry run must not change pull times: ${jsonencode(local.pull_times_statements)}"
   }
 }
 
@@ -107,8 +107,8 @@ run "real_run" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions", "ExcludeOwnPulls"]
-    error_message = "A real run must be able to exclude its role from pull times: ${aws_iam_role_policy.pull_times.policy}"
+    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions", "ExcludeOwnPulls"]
+    error_message = "A real run must be able to exclude its role from pull times: ${jsonencode(local.pull_times_statements)}"
   }
 }
 
@@ -119,7 +119,7 @@ run "real_run_that_must_not_exclude" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.pull_times.policy).Statement[*].Sid == ["ReadPullTimeExclusions"]
+    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions"]
     error_message = "Without register_pull_exclusion, the function must not change pull times."
   }
 }
@@ -135,7 +135,7 @@ run "without_events" {
   }
 
   assert {
-    condition     = jsondecode(one(aws_iam_role_policy.memory).policy).Statement[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger"]
     error_message = "Without events, the function must not be able to read a queue."
   }
 }
@@ -146,7 +146,7 @@ run "without_memory" {
   }
 
   assert {
-    condition     = length(aws_s3_bucket.memory) + length(aws_sqs_queue.events) + length(aws_iam_role_policy.memory) == 0
+    condition     = length(aws_s3_bucket.memory) + length(aws_sqs_queue.events) + length(local.memory_statements) == 0
     error_message = "Without memory there must be no bucket and no queue."
   }
 

@@ -21,6 +21,7 @@ from e2e.invocation import (
 )
 from e2e.registry import Registry
 from e2e.tools import ARCHITECTURES, Tools
+from integration.full_world import WITHOUT_SERVER
 from terraform_support import FakeAws, Terraform, copy_project
 
 REGION = "eu-central-1"
@@ -38,6 +39,10 @@ VARIABLES = {
         *("--build-arg", f"BASE_IMAGE={base_image.NAME}"),
     ],
 }
+
+
+# The moto server denies the function its object in S3 if it enforces IAM.
+MEMORY = frozenset({"LEDGER", "EVENT_QUEUE"})
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ class Machine:
         image = self.pull(function["Code"]["ResolvedImageUri"])
         configuration = function["Configuration"]
         environment = lambda_environment(configuration, self.aws, REGION) | settings
+        environment.setdefault("WAIVED_SOURCES", ",".join(WITHOUT_SERVER))
+        for name in MEMORY.difference(settings):
+            environment.pop(name, None)
         with running_function(
             self.docker, self.tools.emulator, image, configuration, environment
         ) as running:

@@ -16,6 +16,7 @@ from ecr_cleaner.report.events import NONE_VISITED, SLOW_SCAN
 from terraform_support import MODULE, PROJECT, FakeAws, Terraform, example_in
 
 REGION = "eu-west-1"
+ACCOUNT = "123456789012"
 NAME = "cleaner-under-test"
 
 FUNCTION = "module.ecr_cleaner.aws_lambda_function.this"
@@ -58,6 +59,9 @@ def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: 
         keep_count=3,
         keep_tag_patterns=("v*", "release-*"),
         keep_pulled_days=14,
+        ledger=f"s3://{NAME}-{ACCOUNT}-{REGION}/ledger",
+        event_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAME}-events",
+        register_pull_exclusion=True,
         rules=(
             RepositoryRule(
                 repositories=("payments/*", "billing/*"),

@@ -100,21 +100,19 @@ def answering(service: str, operation: str) -> Callable[[BaseResponse], ActionRe
         told = _told.get(f"{service}:{operation}", {})
         content = told(json.loads(response.body)) if callable(told) else told
         shape = model_of(service).operation_model(operation).output_shape
-        full = answer_of(content, shape)
-        validate(operation, full, shape)
-        return ActionResult(full)
+        return ActionResult(answer_of(operation, content, shape))
 
     return answer
 
 
-def answer_of(content: Any, shape: Any) -> Any:
-    """Return a whole answer: AWS sends a list that is empty too, under its key."""
-    lists: Content = {
-        name: []
-        for name, member in shape.members.items()
-        if member.type_name == "list" and not member.metadata.get("min")
-    }
-    return completed(lists | content, shape)
+def answer_of(operation: str, content: Any, shape: Any) -> Content:
+    """Return a whole answer.
+
+    AWS sends an empty list under its key as well, even if its model has a minimum length.
+    """
+    full: Content = completed(content, shape)
+    validate(operation, full, shape)
+    return {name: [] for name, member in shape.members.items() if member.type_name == "list"} | full
 
 
 def completed(content: Any, shape: Any) -> Any:
@@ -204,9 +202,8 @@ def answered_without_request() -> Iterator[None]:
             message = f"User is not authorized to perform: {action}"
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, operation)
         shape = model.operation_model(operation).output_shape
-        full = answer_of(_told.get(f"{model.service_name}:{operation}", {}), shape)
-        validate(operation, full, shape)
-        return full
+        content = _told.get(f"{model.service_name}:{operation}", {})
+        return answer_of(operation, content, shape)
 
     with mock.patch.object(BaseClient, "_make_api_call", make):
         yield

@@ -166,8 +166,10 @@ def wire_name(service: str, operation: str, key: str) -> str:
 
 def test_every_action_is_an_operation_that_was_tried() -> None:
     tried = {operation for _, operation in OPERATIONS}
-    known = {one.partition(":")[2] for one in actions(PERMISSIONS)}
-    assert known - tried == {"GetObject", "ListBucket"}
+    actions_called = {one.partition(":")[2] for one in actions(PERMISSIONS)}
+    called = {CALLED_AS.get(one, one) for one in actions_called}
+    # Objects of S3 have a body of their own, and PutObject has its own tests above.
+    assert called - tried == {"GetObject", "ListBucket", "PutObject"}
 
 
 XML = [

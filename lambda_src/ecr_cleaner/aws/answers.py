@@ -63,9 +63,6 @@ def _check(operation_model: OperationModel, response_dict: dict[str, Any], **_: 
     shape = operation_model.output_shape
     if not is_success(response_dict) or shape is None or "payload" in shape.serialization:
         return
-    members = shape.members.values()
-    if members and all("location" in member.serialization for member in members):
-        return  # all of it is in the headers, as in the answer to PutObject
     match operation_model.service_model.resolved_protocol:
         case "json" | "rest-json":
             _check_json(operation_model, shape, response_dict["body"])

@@ -45,6 +45,13 @@ resource "aws_s3_bucket" "memory" {
   force_destroy = true
 
   tags = var.tags
+
+  # If the module depends on a resource that changes, the account is unknown when planning, and with it the name
+  # of the bucket. The bucket, and what is remembered, must not be replaced because of that.
+  lifecycle {
+    ignore_changes       = [bucket]
+    replace_triggered_by = [terraform_data.name]
+  }
 }
 
 resource "aws_s3_bucket_public_access_block" "memory" {

@@ -12,6 +12,9 @@ terraform {
 }
 
 resource "aws_ecr_repository" "released" {
+  #checkov:skip=CKV_AWS_136:This repository exists only in a test.
+  #checkov:skip=CKV_AWS_163:This repository exists only in a test.
+
   name                 = "tools/ecr-cleaner"
   image_tag_mutability = "IMMUTABLE"
 }

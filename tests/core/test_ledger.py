@@ -233,7 +233,7 @@ def stored(every, day):
 ledger = Ledger.read(stored(2, 20_000))
 ledger.merge(Ledger.read(stored(3, 20_001)))
 content = ledger.pruned(date(2024, 10, 10), 14).stored()
-print(Ledger.read(content).images, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(Ledger.read(content).images, int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024)
 """
 
 

@@ -217,7 +217,7 @@ def test_days_are_those_of_utc() -> None:
 
 # In a process of its own, whose memory is that of the ledgers. Of the images, a quarter is in both.
 MILLION = """
-import gzip, json, resource
+import gzip, json
 from array import array
 from datetime import date
 from ecr_cleaner.core.ledger import FORMAT, VERSION, Ledger
@@ -233,7 +233,8 @@ def stored(every, day):
 ledger = Ledger.read(stored(2, 20_000))
 ledger.merge(Ledger.read(stored(3, 20_001)))
 content = ledger.pruned(date(2024, 10, 10), 14).stored()
-print(Ledger.read(content).images, int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024)
+peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0]
+print(Ledger.read(content).images, int(peak) // 1024)
 """
 
 

@@ -46,6 +46,11 @@ def test_a_job_shows_every_image_at_any_depth() -> None:
     assert names(event(detail)) == ["job:v1", "node:latest"]
 
 
+def test_a_value_that_is_no_text_and_a_text_that_is_no_reference_name_no_image() -> None:
+    containers = [{"image": f"{HOST}/app:v1", "exitCode": 0, "essential": True, "reason": None}]
+    assert names(event({"containers": containers, "cpu": 256, "group": "a group"})) == ["app:v1"]
+
+
 def test_the_day_is_that_of_utc() -> None:
     body = event({"image": f"{HOST}/app"}, time="2026-02-28T23:30:00-02:00")
     assert [use.day for _, use in uses_in(body) or ()] == [date(2026, 3, 1)]

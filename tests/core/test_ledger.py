@@ -96,6 +96,23 @@ def test_an_older_use_changes_nothing() -> None:
     assert ledger.last_use("app", image("i0")) == Use("arn:now", TODAY)
 
 
+def ledger_of_tag(consumer: str, day: date) -> Ledger:
+    ledger = Ledger(TODAY)
+    ledger.record_reference(ImageReference(REGISTRY, "app", tag="v1"), Use(consumer, day))
+    return ledger
+
+
+def test_an_older_use_of_a_tag_changes_nothing() -> None:
+    latest = Use("arn:now", TODAY)
+    recorded = ledger_of_tag("arn:now", TODAY)
+    before = ImageReference(REGISTRY, "app", tag="v1")
+    recorded.record_reference(before, Use("arn:before", YESTERDAY))
+    merged = ledger_of_tag("arn:now", TODAY)
+    merged.merge(ledger_of_tag("arn:before", YESTERDAY))
+    for ledger in (recorded, merged):
+        assert ledger.last_use("app", image("a", tags="v1")) == latest
+
+
 def test_a_tag_counts_in_its_repository_until_it_is_known_which_image_it_names() -> None:
     ledger = Ledger(TODAY)
     ledger.record_reference(ImageReference(REGISTRY, "app", tag="v1"), Use("arn:t", TODAY))
@@ -113,6 +130,28 @@ def test_a_tag_counts_in_its_repository_until_it_is_known_which_image_it_names()
     assert merged.last_use("app", image("a", tags="v1")) == Use("arn:t", TODAY)
     later = merged.pruned(TODAY + timedelta(days=36), 14)
     assert (later.images, later.last_use("app", image("a", tags="v1"))) == (0, None)
+
+
+def test_a_big_endian_machine_turns_the_bytes_of_each_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = ledger_of([("i0", TODAY, "arn:a"), ("i1", YESTERDAY, "arn:b")])
+    as_here = columns_of(ledger.stored())
+
+    monkeypatch.setattr(module, "_LITTLE_ENDIAN", sys.byteorder != "little")
+
+    keys, days, users = as_here[:16], as_here[16:20], as_here[20:]
+    turned = [turn(keys, 8), turn(days, 2), turn(users, 4)]
+    assert columns_of(ledger.stored()) == b"".join(turned)
+    assert last_days(Ledger.read(ledger.stored())) == {"i0": TODAY, "i1": YESTERDAY}
+
+
+def columns_of(content: bytes) -> bytes:
+    return gzip.decompress(content).partition(b"\n")[2]
+
+
+def turn(column: bytes, size: int) -> bytes:
+    return b"".join(column[at : at + size][::-1] for at in range(0, len(column), size))
 
 
 def test_a_merge_remembers_since_the_earlier_day() -> None:

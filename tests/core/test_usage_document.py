@@ -12,7 +12,7 @@ import pytest
 from core.worlds import NOW, REGISTRY, sha
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED
 from ecr_cleaner.core.kubernetes import REQUIRED
-from ecr_cleaner.core.model import ImageReference
+from ecr_cleaner.core.model import ImageReference, ReferencePattern
 from ecr_cleaner.core.usage_document import (
     DocumentError,
     HeldReferences,
@@ -26,6 +26,8 @@ REFERENCES = (
     ImageReference(REGISTRY, "app", tag="1"),
     ImageReference(REGISTRY, "app", digest=sha("a")),
     ImageReference(REGISTRY, "app"),
+    ReferencePattern("team/*", account=REGISTRY.account, tag="1"),
+    ReferencePattern("app", region=REGISTRY.region, digest=sha("a")),
 )
 
 

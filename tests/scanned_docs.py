@@ -14,6 +14,7 @@ from typing import Any
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.sources import sources_for
 from image_fields import PERMISSIONS, reviewed
+from marked import between_marks
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -44,14 +45,7 @@ def not_scanned() -> str:
 
 def with_tables(text: str) -> str:
     """Return the README with the text between each pair of marks replaced."""
-    for name, table in (("scanned", scanned()), ("not scanned", not_scanned())):
-        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
-        before, _, rest = text.partition(begin)
-        _, mark, after = rest.partition(end)
-        if not mark:
-            raise ValueError(f"{README} has no lines {begin.strip()} and {end.strip()}")
-        text = f"{before}{begin}\n{table}\n\n{end}{after}"
-    return text
+    return between_marks(text, scanned=scanned(), not_scanned=not_scanned())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from marked import between_marks
+
 MODULE = Path(__file__).resolve().parent.parent / "terraform"
 README = MODULE / "README.md"
 
@@ -86,14 +88,7 @@ def outputs() -> str:
 
 def with_tables(text: str) -> str:
     """Return the README with what stands between each pair of marks written anew."""
-    for name, table in (("variables", variables()), ("outputs", outputs())):
-        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
-        before, _, rest = text.partition(begin)
-        _, mark, after = rest.partition(end)
-        if not mark:
-            raise ValueError(f"{README} has no lines {begin.strip()} and {end.strip()}")
-        text = f"{before}{begin}\n{table}\n\n{end}{after}"
-    return text
+    return between_marks(text, variables=variables(), outputs=outputs())
 
 
 if __name__ == "__main__":

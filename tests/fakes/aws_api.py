@@ -151,3 +151,8 @@ def found(source: UsageSource, *apis: FakeApi, settings: Settings = DEFAULTS) ->
     """Return the usages that a source finds, all read."""
     with account(*apis, settings=settings) as one:
         return list(source.usages(one))
+
+
+def tags(usages: list[Usage]) -> set[str | None]:
+    """Return the tags that the references of some usages have."""
+    return {usage.reference.tag for usage in usages}

@@ -75,6 +75,17 @@ class Scripted(FakeApi):
         return self.client.meta.service_model.operation_model(operation).output_shape
 
 
+def any_task_definition(parameters: Parameters) -> dict[str, Any]:
+    """Describe any task definition: its image has the definition's name and revision as its tag."""
+    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
+    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
+
+
+def ecs(line: Line = any_task_definition) -> Scripted:
+    """Return ECS as those see it that only describe task definitions."""
+    return Scripted("ecs", DescribeTaskDefinition=line)
+
+
 _FILLERS: Mapping[str, Callable[[Any], Any]] = {
     "boolean": lambda _: False,
     "double": lambda _: 0.0,

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError, ScanError
-from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.rows import APP_RUNNER
 from ecr_cleaner.usage.scan import State, scan
-from fakes.aws_api import FakeApi, Parameters, account, error, found
+from fakes.aws_api import FakeApi, Parameters, account, error, found, tags
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
@@ -56,10 +55,6 @@ def api_with(*pages: dict[str, Source]) -> FakeApi:
 
     api = FakeApi("apprunner").pages("ListServices", "ServiceSummaryList", *listed)
     return api.on("DescribeService", describe)
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def test_no_services_use_nothing() -> None:

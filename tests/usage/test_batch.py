@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import IncompleteAnswerError
-from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.rows import BATCH
-from fakes.aws_api import Parameters, found
+from fakes.aws_api import Parameters, found, tags
 from fakes.scripted import HOST, Scripted
 
 ARN = "arn:aws:batch:eu-west-1:123456789012:"
@@ -72,10 +71,6 @@ def batch(**lines: Any) -> Scripted:
         "ListJobs": {},
     }
     return Scripted("batch", **(nothing | lines))
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def test_account_without_batch_uses_nothing() -> None:

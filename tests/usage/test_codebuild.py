@@ -27,7 +27,7 @@ def codebuild(images: dict[str, str], *pages: list[str]) -> Scripted:
         names = parameters["names"]
         known = [project(name, images[name]) for name in names if name in images]
         unknown = [name for name in names if name not in images]
-        # A list with nothing in it is left out of the answer.
+        # AWS returns an empty list here, but its model of the service allows none.
         return {
             key: some for key, some in (("projects", known), ("projectsNotFound", unknown)) if some
         }

@@ -10,7 +10,7 @@ from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
 from ecr_cleaner.core.model import ImageReference, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
-from fakes.aws_api import FakeApi, Parameters, error, found
+from fakes.aws_api import FakeApi, Parameters, error, found, tags
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
@@ -83,10 +83,6 @@ class EcsWorld:
 
 def container(image: str) -> dict[str, Any]:
     return {"name": "one", "image": image}
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def digests(usages: list[Usage]) -> set[str]:

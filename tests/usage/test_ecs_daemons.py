@@ -9,7 +9,7 @@ import pytest
 from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
-from fakes.aws_api import FakeApi, Parameters, error, found
+from fakes.aws_api import FakeApi, Parameters, error, found, tags
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
@@ -111,10 +111,6 @@ def known(all_of_them: dict[str, Any], arns: list[str]) -> list[Any]:
 def missing(all_of_them: dict[str, Any], arns: list[str]) -> dict[str, Any]:
     gone = [arn for arn in arns if arn not in all_of_them]
     return {"failures": [{"arn": arn, "reason": "MISSING"} for arn in gone]}
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def one_of_everything() -> DaemonWorld:

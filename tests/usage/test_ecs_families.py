@@ -11,7 +11,7 @@ from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
 from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
+from fakes.scripted import DENIED, THROTTLED, Scripted, any_task_definition
 
 DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/"
 OPERATIONS = ["ListTaskDefinitionFamilies", "ListTaskDefinitions", "DescribeTaskDefinition"]
@@ -22,13 +22,9 @@ def arns(family: str, newest: int, oldest: int = 1) -> list[str]:
     return [f"{DEFINITION}{family}:{number}" for number in range(newest, oldest - 1, -1)]
 
 
-def describe(parameters: Parameters) -> dict[str, Any]:
-    """Describe any task definition: its image has the definition's name and revision as its tag."""
-    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
-    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
-
-
-def ecs(families: Any = (), revisions: Any = None, definition: Any = describe) -> Scripted:
+def ecs(
+    families: Any = (), revisions: Any = None, definition: Any = any_task_definition
+) -> Scripted:
     """Return ECS with these families and no cluster; each has 150 revisions."""
     pages = families if isinstance(families, list) else [list(families)]
 
@@ -149,7 +145,7 @@ def test_revision_that_vanished_is_skipped_and_the_others_count() -> None:
     def answer(parameters: Parameters) -> Any:
         if "gone" in parameters["taskDefinition"]:
             return error("ClientException", "Unable to describe task definition.")
-        return describe(parameters)
+        return any_task_definition(parameters)
 
     assert tags(found(Ecs(), ecs(("gone", "web"), definition=answer))) == ["web-150"]
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.rows import EVENTBRIDGE_PIPES
-from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.aws_api import error, found, tags
+from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by, ecs
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
 DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/"
@@ -29,20 +28,6 @@ def runs(definition: str) -> dict[str, Any]:
 def pipes(*listed: dict[str, Any], **lines: Any) -> Scripted:
     listing: dict[str, Any] = {"ListPipes": {"Pipes": list(listed)}}
     return Scripted("pipes", **(listing | lines))
-
-
-def describe(parameters: Parameters) -> dict[str, Any]:
-    """Describe any task definition: its image has the definition's name and revision as its tag."""
-    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
-    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
-
-
-def ecs(line: Any = describe) -> Scripted:
-    return Scripted("ecs", DescribeTaskDefinition=line)
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def test_account_without_pipes_uses_nothing() -> None:

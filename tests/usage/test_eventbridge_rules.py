@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.rows import EVENTBRIDGE_RULES
-from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.aws_api import Parameters, error, found, tags
+from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, any_task_definition, by, ecs
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
 DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/"
@@ -39,20 +38,6 @@ def events(**lines: Any) -> Scripted:
 def one_rule(definition: str) -> Scripted:
     targets = {"Targets": [ecs_target(definition)]}
     return events(ListRules={"Rules": [rule("nightly")]}, ListTargetsByRule=targets)
-
-
-def describe(parameters: Parameters) -> dict[str, Any]:
-    """Describe any task definition: its image has the definition's name and revision as its tag."""
-    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
-    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
-
-
-def ecs(line: Any = describe) -> Scripted:
-    return Scripted("ecs", DescribeTaskDefinition=line)
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def test_account_without_rules_uses_nothing_and_asks_ecs_nothing() -> None:
@@ -186,7 +171,9 @@ def test_task_definition_that_is_gone_runs_nothing() -> None:
     api = events(ListRules={"Rules": [rule("one")]}, ListTargetsByRule={"Targets": targets})
 
     def answer(parameters: Parameters) -> Any:
-        return UNKNOWN if "gone" in parameters["taskDefinition"] else describe(parameters)
+        return (
+            UNKNOWN if "gone" in parameters["taskDefinition"] else any_task_definition(parameters)
+        )
 
     assert tags(found(EVENTBRIDGE_RULES, api, ecs(answer))) == {"there-1"}
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.rows import EVENTBRIDGE_SCHEDULER
-from fakes.aws_api import Parameters, error, found
-from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
+from fakes.aws_api import error, found, tags
+from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by, ecs
 
 CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
 UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
@@ -35,20 +34,6 @@ def universal_target(api_action: str, **given: Any) -> dict[str, Any]:
 def scheduler(*schedules: dict[str, Any], **lines: Any) -> Scripted:
     listing: dict[str, Any] = {"ListSchedules": {"Schedules": list(schedules)}}
     return Scripted("scheduler", **(listing | lines))
-
-
-def describe(parameters: Parameters) -> dict[str, Any]:
-    """Describe any task definition: its image has the definition's name and revision as its tag."""
-    tag = parameters["taskDefinition"].rpartition("/")[2].replace(":", "-")
-    return {"taskDefinition": {"containerDefinitions": [{"image": f"{HOST}/app:{tag}"}]}}
-
-
-def ecs(line: Any = describe) -> Scripted:
-    return Scripted("ecs", DescribeTaskDefinition=line)
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def test_account_without_schedules_uses_nothing() -> None:

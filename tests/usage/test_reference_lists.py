@@ -18,7 +18,7 @@ from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.reference_lists import MOST_BYTES, ReferenceLists
 from ecr_cleaner.usage.scan import Reading, Scan, State, scan
 from ecr_cleaner.usage.shared.target import Target
-from fakes.aws_api import account, error
+from fakes.aws_api import account, error, tags
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
 
 BUCKET = "s3://bucket/images/of/eks.json"
@@ -79,10 +79,6 @@ def found(source: ReferenceLists, *apis: Scripted, settings: Settings) -> list[U
 
 def listed(*lists: str) -> Settings:
     return Settings(reference_lists=lists)
-
-
-def tags(usages: list[Usage]) -> set[str | None]:
-    return {usage.reference.tag for usage in usages}
 
 
 def scanned(*apis: Scripted, where: str = BUCKET) -> Scan:

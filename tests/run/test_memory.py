@@ -14,6 +14,7 @@ import pytest
 from core.worlds import HOST, NOW, ago, usage
 from ecr_cleaner.core.errors import LedgerError, RunFailedError
 from ecr_cleaner.core.ledger import Ledger, Use, day_of
+from ecr_cleaner.core.model import Image
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.run.ledger_file import LedgerFile
 from ecr_cleaner.workers import Workers
@@ -65,6 +66,11 @@ def test_what_was_in_use_by_a_tag_stays_after_the_tag_has_moved(world: World) ->
     )
 
 
+def remembered(world: World, repository: str, digest: str, *tags: str) -> Use | None:
+    ledger = Ledger.read(world.s3.objects[LEDGER])
+    return ledger.last_use(repository, Image(digest, tags))
+
+
 def test_what_only_the_second_scan_saw_is_remembered_for_every_repository(world: World) -> None:
     """Repository ``other`` has nothing to remove, so no plan is made of it after that scan."""
     world.create("other")
@@ -84,9 +90,7 @@ def test_usage_in_a_repository_that_is_not_opted_in_is_remembered(world: World) 
     image = world.push("later", "image", tags=["v1"])
     world.uses(usage("later", "arn:function", tag="v1"))
     world.run(WATCHING)
-    assert Ledger.read(world.s3.objects[LEDGER]).last_use("later", image) == Use(
-        "arn:function", day_of(NOW)
-    )
+    assert remembered(world, "later", image.digest, "v1") == Use("arn:function", day_of(NOW))
 
 
 def test_a_judgement_and_the_one_before_it_are_of_the_same_day(world: World) -> None:
@@ -313,7 +317,7 @@ def test_a_message_that_is_not_an_event_fails_the_run_and_nothing_is_removed(
     (warning,) = world.events("Events are left in the queue")
     assert "1 messages in EVENT_QUEUE are not events" in warning["why"]
     assert list(world.sqs.messages.values()) == [body]
-    assert Ledger.read(world.s3.objects[LEDGER]).last_use("app", image) is not None
+    assert remembered(world, "app", image.digest) is not None
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "1960-01-01", "2200-01-01"])

@@ -48,6 +48,10 @@ def isolate_aws_environment() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(AWS_ENVIRONMENT)
+    # Servers of tests are reached without the developer's proxy.
+    direct = "127.0.0.1,localhost"
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), direct]))
 
 
 def is_local(address: Any) -> bool:

@@ -119,6 +119,14 @@ def test_without_a_known_network_the_variable_is_named() -> None:
     assert "(vpc_subnet_ids)" in fix(Obstacle.NOT_REACHED, Access(name="prod"))
 
 
+def test_proxy_has_to_connect_or_to_be_left_out() -> None:
+    said = fix(Obstacle.NOT_FORWARDED, PRIVATE)
+
+    assert "HTTPS_PROXY" in said
+    assert "NO_PROXY" in said
+    assert "scan-cluster" in said
+
+
 def test_unknown_caller_needs_an_access_entry() -> None:
     said = fix(Obstacle.NOT_AUTHENTICATED, PRIVATE)
 

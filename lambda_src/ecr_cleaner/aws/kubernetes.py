@@ -19,16 +19,18 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from urllib3 import HTTPSConnectionPool, Timeout
+from urllib3 import HTTPConnectionPool, Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     SSLError,
 )
 from urllib3.response import BaseHTTPResponse
 
+from ecr_cleaner.aws import proxy
 from ecr_cleaner.core.kubernetes import (
     SKIPPED_GROUPS,
     ClusterError,
@@ -308,14 +310,14 @@ class KubernetesApi:
         return bytes(body)
 
     @cached_property
-    def _pool(self) -> HTTPSConnectionPool:
+    def _pool(self) -> HTTPConnectionPool:
         address = urlsplit(self._endpoint.url)
         if address.scheme != "https" or not address.hostname:
             raise self._error(Obstacle.NOT_ACTIVE, f"its address is {self._endpoint.url!r}")
         timeout = Timeout(
             connect=CONNECT_TIMEOUT.total_seconds(), read=READ_TIMEOUT.total_seconds()
         )
-        return HTTPSConnectionPool(
+        return proxy.connections(
             address.hostname, address.port or 443, timeout=timeout, ssl_context=self._trust()
         )
 
@@ -341,6 +343,10 @@ class KubernetesApi:
     def _failed(self, error: HTTPError, kind: Kind | None) -> ClusterError:
         if isinstance(error, SSLError):
             return self._error(Obstacle.NOT_TRUSTED, str(error), kind)
+        if isinstance(error, ProxyError):
+            host = urlsplit(self._endpoint.url).netloc
+            detail = f"{host}: {error.args[0]}: {error.original_error}"
+            return self._error(Obstacle.NOT_FORWARDED, detail, kind)
         if isinstance(error, ConnectTimeoutError | NewConnectionError | NameResolutionError):
             host = urlsplit(self._endpoint.url).netloc
             return self._error(Obstacle.NOT_REACHED, f"{host}: {_brief(error)}", kind)
@@ -362,7 +368,8 @@ class KubernetesApi:
 
 def _may_pass(error: HTTPError) -> bool:
     """Return whether another attempt makes sense: not for a host that cannot be connected to."""
-    return not isinstance(error, SSLError | ConnectTimeoutError)
+    cause = error.original_error if isinstance(error, ProxyError) else error
+    return not isinstance(cause, SSLError | ConnectTimeoutError)
 
 
 def _brief(error: HTTPError) -> str:

@@ -89,6 +89,7 @@ class Obstacle(StrEnum):
 
     NOT_ACTIVE = "it is not active"
     NOT_REACHED = "its API server could not be reached"
+    NOT_FORWARDED = "the proxy did not connect to its API server"
     NOT_TRUSTED = "the certificate of its API server is not signed by the cluster's CA"
     NOT_AUTHENTICATED = "it does not know the caller"
     FORBIDDEN = "it denies a list"
@@ -156,6 +157,8 @@ def fix_for(error: ClusterError, access: Access) -> str:
 
 _FIXES = {
     Obstacle.NOT_ACTIVE: "wait until it is active, or delete it",
+    Obstacle.NOT_FORWARDED: "let the proxy that HTTPS_PROXY names connect to this address, or name "
+    f"its host in NO_PROXY, {_DOCUMENT}",
     Obstacle.NOT_TRUSTED: "find out what answers in place of the API server, such as a proxy "
     f"between the function and the cluster, {_DOCUMENT}",
     Obstacle.FORBIDDEN: "allow the caller to read the API's list of resources (system:discovery)",

@@ -129,6 +129,12 @@ def pytest_configure() -> None:
     share_sdk_models()
 
 
+def pytest_report_header() -> str:
+    """Say which API servers of Kubernetes are tested."""
+    program = os.environ.get("KUBE_APISERVER")
+    return f"kube-apiserver: {program or 'only the fake one, because KUBE_APISERVER is not set'}"
+
+
 # -- End-to-end tests --------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,7 +30,6 @@ from ecr_cleaner.workers import Workers
 from fakes.aws_api import DEFAULTS, account, error
 from fakes.certificates import authority
 from fakes.kubernetes import (
-    TOKEN,
     WORKFLOWS,
     FakeCluster,
     Fault,
@@ -528,30 +524,3 @@ def test_without_credentials_there_is_no_token(
         own_api(cluster, workers).kinds()
 
     assert cluster.requests == []
-
-
-# -- An independent client -----------------------------------------------------------------------
-
-if shutil.which("kubectl"):
-
-    @pytest.mark.parametrize("kind", ["pods", "deployments.apps", "rollouts.argoproj.io"])
-    def test_kubectl_reads_the_fake_without_complaint(kind: str, tmp_path: Path) -> None:
-        with running() as cluster:
-            cluster.resources.extend(WORKFLOWS)
-            for number in range(7):
-                cluster.create(kind, f"x-{number}", spec=POD)
-            ca = tmp_path / "ca.crt"
-            ca.write_text(cluster.authority.pem)
-            server = [f"--server={cluster.url}", f"--certificate-authority={ca}"]
-            command = ["kubectl", *server, f"--token={TOKEN}", "get", kind, "--all-namespaces"]
-            done = subprocess.run(
-                [*command, "--chunk-size=3", "--output=name"],
-                env={"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-
-        assert (done.returncode, done.stderr) == (0, "")
-        assert len(done.stdout.splitlines()) == 7

@@ -334,7 +334,7 @@ variable "inspector_coverage" {
 # Kubernetes
 
 variable "eks_clusters" {
-  description = "Names of the EKS clusters of the region that the module lets the function read: each gets an access entry for the function's role, with the policy AmazonEKSViewPolicy and the Kubernetes group ecr-cleaner. Apply examples/in-cluster/cluster-role.yaml in each cluster as well. Leave out clusters that another Terraform state gives the access entry."
+  description = "Names of the EKS clusters of the region that the module lets the function read: each gets an access entry for the function's role, with the Kubernetes group ecr-cleaner. Apply examples/in-cluster/cluster-role.yaml in each cluster as well. Leave out clusters that another Terraform state gives the access entry."
   type        = list(string)
   default     = []
   nullable    = false

@@ -88,6 +88,9 @@ locals {
 
   in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
 
+  # The domain in kms:ViaService. In China, names with and without ".cn" match.
+  via_suffix = "${trimsuffix(local.dns_suffix, ".cn")}*"
+
   # By the service in the ARN of the destination, which is the ARN's third part.
   destination_actions = {
     events = "events:PutEvents"
@@ -196,8 +199,8 @@ locals {
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
         Resource = var.kms_key_arn
-        # Lambda decrypts the environment variables. The wildcard is for the domain of the partition.
-        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.amazonaws.com*" } }
+        # Lambda decrypts the environment variables.
+        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.${local.via_suffix}" } }
       } : null,
       var.on_failure_destination_arn != null ? {
         Sid      = "TellOfFailure"
@@ -212,7 +215,7 @@ locals {
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = var.on_failure_destination_kms_key_arn
         Condition = {
-          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.amazonaws.com*" }
+          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.${local.via_suffix}" }
         }
       } : null,
       length(var.vpc_subnet_ids) > 0 ? {

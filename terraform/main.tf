@@ -10,6 +10,7 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_service.ecr.partition
   region     = data.aws_service.ecr.region
+  dns_suffix = trimprefix(data.aws_service.ecr.dns_name, "ecr.${local.region}.")
 
   # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
   function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"

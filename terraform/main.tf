@@ -114,8 +114,17 @@ resource "aws_lambda_function" "this" {
 
   tags = var.tags
 
-  # Lambda needs the image and the permissions of the role when the function is created.
-  depends_on = [terraform_data.image, aws_ecr_repository_policy.this, aws_iam_role_policy.function]
+  # Lambda needs the image and the permissions of the role when the function is created. The bucket and the queue
+  # are only named in the settings, and the first run needs them.
+  depends_on = [
+    terraform_data.image,
+    aws_ecr_repository_policy.this,
+    aws_iam_role_policy.function,
+    aws_s3_bucket_public_access_block.memory,
+    aws_s3_bucket_policy.memory,
+    aws_s3_bucket_versioning.memory,
+    aws_sqs_queue.events,
+  ]
 
   lifecycle {
     precondition {

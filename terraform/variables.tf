@@ -11,6 +11,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
     error_message = "name is \"${var.name}\"; it must have 2 to 32 characters, only lower-case letters, digits and hyphens, start with a letter and not end with a hyphen."
   }
+
+  validation {
+    condition     = !var.memory_enabled || !anytrue([for prefix in ["xn--", "sthree-", "amzn-s3-demo-"] : startswith(var.name, prefix)])
+    error_message = "name is \"${var.name}\"; it must not start with xn--, sthree- or amzn-s3-demo-, because S3 refuses such names of buckets. Use another name, or set memory_enabled to false."
+  }
 }
 
 variable "tags" {
@@ -113,7 +118,7 @@ variable "keep_used_days" {
 }
 
 variable "memory_enabled" {
-  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when."
+  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when. If it is set to false, or name changes, the bucket is destroyed with what it remembers."
   type        = bool
   default     = true
   nullable    = false

@@ -63,16 +63,18 @@ run "by_default" {
   assert {
     condition = jsonencode(local.memory_statements) == jsonencode([
       {
-        Sid      = "RememberUsage"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:PutObject"]
-        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+        Sid       = "RememberUsage"
+        Effect    = "Allow"
+        Action    = ["s3:GetObject", "s3:PutObject"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
-        Sid      = "SeeThatThereIsNoLedger"
-        Effect   = "Allow"
-        Action   = ["s3:ListBucket"]
-        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+        Sid       = "ListLedgerBucket"
+        Effect    = "Allow"
+        Action    = ["s3:ListBucket"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
         Sid      = "ReadEvents"
@@ -136,8 +138,22 @@ run "without_events" {
   }
 
   assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsage", "ListLedgerBucket"]
     error_message = "Without events, the function must not be able to read a queue."
+  }
+}
+
+run "without_memory_a_name_that_no_bucket_may_have" {
+  command = plan
+
+  variables {
+    memory_enabled = false
+    name           = "xn--cleaner"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.function_name == "xn--cleaner"
+    error_message = "Without a bucket, its name does not matter."
   }
 }
 

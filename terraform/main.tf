@@ -54,7 +54,7 @@ locals {
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
     LEDGER                    = var.memory_enabled ? "s3://${local.memory_bucket}/${local.memory_key}" : null
     EVENT_QUEUE               = local.events_enabled ? local.event_queue_url : null
-    REGISTER_PULL_EXCLUSION   = tostring(var.register_pull_exclusion)
+    REGISTER_PULL_EXCLUSION   = tostring(local.register_pull_exclusion)
 
     REFERENCE_LISTS_MAX_AGE_DAYS = tostring(var.reference_lists_max_age_days)
     WAIVED_CLUSTERS              = length(var.waived_clusters) == 0 ? null : join(",", sort(distinct(var.waived_clusters)))

@@ -132,7 +132,7 @@ variable "events_enabled" {
 }
 
 variable "register_pull_exclusion" {
-  description = "Whether a run that is not a dry run excludes the function's role from pull times in ECR, so that its reading of manifests does not look like pulls. The exclusion stays when the module is destroyed."
+  description = "Whether a run that is not a dry run excludes the function's role from pull times in ECR, so that its reading of manifests does not look like pulls. The exclusion stays when the module is destroyed. If the role has a path, the function cannot find out its ARN: register the output role_arn yourself."
   type        = bool
   default     = true
   nullable    = false

@@ -31,7 +31,7 @@ run "dry_run" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "FindRegionsOfServices", "DescribeClusters", "CheckGuards", "DenySweepingInDryRun", "ReadPullTimeExclusions", "DenyExcludingInDryRun"]
+    condition     = jsondecode(aws_iam_role_policy.function[0].policy).Statement[*].Sid == ["WriteLogs", "ReadRepositories", "FindUsage", "DescribeConsumers", "FindRegionsOfServices", "DescribeClusters", "CheckGuards", "DenySweepingInDryRun", "UsePullTimeExclusions", "DenyExcludingInDryRun"]
     error_message = "A dry run must be allowed to write logs and to read, and be denied removals: ${aws_iam_role_policy.function[0].policy}"
   }
 
@@ -156,7 +156,7 @@ run "no_wildcard_actions" {
   assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.function[0].policy).Statement : statement.Sid if statement.Resource == "*"
-    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc", "DenyVpcToCode", "ReadPullTimeExclusions", "ExcludeOwnPulls"]
+    ] == ["FindUsage", "CheckGuards", "ReadInspectorCoverage", "AttachToVpc", "DenyVpcToCode", "UsePullTimeExclusions"]
     error_message = "Only statements whose actions support no narrower resource may have the resource \"*\"."
   }
 }

@@ -10,7 +10,7 @@ locals {
     Condition = local.in_this_region
   }
 
-  cluster_document_actions = try(local.permissions.optional["cluster-documents"], [])
+  cluster_document_actions = local.permissions.optional["cluster-documents"]
   cluster_documents = [
     for address in var.cluster_documents : regex("^s3://(?P<bucket>[^/]+)/(?P<key>.*)$", address)
   ]

@@ -609,7 +609,7 @@ variable "reserved_concurrent_executions" {
 }
 
 variable "vpc_subnet_ids" {
-  description = "Subnets that the function runs in. They need network access to the AWS APIs, and vpc_security_group_ids must be set as well. An empty list runs the function outside a VPC."
+  description = "Subnets that the function runs in. They need network access to the AWS APIs, through a NAT gateway or VPC endpoints, and vpc_security_group_ids must be set as well. An empty list runs the function outside a VPC."
   type        = list(string)
   default     = []
   nullable    = false
@@ -687,7 +687,7 @@ variable "kms_key_arn" {
 }
 
 variable "log_level" {
-  description = "Minimum log level: DEBUG, INFO, WARNING or ERROR. At WARNING and ERROR the summary line of a run is not logged, so the metrics that are taken from it and the alarm on failed deletions do not work. At ERROR the alarm on runs that visit no repository does not work either."
+  description = "Minimum log level: DEBUG, INFO, WARNING or ERROR. At WARNING and ERROR the summary line of a run is not logged, so the metrics that are taken from it and the alarm on failed deletions do not work. At ERROR the alarms on runs that visit no repository and on slow scans do not work either."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -762,14 +762,14 @@ variable "saved_queries_enabled" {
 }
 
 variable "metrics_enabled" {
-  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, the duration of runs, and runs that visit no repository."
+  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, the duration of runs, runs that visit no repository, and slow scans."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "alarms_enabled" {
-  description = "Whether the module creates alarms: on failed runs, on failed deletions and on runs that visit no repository (both need metrics_enabled), and on silence (needs silence_alarm_enabled)."
+  description = "Whether the module creates alarms: on failed runs, on failed deletions, on runs that visit no repository and on slow scans (these three need metrics_enabled), and on silence (needs silence_alarm_enabled)."
   type        = bool
   default     = true
   nullable    = false

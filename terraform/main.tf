@@ -61,6 +61,10 @@ locals {
     WAIVED_API_GROUPS            = length(var.waived_api_groups) == 0 ? null : join(",", sort(distinct(var.waived_api_groups)))
     CLUSTER_DOCUMENTS            = length(var.cluster_documents) == 0 ? null : join(",", distinct(var.cluster_documents))
     CLUSTER_DOCUMENT_MINUTES     = tostring(var.cluster_document_minutes)
+
+    # Not of the program itself: the SDK reads them as well.
+    HTTPS_PROXY = var.https_proxy
+    NO_PROXY    = length(var.no_proxy) == 0 ? null : join(",", var.no_proxy)
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }

@@ -627,6 +627,24 @@ variable "vpc_security_group_ids" {
   }
 }
 
+variable "https_proxy" {
+  description = "Address of the HTTP proxy through which the function calls the AWS APIs and the API servers of Kubernetes clusters, such as http://proxy.example.com:3128. Null calls them directly. A password in it can be read in the configuration of the function."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.https_proxy == null ? true : can(regex("^https?://[^/]+/?$", var.https_proxy))
+    error_message = "https_proxy must be null or an address such as http://proxy.example.com:3128."
+  }
+}
+
+variable "no_proxy" {
+  description = "Hosts and domains that the function calls without the proxy, such as those of VPC endpoints. Ranges of addresses have no effect."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 # Security and logging
 
 variable "create_role" {

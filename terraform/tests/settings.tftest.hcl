@@ -50,6 +50,9 @@ run "every_setting" {
     memory_enabled               = false
     register_pull_exclusion      = false
 
+    https_proxy = "http://proxy.example.com:3128"
+    no_proxy    = ["example.com", "sts.eu-central-1.amazonaws.com"]
+
     repository_rules = [
       {
         repositories      = ["team-a/*", "team-b/*"]
@@ -95,6 +98,9 @@ run "every_setting" {
       UNTAGGED_KEEP_DAYS           = "7"
       KEEP_USED_DAYS               = "0"
       REGISTER_PULL_EXCLUSION      = "false"
+
+      HTTPS_PROXY = "http://proxy.example.com:3128"
+      NO_PROXY    = "example.com,sts.eu-central-1.amazonaws.com"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

@@ -384,3 +384,13 @@ run "name_that_no_bucket_may_have" {
 
   expect_failures = [var.name]
 }
+
+run "proxy_without_scheme" {
+  command = plan
+
+  variables {
+    https_proxy = "proxy.example.com:3128"
+  }
+
+  expect_failures = [var.https_proxy]
+}

@@ -25,9 +25,9 @@ class Eks:
     name = EKS_SOURCE
     service = "eks"
     what = (
-        "in every EKS cluster, every object that is not a secret: workloads (also those scaled to "
-        "zero), old ReplicaSets, jobs, templates, config maps and custom resources, every string "
-        "of them; running pods also by the digest that they run"
+        "in every EKS cluster, every object except secrets, events, nodes, endpoints and leases: "
+        "workloads (also those scaled to zero), old ReplicaSets, jobs, templates, config maps and "
+        "custom resources, every string of them; running pods also by the digest that they run"
     )
 
     def usages(self, target: Target) -> Iterable[Usage]:

@@ -254,7 +254,7 @@ def test_item_that_vanished_since_it_was_listed_is_skipped(
 ) -> None:
     world = World.of(source, row)
     if row.gone is NEVER:
-        # AWS Batch describes finished jobs for days.
+        # AWS Batch describes finished jobs for days, EMR terminated clusters for months.
         world.api.line(step.operation, error("ClientException", "Job not found"))
         with pytest.raises(ApiError, match=f" {step.operation} failed with ClientException"):
             world.found()
@@ -262,6 +262,26 @@ def test_item_that_vanished_since_it_was_listed_is_skipped(
     for code in codes(row):
         world.api.line(step.operation, error(code))
         assert world.found() == []
+
+
+ANY_BAD_REQUEST = (
+    "BadRequestException",
+    "ClientException",
+    "InvalidParameterValueException",
+    "InvalidRequestException",
+    "ValidationException",
+)
+
+
+@pytest.mark.parametrize(("source", "row", "step"), list(later_steps()))
+def test_code_for_any_bad_request_does_not_say_that_an_item_vanished(
+    source: Rows, row: Row, step: Step
+) -> None:
+    world = World.of(source, row)
+    for code in ANY_BAD_REQUEST:
+        world.api.line(step.operation, error(code))
+        with pytest.raises(ApiError, match=f" {step.operation} failed with {code}"):
+            world.found()
 
 
 @pytest.mark.parametrize(("source", "row", "step"), list(later_steps()))

@@ -297,7 +297,7 @@ IMAGE_BUILDER = Rows(
                 "ListContainerRecipes", "containerRecipeSummaryList", owner="Self", maxResults=100
             ),
             one("GetContainerRecipe", containerRecipeArn="@arn"),
-            gone=gone("ResourceNotFoundException", "InvalidParameterValueException"),
+            gone=_GONE,
         ),
     ),
 )
@@ -339,23 +339,19 @@ EMR_SERVERLESS = Rows(
 _ACTIVE_CLUSTERS = each(
     "ListClusters", "Clusters", ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 )
-_NO_CLUSTER = gone("InvalidRequestException")
+# EMR describes terminated clusters for two months, so a missing one is an error. Its only code for
+# that, InvalidRequestException, is the one for any bad request.
+# Source: https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-gs.html
 EMR = Rows(
     "emr",
     "emr",
     "the configurations and the waiting steps of every active cluster",
     (
-        row(
-            "{0[ClusterArn]}",
-            _ACTIVE_CLUSTERS,
-            one("DescribeCluster", ClusterId="@Id"),
-            gone=_NO_CLUSTER,
-        ),
+        row("{0[ClusterArn]}", _ACTIVE_CLUSTERS, one("DescribeCluster", ClusterId="@Id")),
         row(
             "{0[ClusterArn]}",
             _ACTIVE_CLUSTERS,
             each("ListSteps", "Steps", ClusterId="@Id", StepStates=["PENDING", "RUNNING"]),
-            gone=_NO_CLUSTER,
         ),
     ),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -50,17 +50,6 @@ def isolate_aws_environment() -> None:
     os.environ.update(AWS_ENVIRONMENT)
 
 
-# The position of the address among the arguments of each audit event
-# (https://docs.python.org/3/library/audit_events.html).
-ADDRESS_ARGUMENT = {
-    "socket.connect": 1,
-    "socket.sendto": 1,
-    "socket.sendmsg": 1,
-    "socket.getaddrinfo": 0,
-    "socket.gethostbyname": 0,
-}
-
-
 def is_local(address: Any) -> bool:
     """Return whether a host, or the host of a socket address, is this machine."""
     host = address[0] if isinstance(address, tuple) else address
@@ -75,21 +64,33 @@ def is_local(address: Any) -> bool:
     return ip.is_loopback or ip.is_unspecified
 
 
-def is_unix(sender: object) -> bool:
-    """Return whether this is a Unix socket; its address is a path."""
-    return isinstance(sender, socket.socket) and sender.family == socket.AF_UNIX
+def refuse_other_hosts() -> None:
+    """Fail a test that tries to connect to another machine, whichever library does it.
 
-
-def refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
-    """Fail a test that tries to connect to another machine.
-
-    An audit hook sees every connection of this process, whichever library makes it. The failure is
-    not an Exception, so neither the SDK's retries nor the code under test can handle it.
+    The failure is not an Exception, so neither the SDK's retries nor the code under test can
+    handle it. An audit hook would see the same calls, but with one Python 3.11 cannot start two
+    threads at once under coverage: "Cannot install a trace function while another trace function
+    is being installed".
     """
-    position = ADDRESS_ARGUMENT.get(event)
-    if position is None or is_unix(arguments[0]) or is_local(arguments[position]):
-        return
-    pytest.fail(f"a test may connect to loopback only: {event} to {arguments[position]!r}")
+    for name in ("connect", "connect_ex", "sendto"):
+        restrict(socket.socket, name, of_socket=True)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        restrict(socket, name, of_socket=False)
+
+
+def restrict(owner: Any, name: str, *, of_socket: bool) -> None:
+    """Replace a function of ``socket``; its address is the first argument, or else the last."""
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def local_only(*arguments: Any, **options: Any) -> Any:
+        is_unix = of_socket and arguments[0].family == socket.AF_UNIX
+        address = arguments[-1 if of_socket else 0]
+        if not (is_unix or is_local(address)):
+            pytest.fail(f"a test may connect to loopback only: {name} to {address!r}")
+        return function(*arguments, **options)
+
+    setattr(owner, name, local_only)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def share_sdk_models() -> None:
 def pytest_configure() -> None:
     """Isolate this process before any test module is imported; with xdist, in each worker."""
     isolate_aws_environment()
-    sys.addaudithook(refuse_other_hosts)
+    refuse_other_hosts()
     share_sdk_models()
 
 

@@ -145,6 +145,31 @@ def test_digest_of_something_else_is_not_combined() -> None:
 # -- Where strings are ---------------------------------------------------------------------------
 
 
+APP = f"{HOST}/app"
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"image": APP, "tag": "v1"}, {app("latest"), app("v1")}),
+        ({"image": APP, "tag": 7}, {app("latest"), app("7")}),
+        ({"image": APP, "appVersion": "v1"}, {app("latest"), app("v1")}),
+        ({"image": APP, "digest": DIGEST}, {app("latest"), app(digest=DIGEST)}),
+        ({"repository": APP, "imageTag": "v1"}, {app(), app("v1")}),
+        ({"registry": HOST, "repository": "app", "tag": "v1"}, {app(), app("v1")}),
+        ({"registry": HOST, "image": "app", "tag": "v1"}, {app("latest"), app("v1")}),
+        ({"registry": HOST, "repository": "app"}, {app()}),
+        ({"image": f"{APP}:v1", "tag": "v2"}, {app("v1")}),
+        ({"image": APP, "tag": "no tag", "stage": True}, {app("latest")}),
+        ({"image": APP} | {f"tag{n}": f"v{n}" for n in range(17)}, {app("latest"), app()}),
+    ],
+)
+@pytest.mark.parametrize("form", ["an object", "JSON in a string"])
+def test_parts_that_stand_apart_are_put_together(node: Any, expected: Any, form: str) -> None:
+    written = node if form == "an object" else {"CONFIG": json.dumps(node)}
+    assert set(references(written)) == expected
+
+
 def test_strings_are_found_at_any_depth() -> None:
     deep: Any = f"{HOST}/app:v1"
     for _ in range(100_000):

@@ -95,6 +95,18 @@ def test_cluster_that_a_later_scan_cannot_read_ends_the_removals(
     assert world.ecr.mutations() == []
 
 
+def test_usage_document_that_is_gone_in_a_later_scan_ends_the_removals(world: World) -> None:
+    document = ClusterReading("cluster-documents", "kind")
+    with pytest.raises(RunFailedError, match="usages of Kubernetes cluster kind are no longer"):
+        run(world, [READ, document], [READ])
+
+    assert world.ecr.mutations() == []
+
+
+def test_cluster_of_eks_that_is_deleted_meanwhile_holds_nothing(world: World) -> None:
+    assert run(world, [READ], []) == 1
+
+
 def test_cluster_that_was_never_read_does_not_fail_a_repository_that_waives_the_guard(
     world: World,
 ) -> None:

@@ -14,11 +14,12 @@ import pytest
 from core.worlds import HOST, NOW, ago, usage
 from ecr_cleaner.core.errors import LedgerError, RunFailedError
 from ecr_cleaner.core.ledger import Ledger, Use, day_of
+from ecr_cleaner.core.model import Image
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.run.ledger_file import LedgerFile
 from ecr_cleaner.workers import Workers
 from fakes.ecr import Call
-from run.test_cleaner import World
+from run.test_cleaner import SOMETHING_IN_USE, StubSource, World
 
 LEDGER = "s3://memory/ledger"
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/111122223333/events"
@@ -63,6 +64,51 @@ def test_what_was_in_use_by_a_tag_stays_after_the_tag_has_moved(world: World) ->
         "recently_used",
         ["arn:function", "2026-03-01"],
     )
+
+
+def remembered(world: World, repository: str, digest: str, *tags: str) -> Use | None:
+    ledger = Ledger.read(world.s3.objects[LEDGER])
+    return ledger.last_use(repository, Image(digest, tags))
+
+
+def test_what_only_the_second_scan_saw_is_remembered_for_every_repository(world: World) -> None:
+    """Repository ``other`` has nothing to remove, so no plan is made of it after that scan."""
+    world.create("other")
+    brief = world.push("other", "brief", tags=["v1"], pushed_at=ago(20))
+    world.push("app", "old")
+    beginning = usage("other", "arn:task", tag="v1")
+    world.source = StubSource(lambda scan: [SOMETHING_IN_USE, *([beginning] if scan > 1 else [])])
+    world.run(DELETING)
+    world.uses()
+    a_night_later(world, 12)
+    assert world.run(DELETING)["kept"] == {"recently_used": 1}
+    assert world.ecr.digests("other") == {brief.digest}
+
+
+def test_usage_in_a_repository_that_is_not_opted_in_is_remembered(world: World) -> None:
+    world.ecr.create("later")
+    image = world.push("later", "image", tags=["v1"])
+    world.uses(usage("later", "arn:function", tag="v1"))
+    world.run(WATCHING)
+    assert remembered(world, "later", image.digest, "v1") == Use("arn:function", day_of(NOW))
+
+
+def test_a_judgement_and_the_one_before_it_are_of_the_same_day(world: World) -> None:
+    """The first decides whether manifests are read, without which an index has no children."""
+    child = world.push("app", "child", tags=["child"])
+    index = world.push("app", "index", [child.digest], tags=["index"])
+    world.uses(usage("app", "arn:function", tag="index"))
+    world.run(WATCHING)
+    world.uses(usage("app", digest=child.digest))
+    world.now = NOW.replace(hour=0, minute=0, second=0) + timedelta(days=14)
+
+    def midnight(call: Call) -> None:
+        if call.operation == "BatchGetImage":
+            world.now += timedelta(days=1)
+
+    world.ecr.before = midnight
+    world.run(DELETING)
+    assert index.digest in world.ecr.digests("app")
 
 
 def test_it_stays_for_so_many_days_and_no_longer(world: World) -> None:
@@ -258,12 +304,27 @@ def test_many_events_are_read_and_deleted(world: World) -> None:
     "body",
     ["", "not JSON", "[]", "{}", '{"time": "2026-02-28T12:00:00Z"}', event("x", time="noon")],
 )
-def test_a_message_that_is_not_an_event_is_ignored_with_a_warning(world: World, body: str) -> None:
+def test_a_message_that_is_not_an_event_fails_the_run_and_nothing_is_removed(
+    world: World, body: str
+) -> None:
     world.push("app", "old")
+    image = world.push("app", "image")
     world.sqs.send(body)
-    assert world.run(DELETING)["removed"] == 1
+    world.sqs.send(event(f"{HOST}/app:job", image.digest))
+    with pytest.raises(RunFailedError, match="1 messages in EVENT_QUEUE are not events"):
+        world.run(DELETING)
+    assert world.ecr.mutations() == []
     (warning,) = world.events("Events are left in the queue")
     assert "1 messages in EVENT_QUEUE are not events" in warning["why"]
+    assert list(world.sqs.messages.values()) == [body]
+    assert remembered(world, "app", image.digest) is not None
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "1960-01-01", "2200-01-01"])
+def test_an_event_of_an_impossible_day_is_not_an_event(world: World, time: str) -> None:
+    world.sqs.send(event(f"{HOST}/app:job", time=time))
+    with pytest.raises(RunFailedError, match="1 messages in EVENT_QUEUE are not events"):
+        world.run(WATCHING)
 
 
 def test_a_queue_that_cannot_be_read_stops_the_run(world: World) -> None:
@@ -293,6 +354,19 @@ def test_events_that_cannot_be_deleted_are_read_again(world: World) -> None:
     (warning,) = world.events("Events are left in the queue")
     assert "1 events stay in EVENT_QUEUE" in warning["why"]
     assert len(world.sqs.messages) == 1
+
+
+def test_while_events_are_unread_nothing_is_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecr_cleaner.aws.event_queue.MOST_MESSAGES", 8)
+    world.push("app", "old")
+    for number in range(200):
+        world.sqs.send(event(f"{HOST}/app:v{number}"))
+    assert world.run(DELETING)["removed"] == 0
+    assert world.ecr.mutations() == []
+    (warning,) = world.events("Events are left in the queue")
+    assert "nothing is removed; the next run continues" in warning["why"]
 
 
 def test_near_the_deadline_no_event_is_taken(world: World) -> None:

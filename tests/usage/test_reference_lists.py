@@ -276,6 +276,29 @@ def test_output_of_kubectl_is_read() -> None:
     assert reading.fields()["lists"] == [{"list": BUCKET, "entries": 6, "in_this_registry": 5}]
 
 
+@pytest.mark.parametrize("as_list", [True, False])
+def test_object_of_kubernetes_is_read_as_in_its_cluster(as_list: bool) -> None:
+    chart = {"registry": HOST, "repository": "team/app", "tag": "1.2"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"annotations": {"values": json.dumps(chart)}},
+        "spec": {"containers": [{"name": "web", "image": f"{HOST}/app:1"}]},
+        "status": {
+            "containerStatuses": [{"name": "web", "image": "", "imageID": f"{HOST}/b@{DIGEST}"}]
+        },
+    }
+    content = {"apiVersion": "v1", "kind": "List", "items": [pod]} if as_list else pod
+
+    usages = found(ReferenceLists(), s3(json.dumps(content)), settings=listed(BUCKET))
+
+    assert {(one.reference.repository, one.reference.tag) for one in usages} >= {
+        ("team/app", "1.2")
+    }
+    pinned = {one.reference.repository for one in usages if one.reference.digest == DIGEST}
+    assert pinned == {"app", "b"}
+
+
 @pytest.mark.parametrize(
     ("entry", "digest"),
     [

@@ -9,6 +9,7 @@ from itertools import chain
 
 from ecr_cleaner.core.model import (
     Image,
+    ImageReference,
     ImageStatus,
     ReferencePattern,
     Registry,
@@ -121,6 +122,14 @@ class InUse:
         # A copy: another thread may add usages meanwhile.
         found = list(self._repositories.items())
         return {name: use for (held, name), use in found if held == registry}
+
+    def written_in(self, registry: Registry) -> Iterator[tuple[ImageReference, str]]:
+        """Yield each tag and each digest of this registry that is in use, with one consumer."""
+        for name, use in self.repositories_in(registry).items():
+            for digest, (consumer, *_) in use.digests.items():
+                yield ImageReference(registry, name, digest=digest), consumer
+            for tag, (consumer, *_) in use.tags.items():
+                yield ImageReference(registry, name, tag=tag), consumer
 
 
 def missing_repositories(

@@ -268,6 +268,11 @@ def _number(day: date) -> int:
     return day.toordinal() - _EPOCH
 
 
+def can_be_stored(day: date) -> bool:
+    """Return whether a ledger has room for the day: from 1970 to 2149."""
+    return 0 <= _number(day) < 1 << 16
+
+
 def _date(number: int) -> date:
     return date.fromordinal(_EPOCH + number)
 

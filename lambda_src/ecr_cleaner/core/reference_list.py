@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.kubernetes_objects import running
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import parse
 from ecr_cleaner.core.walk import find
@@ -59,7 +60,9 @@ def read_list(
     """
     document = _document(place, text)
     if isinstance(document, dict):
-        references = list(find(document).references)
+        items = [document, *_items(document)]
+        ran = (one for item in items for one in running(item))
+        references = list(dict.fromkeys((*find(document).references, *ran)))
         entries = sum(1 for _ in _images(document))
     else:
         for number, entry in enumerate(document, start=1):
@@ -109,6 +112,12 @@ def _document(place: Place, text: str | bytes) -> list[Any] | dict[str, Any]:
 
 def _is_kubernetes(document: Any) -> bool:
     return isinstance(document, dict) and "kind" in document and "apiVersion" in document
+
+
+def _items(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects of a list, which ``kubectl get`` writes for more than one."""
+    items = document.get("items")
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 def _images(document: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from ecr_cleaner.core.apart import put_together
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
@@ -157,11 +158,15 @@ def _inside(key: str, node: Mapping[str, Any], found: Found) -> Iterator[tuple[s
         yield from ((key, one) for one in computed if one is not node)
         return
     _combine_digests(node, found)
+    names_image = False
     for name, value in node.items():
         if "dkr" in name:
             yield _TEXT, name
+        names_image = names_image or (isinstance(value, str) and "dkr" in value)
         # An intrinsic function stands for the field that holds it.
         yield (key if ":" in name else name), value
+    if names_image:
+        yield from put_together(node)
 
 
 def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:

@@ -85,7 +85,7 @@ class Cleaner:
 
         chosen = [one for one in repositories if is_opted_in(one) and one.name not in misspelled]
         results = self._clean(chosen, repositories)
-        problems = self._remember()
+        problems = self._remember(repositories)
 
         ended = self._deadline.now()
         facts = Facts(
@@ -132,18 +132,23 @@ class Cleaner:
         """
         if not any(map(is_opted_in, repositories)):
             return
-        self._report.events_left(self._memory.take_events(repositories[0].registry))
+        registry = repositories[0].registry
+        self._memory.take_usages(self._usage.in_use, registry)
+        self._report.events_left(self._memory.take_events(registry))
         self._report.events_left(self._memory.write())
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)
 
-    def _remember(self) -> list[str]:
-        """Write the ledger with what the repositories showed in use; return why that failed."""
+    def _remember(self, repositories: Sequence[Repository]) -> list[str]:
+        """Write the ledger with all that was found in use; return what failed of remembering."""
+        problems = list(self._memory.problems)
+        if repositories:
+            self._memory.take_usages(self._usage.in_use, repositories[0].registry)
         try:
             self._report.events_left(self._memory.write())
         except CleanerError as error:
             self._report.unwritten(error)
-            return [str(error)]
-        return []
+            problems.append(str(error))
+        return problems
 
     def _clean(
         self, chosen: Sequence[Repository], repositories: Sequence[Repository]

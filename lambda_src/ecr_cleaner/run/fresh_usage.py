@@ -13,6 +13,7 @@ from ecr_cleaner.core.errors import (
     OutOfTimeError,
     ScanError,
 )
+from ecr_cleaner.core.guards import EKS_SOURCE
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.deadline import Deadline
@@ -92,9 +93,17 @@ class FreshUsage:
         self.scans += 1
 
     def _keep_clusters(self, clusters: tuple[ClusterReading, ...]) -> None:
-        """Fail if a cluster was not read in full for which no guard was set up at the start."""
+        """Fail if a cluster was not read in full for which no guard was set up at the start.
+
+        A cluster of EKS that is no longer listed was deleted. A usage document that is no longer
+        there says nothing about its cluster.
+        """
         if not self.scans:
             self.clusters = clusters
+        gone = {(one.source, one.cluster) for one in self.clusters if one.source != EKS_SOURCE}
+        for source, cluster in sorted(gone - {(one.source, one.cluster) for one in clusters}):
+            problem = f"the usages of Kubernetes cluster {cluster} are no longer there"
+            raise ScanError(source, IncompleteAnswerError(problem))
         known = {(one.source, one.cluster) for one in self.clusters if one.problem}
         for one in clusters:
             if one.problem and (one.source, one.cluster) not in known:

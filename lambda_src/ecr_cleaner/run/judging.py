@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ecr_cleaner.core.graph import Graph
 from ecr_cleaner.core.in_use import RepositoryUse
-from ecr_cleaner.core.model import Action, Image, Plan, Repository
+from ecr_cleaner.core.ledger import day_of
+from ecr_cleaner.core.model import Action, Plan, Repository
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.retention import Known, Moment, judge, would_remove
 from ecr_cleaner.deadline import Deadline
@@ -32,7 +33,7 @@ class Judging:
 
     def foresees_removal(self, graph: Graph, moment: Moment) -> bool:
         """Return whether a plan may hold anything to remove."""
-        known = Known(last_use=self._last_use)
+        known = self._known(moment, frozenset())
         return would_remove(graph, self.policy, self._use(), moment, known)
 
     def plan(self, graph: Graph, moment: Moment) -> Plan:
@@ -51,11 +52,14 @@ class Judging:
         return plan
 
     def _plan(self, graph: Graph, moment: Moment, elsewhere: frozenset[str]) -> Plan:
-        known = Known(self._last_use, elsewhere)
+        known = self._known(moment, elsewhere)
         return judge(self.repository, graph, self.policy, self._use(), moment, known)
 
     def _use(self) -> RepositoryUse:
         return self.usage.in_use.of(self.repository)
 
-    def _last_use(self, image: Image) -> tuple[str, ...]:
-        return self.memory.last_use(self.repository.name, image)
+    def _known(self, moment: Moment, elsewhere: frozenset[str]) -> Known:
+        today = day_of(moment.now)
+        return Known(
+            lambda image: self.memory.last_use(self.repository.name, image, today), elsewhere
+        )

@@ -13,6 +13,7 @@ from ecr_cleaner.aws.ledger_object import LedgerObject
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import CleanerError, LedgerError, OutOfTimeError
 from ecr_cleaner.core.events import uses_in
+from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.ledger import Ledger, Use, day_of, is_recent
 from ecr_cleaner.core.model import Image, Plan, Reason, Registry
 from ecr_cleaner.core.settings import Settings
@@ -46,6 +47,8 @@ class Memory:
         self._version: str | None = None
         self._ledger: Ledger | None = None
         self._messages: list[Message] = []
+        self.problems: list[str] = []
+        self.is_whole = True
 
     @property
     def where(self) -> str | None:
@@ -70,27 +73,47 @@ class Memory:
     def take_events(self, registry: Registry) -> list[str]:
         """Take up what ran between the runs; return warnings.
 
-        The messages are deleted after the ledger was written.
+        The messages are deleted after the ledger was written. A message that is not understood
+        stays in the queue: it is one of the ``problems``, which fail the run. ``is_whole`` is False
+        if there are such messages or ones that were not read; nothing may be removed then.
         """
         if not (self._queue and self._ledger):
             return []
-        self._messages, is_whole = self._queue.receive(lambda: not self._deadline.is_near())
-        strange = sum(not self._take(self._ledger, one, registry) for one in self._messages)
-        problems = [f"{strange} messages in EVENT_QUEUE are not events; ignored"] if strange else []
-        if not is_whole:
-            problems.append(
-                f"EVENT_QUEUE holds more than the {len(self._messages)} events that were read; the "
-                "next run continues"
+        received, is_whole = self._queue.receive(lambda: not self._deadline.is_near())
+        self._messages = [one for one in received if self._take(self._ledger, one, registry)]
+        strange, warnings = len(received) - len(self._messages), []
+        if strange:
+            self.problems.append(
+                f"{strange} messages in EVENT_QUEUE are not events, so nothing is removed; read "
+                "them, correct what sends them, and delete them"
             )
-        return problems
+        if not is_whole:
+            warnings.append(
+                f"EVENT_QUEUE holds more than the {len(received)} events that were read, so "
+                "nothing is removed; the next run continues"
+            )
+        self.is_whole = is_whole and not strange
+        return [*self.problems, *warnings]
 
-    def last_use(self, repository: str, image: Image) -> tuple[str, ...]:
+    def take_usages(self, in_use: InUse, registry: Registry) -> None:
+        """Record what the scans found in use, whether its repository is judged in this run or not.
+
+        Thread-safe only while no scan adds usages.
+        """
+        if not self._ledger:
+            return
+        today = self._today()
+        with self._lock:
+            for reference, consumer in in_use.written_in(registry):
+                self._ledger.record_reference(reference, Use(consumer, today))
+
+    def last_use(self, repository: str, image: Image, today: date) -> tuple[str, ...]:
         """Return the consumer that used the image lately, and the day; nothing if there is none."""
         if not self._ledger:
             return ()
         with self._lock:
             use = self._ledger.last_use(repository, image)
-        if use is None or not is_recent(use, self._today(), self._days):
+        if use is None or not is_recent(use, today, self._days):
             return ()
         return use.consumer, use.day.isoformat()
 
@@ -130,10 +153,10 @@ class Memory:
 
     def _write(self, store: LedgerStore, ledger: Ledger) -> None:
         for _ in range(MOST_ATTEMPTS):
-            with self._lock:
-                ledger = self._ledger = ledger.pruned(self._today(), self._days)
-                content = ledger.stored()
             with _explained(store, "written"):
+                with self._lock:
+                    ledger = self._ledger = ledger.pruned(self._today(), self._days)
+                    content = ledger.stored()
                 version = store.write(content, self._version)
             if version:
                 self._version = version

@@ -67,7 +67,8 @@ class RepositoryCleaner:
             checked = self.guards.check(repository, policy, usage.in_use, usage.clusters)
             result.guards = checked.guards
             report.doubtful(checked.warnings)
-        sweeping = bool(plan.steps) and not (self.settings.dry_run or result.guards)
+        may_sweep = self.memory.is_whole and not (self.settings.dry_run or result.guards)
+        sweeping = bool(plan.steps) and may_sweep
         if sweeping and live.renew():
             plan = live.current()
         broken = tuple(self.usage.in_use.of(repository).broken(images))

@@ -15,9 +15,9 @@ from ecr_cleaner.core.kubernetes import (
     fix_for,
     missing_kinds,
 )
+from ecr_cleaner.core.kubernetes_objects import references_of
 from ecr_cleaner.core.usage_document import HeldReferences, UsageDocument
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.usage.shared.kubernetes_objects import references_of
 
 
 def read_cluster(

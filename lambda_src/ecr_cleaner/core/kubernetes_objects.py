@@ -1,14 +1,15 @@
-"""References to images in objects of Kubernetes."""
+"""References to images in objects of Kubernetes. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from ecr_cleaner.core.apart import ANY_TAG, digests_of, is_untagged, tags_of, with_registry
 from ecr_cleaner.core.model import ImageReference, ReferencePattern
-from ecr_cleaner.core.reference import parse
+from ecr_cleaner.core.reference import is_digest, parse
 from ecr_cleaner.core.walk import find
 
 Object = dict[str, Any]
@@ -25,7 +26,7 @@ def references_of(item: Object) -> Iterator[ImageReference | ReferencePattern]:
         metadata.pop("managedFields", None)
     combine(item)
     yield from find(item).references
-    yield from _running(item)
+    yield from running(item)
 
 
 def combine(item: Object) -> None:
@@ -51,13 +52,9 @@ def combine(item: Object) -> None:
 
 
 def _combine(node: Object) -> None:
-    host = node.get("registry")
-    for key in ("repository", "image", "name"):
-        name = node.get(key)
-        if isinstance(host, str) and isinstance(name, str) and _untagged(f"{host}/{name}"):
-            node[key] = f"{host}/{name}"
+    node.update(with_registry(node))
     for key, value in list(node.items()):
-        if isinstance(value, str) and _untagged(value):
+        if isinstance(value, str) and is_untagged(value):
             node[key] = _joined(key, value, node)
 
 
@@ -66,48 +63,15 @@ def _joined(key: str, value: str, node: Mapping[str, Any]) -> list[str]:
 
     An image without a tag means ``latest``. A repository means any image, unless a tag is written.
     """
-    tags, others = _beside(node, _is_tag_name), _beside(node, _may_be_tag_name)
-    digests = _beside(node, lambda name: "digest" in name)
-    pinned = [f"{value}@{one}" for one in digests if _is(f"{value}@{one}", digest=one)]
-    exact = [f"{value}:{one}" for one in tags if _is(f"{value}:{one}", tag=one)]
-    likely = [f"{value}:{one}" for one in others if _is(f"{value}:{one}", tag=one)]
+    exact, likely = ([f"{value}:{tag}" for tag in tags] for tags in tags_of(node))
+    pinned = [f"{value}@{digest}" for digest in digests_of(node)]
     lowered = key.lower()
     if "image" in lowered and "repo" not in lowered:
         return [value, *exact, *likely, *pinned]
-    return [*exact, *likely, *pinned] if exact or pinned else [f"{value}:{_ANY_TAG}"]
+    return [*exact, *likely, *pinned] if exact or pinned else [f"{value}:{ANY_TAG}"]
 
 
-# Breaks the grammar of tags, so that the reference means any image of the repository.
-_ANY_TAG = "*"
-
-
-def _is_tag_name(name: str) -> bool:
-    return name.replace("_", "") in {"tag", "imagetag", "newtag"}
-
-
-def _may_be_tag_name(name: str) -> bool:
-    return not _is_tag_name(name) and ("tag" in name or "version" in name)
-
-
-def _beside(node: Mapping[str, Any], has_name: Callable[[str], bool]) -> Iterator[str]:
-    for key, value in node.items():
-        if has_name(key.lower()) and (isinstance(value, str) or type(value) is int):
-            yield str(value)
-
-
-def _is(text: str, **expected: str) -> bool:
-    reference = parse(text)
-    return reference is not None and all(
-        getattr(reference, name) == value for name, value in expected.items()
-    )
-
-
-def _untagged(text: str) -> bool:
-    last = text.rpartition("/")[2]
-    return bool(last) and not {":", "@"} & set(last) and parse(text) is not None
-
-
-def _running(item: Mapping[str, Any]) -> Iterator[ImageReference]:
+def running(item: Mapping[str, Any]) -> Iterator[ImageReference]:
     """Yield what a pod runs by digest: in the repository of ``imageID`` and in that of the spec.
 
     The runtime may name another repository that holds the same digest.
@@ -134,11 +98,7 @@ def _digest(image_id: Any) -> str | None:
     """Return the digest of ``HOST/REPOSITORY@sha256:...``, with or without a scheme before it."""
     text = image_id.rpartition("@")[2] if isinstance(image_id, str) else ""
     digest = text.rpartition("//")[2]
-    reference = parse(f"{_SOME_REPOSITORY}@{digest}")
-    return reference.digest if reference else None
-
-
-_SOME_REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/any"
+    return digest if is_digest(digest) else None
 
 
 def _objects(node: Mapping[str, Any], keys: Iterable[str]) -> Iterator[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.worlds import sha
-from ecr_cleaner.usage.shared.kubernetes_objects import references_of
+from ecr_cleaner.core.kubernetes_objects import references_of
 from fakes.scripted import HOST
 
 APP = f"{HOST}/app"

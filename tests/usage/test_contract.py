@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 import ecr_cleaner
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage import rows
+from ecr_cleaner.usage import rows, rows_sagemaker
 from ecr_cleaner.usage.scan import Reading, scan
 from ecr_cleaner.usage.shared.reading import NEVER, Row, Rows, Step
 from ecr_cleaner.usage.source import UsageSource
@@ -293,6 +293,71 @@ def test_absent_operation_is_named_and_the_run_goes_on(source: Rows, row: Row, s
 
     assert reading.fields()["state"] == "scanned"
     assert reading.fields()["absent_operations"] == [step.operation]
+
+
+IMAGE = f"{HOST}/app:1"
+MODEL = "arn:aws:sagemaker:eu-west-1:123456789012:model/m"
+
+
+@pytest.mark.parametrize(
+    ("source", "number", "lines", "absent", "consumer"),
+    [
+        pytest.param(
+            rows_sagemaker.SAGEMAKER,
+            0,
+            {"ListModels": {"Models": [{"ModelName": IMAGE, "ModelArn": MODEL}]}},
+            "DescribeModel",
+            MODEL,
+            id="by the listing",
+        ),
+        pytest.param(
+            rows.BATCH,
+            1,
+            {
+                "DescribeJobQueues": {"jobQueues": [{"jobQueueArn": "queue"}]},
+                "ListJobs": {"jobSummaryList": [{"jobArn": "job", "jobId": "1", "jobName": IMAGE}]},
+            },
+            "DescribeJobs",
+            "job",
+            id="in a batch",
+        ),
+        pytest.param(
+            rows.AGENTCORE,
+            1,
+            {
+                "ListHarnesses": {"harnesses": [{"harnessId": "harness-0123456789"}]},
+                "ListHarnessVersions": {"harnessVersions": [{"arn": IMAGE, "harnessVersion": "2"}]},
+            },
+            "GetHarness",
+            f"{IMAGE}:2",
+            id="by the item before",
+        ),
+        pytest.param(
+            rows.EMR_SERVERLESS,
+            0,
+            {"ListApplications": {"applications": [{"id": "1", "name": IMAGE}]}},
+            "GetApplication",
+            "emr-serverless, as listed: no GetApplication here",
+            id="by the description alone",
+        ),
+        pytest.param(
+            rows.CODEBUILD,
+            0,
+            {"ListProjects": {"projects": [IMAGE]}},
+            "BatchGetProjects",
+            "codebuild, as listed: no BatchGetProjects here",
+            id="a name only",
+        ),
+    ],
+)
+def test_item_that_cannot_be_described_is_named_by_the_listing_if_it_can_be(
+    source: Rows, number: int, lines: dict[str, Any], absent: str, consumer: str
+) -> None:
+    api = scripted(source.service, **lines)
+    api.line(absent, error("UnsupportedOperationException"))
+    alone = replace(source, rows=source.rows[number : number + 1])
+
+    assert {usage.consumer for usage in found(alone, api)} == {consumer}
 
 
 def every_operation() -> Iterator[Any]:

@@ -207,7 +207,7 @@ class Api:
 
         A page without its list is an ApiError: an empty list is written as one.
         """
-        for page in self._pages(operation, parameters):
+        for page in self.pages(operation, **parameters):
             if not isinstance(page.get(key), list):
                 raise self._incomplete(operation, f"a page holds no list under {key}")
             yield from page[key]
@@ -221,10 +221,7 @@ class Api:
                 raise
 
     def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a listing that leaves an empty list out, as those of S3 do."""
-        return self._pages(operation, parameters)
-
-    def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield every page of a listing, also those that leave an empty list out, as S3 does."""
         name = xform_name(operation)
         if self._client.can_paginate(name):
             pages = self._pages_of_paginator(operation, parameters)

@@ -14,18 +14,23 @@ from urllib3.exceptions import HTTPError, ProxyError
 
 
 def connections(
-    host: str, port: int, *, timeout: Timeout, ssl_context: ssl.SSLContext
+    kind: type[HTTPSConnectionPool],
+    host: str,
+    port: int,
+    *,
+    timeout: Timeout,
+    ssl_context: ssl.SSLContext,
 ) -> HTTPConnectionPool:
-    """Return a pool of connections whose TLS ends at this server; a proxy only tunnels them.
+    """Return a pool of connections to a server; a proxy only tunnels them, and TLS ends there.
 
-    ``HTTPS_PROXY`` names the proxy, and ``NO_PROXY`` the hosts to connect to directly. Raise
-    ProxyError if ``HTTPS_PROXY`` is not the address of a proxy.
+    ``kind`` is the class of the pool. ``HTTPS_PROXY`` names the proxy, and ``NO_PROXY`` the hosts
+    to connect to directly. Raise ProxyError if ``HTTPS_PROXY`` is not the address of a proxy.
     """
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     configuration = ProxyConfiguration(get_environ_proxies(url))
     proxy = configuration.proxy_url_for(url)
     if not proxy:
-        return HTTPSConnectionPool(host, port, timeout=timeout, ssl_context=ssl_context)
+        return kind(host, port, timeout=timeout, ssl_context=ssl_context)
     try:
         manager = ProxyManager(
             proxy,
@@ -38,4 +43,5 @@ def connections(
         # The address may hold a password, and so may the error.
         problem = ValueError(type(error).__name__)
         raise ProxyError("HTTPS_PROXY is not the address of a proxy", problem) from None
+    manager.pool_classes_by_scheme = {"https": kind}
     return manager.connection_from_host(host, port, "https")

@@ -94,7 +94,7 @@ class FakeServer(Server):
         self._cluster = cluster
         self.endpoint = cluster.endpoint
         cluster.user_of = lambda token: None if token == "unknown" else token  # noqa: S105
-        cluster.roles["nobody"] = []
+        cluster.roles |= {"nobody": [], "newcomer": []}
 
     @override
     def define(self, kind: Kind) -> None:

@@ -91,7 +91,7 @@ def without(kind: Kind) -> str:
     return f"without-{kind.name}"
 
 
-USERS = ("nobody", READER_USER, *(without(kind) for kind in (*REQUIRED, WIDGETS)))
+USERS = ("nobody", "newcomer", READER_USER, *(without(kind) for kind in (*REQUIRED, WIDGETS)))
 
 
 @pytest.fixture(scope="module", params=["fake", *(["real"] if BINARY else [])])
@@ -260,6 +260,18 @@ def test_list_that_is_denied_guards_and_the_rule_of_the_fix_allows_it(
     (named,) = re.findall(r"\{.*?\}", denied.fix)
     server.allow(user, [*rules, yaml.safe_load(named)])
     assert read(server, user).problem == ""
+
+
+def test_one_fix_names_all_lists_that_are_denied(server: Server) -> None:
+    denied = read(server, "newcomer")
+
+    assert not denied.kinds
+    rules = [yaml.safe_load(named) for named in re.findall(r"\{.*?\}", denied.fix)]
+    assert len(rules) == len({group for rule in rules for group in rule["apiGroups"]}) >= 4
+    server.allow("newcomer", rules)
+    document = read(server, "newcomer")
+    assert document.problem == ""
+    assert WIDGETS.name in document.kinds
 
 
 def rule_for(kind: Kind) -> Rule:

@@ -77,6 +77,7 @@ def described(cluster: FakeCluster, **more: Any) -> dict[str, Any]:
     encoded = base64.b64encode(cluster.authority.pem.encode()).decode()
     content = {
         "status": "ACTIVE",
+        "arn": "arn:aws:eks:eu-west-1:123456789012:cluster/prod",
         "endpoint": cluster.url,
         "certificateAuthority": {"data": encoded},
         "accessConfig": {"authenticationMode": "API"},
@@ -332,6 +333,28 @@ def test_cluster_without_an_endpoint_guards(state: str) -> None:
     _, readings = scanned({"new": {"cluster": {"status": state}}})
 
     assert f"its status is {state}" in readings["new"].problem
+
+
+def test_connected_cluster_is_to_be_read_from_within() -> None:
+    arn = "arn:aws:eks:eu-west-1:123456789012:cluster/rack"
+    rack = {"status": "ACTIVE", "arn": arn, "connectorConfig": {"provider": "OTHER"}}
+
+    _, readings = scanned({"rack": {"cluster": rack}})
+
+    assert readings["rack"].problem.startswith("it is only connected to EKS")
+    assert f"with --cluster={arn}, and" in readings["rack"].fix
+
+
+def test_denied_kinds_are_all_named_and_the_others_are_read(cluster: FakeCluster) -> None:
+    cluster.create("pods", "web", spec=POD)
+    cluster.denied.update({"deployments.apps", "jobs.batch"})
+
+    usages, readings = scanned({"prod": cluster})
+
+    assert "it denies a list (deployments.apps, jobs.batch): " in readings["prod"].problem
+    assert '["deployments"]' in readings["prod"].fix
+    assert '["jobs"]' in readings["prod"].fix
+    assert [one.consumer for one in usages] == ["prod/default/Pod/web"]
 
 
 # -- Faults --------------------------------------------------------------------------------------

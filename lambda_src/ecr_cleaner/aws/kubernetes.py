@@ -35,6 +35,7 @@ from urllib3.response import BaseHTTPResponse
 from ecr_cleaner.aws import proxy
 from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import (
+    EVERY,
     SKIPPED_GROUPS,
     ClusterError,
     Kind,
@@ -207,7 +208,7 @@ class KubernetesApi:
         try:
             answer = self._get(path, "APIResourceList")
         except ClusterError as error:
-            kind = Kind(group, version, "*")
+            kind = Kind(group, version, EVERY)
             raise self._error(error.obstacle, error.detail, kind) from error
         for resource in self._objects(answer, "resources"):
             verbs = resource.get("verbs")

@@ -42,7 +42,7 @@ class Memory:
         self._deadline = aws.deadline
         self._days = settings.keep_used_days
         self._lock = Lock()
-        self._store = _store(aws, settings)
+        self._store = store_at(aws, settings.ledger) if settings.ledger else None
         self._queue = _queue(aws, settings)
         self._version: str | None = None
         self._ledger: Ledger | None = None
@@ -196,12 +196,9 @@ def _explained(store: LedgerStore, done: str) -> Iterator[None]:
         ) from error
 
 
-def _store(aws: Aws, settings: Settings) -> LedgerStore | None:
-    if settings.ledger is None:
-        return None
-    if settings.ledger.startswith("s3://"):
-        return LedgerObject(aws.api("s3"), settings.ledger)
-    return LedgerFile(settings.ledger)
+def store_at(aws: Aws, where: str) -> LedgerStore:
+    """Return the store at ``s3://BUCKET/KEY`` or at the path of a file."""
+    return LedgerObject(aws.api("s3"), where) if where.startswith("s3://") else LedgerFile(where)
 
 
 def _queue(aws: Aws, settings: Settings) -> EventQueue | None:

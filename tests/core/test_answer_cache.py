@@ -50,7 +50,7 @@ def lines(content: bytes) -> list[str]:
 
 
 def zipped(*content: str) -> bytes:
-    return gzip.compress("\n".join(content).encode())
+    return gzip.compress("\n".join(content).encode(), mtime=0)
 
 
 def test_what_is_put_is_known_and_nothing_else() -> None:
@@ -90,7 +90,7 @@ def test_a_damaged_answer_is_left_out_and_the_others_are_read(pattern: str) -> N
         (b"", "it is cut off, or too large"),
         (b"not gzip", "it is damaged"),
         (stored(a=1)[:-9], "it is cut off, or too large"),
-        (gzip.compress(b"\xff\xfe"), "it is damaged"),
+        (gzip.compress(b"\xff\xfe", mtime=0), "it is damaged"),
         (zipped("not JSON"), "it is damaged"),
         (zipped("[" * 100_000), "it is damaged"),
         (zipped("[]"), "it is not a cache of this program"),
@@ -99,6 +99,10 @@ def test_a_damaged_answer_is_left_out_and_the_others_are_read(pattern: str) -> N
             zipped(json.dumps({"format": answer_cache.FORMAT, "version": 2})),
             "its version is 2, not 1",
         ),
+    ],
+    ids=[
+        *("nothing", "text", "cut off", "bytes", "no JSON", "too deep", "a list", "no format"),
+        "another version",
     ],
 )
 def test_what_is_not_a_cache_is_an_error(content: bytes, why: str) -> None:

@@ -121,7 +121,11 @@ def test_a_ledger_in_a_file_has_its_answers_beside_it(
     assert asked(world, source, settings) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"damaged", AnswerCache("1", day_of(NOW)).stored()[:9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"damaged", AnswerCache("1", day_of(NOW)).stored()[:9]],
+    ids=["nothing", "text", "cut off"],
+)
 def test_a_damaged_cache_is_asked_for_again_and_written_over(
     world: World, source: AskingSource, content: bytes
 ) -> None:

@@ -40,7 +40,7 @@ class Memory:
 
     def __init__(self, aws: Aws, settings: Settings) -> None:
         self._deadline = aws.deadline
-        self._days = settings.keep_used_days
+        self._days = settings.most_used_days
         self._lock = Lock()
         self._store = store_at(aws, settings.ledger) if settings.ledger else None
         self._queue = _queue(aws, settings)
@@ -107,13 +107,13 @@ class Memory:
             for reference, consumer in in_use.written_in(registry):
                 self._ledger.record_reference(reference, Use(consumer, today))
 
-    def last_use(self, repository: str, image: Image, today: date) -> tuple[str, ...]:
-        """Return the consumer that used the image lately, and the day; nothing if there is none."""
+    def last_use(self, repository: str, image: Image, today: date, days: int) -> tuple[str, ...]:
+        """Return the last consumer of the image, and the day; nothing if it was longer ago."""
         if not self._ledger:
             return ()
         with self._lock:
             use = self._ledger.last_use(repository, image)
-        if use is None or not is_recent(use, today, self._days):
+        if use is None or not is_recent(use, today, days):
             return ()
         return use.consumer, use.day.isoformat()
 

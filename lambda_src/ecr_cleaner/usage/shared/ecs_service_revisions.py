@@ -23,6 +23,11 @@ _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 _LISTED_AFTER = timedelta(days=1)
 
 
+def is_deployed_by_ecs(service: Answer) -> bool:
+    """Return whether ECS deploys a service itself, and so keeps its deployments."""
+    return bool(service.get("deploymentController", {}).get("type", "ECS") == "ECS")
+
+
 def revisions_of(target: Target, service: Answer) -> tuple[str, ...]:
     """Return the ARNs of a service's current revisions and of the one that a rollback goes to."""
     current = [revision["arn"] for revision in service.get("currentServiceRevisions", ())]
@@ -36,7 +41,7 @@ def _deployed(target: Target, service: Answer) -> list[str]:
     deploy itself has no such deployments. Deployments are read-only, so their list is the same as
     long as the most recent one is.
     """
-    if service.get("deploymentController", {}).get("type", "ECS") != "ECS":
+    if not is_deployed_by_ecs(service):
         return []
     key = _latest_if_ended(target, service)
     known = target.answers.names(key) if key else None

@@ -17,7 +17,7 @@ locals {
         Effect = "Allow"
         Action = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
         # The ledger, and the cache of answers that the program stores beside it.
-        Resource  = ["${local.memory_arn}/${local.memory_key}", "${local.memory_arn}/${local.memory_key}.answers"]
+        Resource  = "${local.memory_arn}/${local.memory_key}*"
         Condition = local.in_this_account
       } : null,
       var.memory_enabled ? {

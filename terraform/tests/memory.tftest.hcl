@@ -63,13 +63,10 @@ run "by_default" {
   assert {
     condition = jsonencode(local.memory_statements) == jsonencode([
       {
-        Sid    = "RememberUsage"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
-        Resource = [
-          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger",
-          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger.answers",
-        ]
+        Sid       = "RememberUsage"
+        Effect    = "Allow"
+        Action    = ["s3:GetObject", "s3:PutObject"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger*"
         Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {

@@ -21,7 +21,7 @@ locals {
   repository_rules = [
     for rule in var.repository_rules : merge(
       { repositories = [for pattern in rule.repositories : tostring(pattern)] },
-      { for key in ["keep_days", "keep_count", "keep_pulled_days", "untagged_keep_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
+      { for key in ["keep_days", "keep_count", "keep_pulled_days", "untagged_keep_days", "keep_used_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
       { for key in ["keep_tag_patterns", "waived_guards"] : key => [for entry in rule[key] : tostring(entry)] if try(rule[key], null) != null },
     )
   ]

@@ -13,10 +13,11 @@ locals {
   memory_statements = [
     for statement in [
       var.memory_enabled ? {
-        Sid       = "RememberUsage"
-        Effect    = "Allow"
-        Action    = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
-        Resource  = "${local.memory_arn}/${local.memory_key}"
+        Sid    = "RememberUsage"
+        Effect = "Allow"
+        Action = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
+        # The ledger, and the cache of answers that the program stores beside it.
+        Resource  = "${local.memory_arn}/${local.memory_key}*"
         Condition = local.in_this_account
       } : null,
       var.memory_enabled ? {

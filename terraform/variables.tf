@@ -142,8 +142,8 @@ variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories. The first rule whose pattern matches the name of a repository applies to it. Each rule is an
     object with the attributes `repositories` (list of shell-style patterns of repository names, required), `keep_days`,
-    `keep_count`, `keep_pulled_days` and `untagged_keep_days` (numbers), `keep_tag_patterns` (list of strings) and `waived_guards` (list of strings,
-    added to those of the variable waived_guards). Attributes that a rule leaves out come from the other variables.
+    `keep_count`, `keep_pulled_days`, `untagged_keep_days` and `keep_used_days` (numbers), `keep_tag_patterns` (list of strings) and
+    `waived_guards` (list of strings, added to those of the variable waived_guards). Attributes that a rule leaves out come from the other variables.
   EOT
   # Not list(object(...)): Terraform silently drops attributes that such a type does not name. With a
   # misspelt keep_days, the cleaner would then remove images that the rule was meant to keep.
@@ -159,14 +159,14 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "keep_used_days", "waived_guards"], key)
       ]
     ]))
     error_message = "repository_rules has attributes that do not exist: ${join(", ", distinct(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "keep_used_days", "waived_guards"], key)
       ]
-    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days, untagged_keep_days and waived_guards."
+    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days, untagged_keep_days, keep_used_days and waived_guards."
   }
 
   validation {
@@ -196,11 +196,11 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500, untagged_keep_days = 36500 } :
+        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500, untagged_keep_days = 36500, keep_used_days = 365 } :
         try(rule[key], null) == null ? true : try(floor(rule[key]) == tonumber(rule[key]) && rule[key] >= 0 && rule[key] <= highest, false)
       ]
     ]))
-    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days, keep_pulled_days and untagged_keep_days of a rule must be whole numbers from 0 to 36500, and keep_count must be a whole number from 0 to 100000."
+    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days, keep_pulled_days and untagged_keep_days of a rule must be whole numbers from 0 to 36500, keep_count must be a whole number from 0 to 100000, and keep_used_days one from 0 to 365."
   }
 }
 

@@ -66,7 +66,7 @@ run "by_default" {
         Sid       = "RememberUsage"
         Effect    = "Allow"
         Action    = ["s3:GetObject", "s3:PutObject"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger*"
         Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {

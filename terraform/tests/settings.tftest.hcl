@@ -63,6 +63,7 @@ run "every_setting" {
         waived_guards     = ["delete-replication"]
 
         untagged_keep_days = 3
+        keep_used_days     = 60
       },
       { repositories = ["*"] },
     ]
@@ -81,7 +82,7 @@ run "every_setting" {
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
       MIN_KEEP_DAYS        = "0"
-      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"keep_used_days\":60,\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"
       WAIVED_GUARDS        = "cross-account-pull,eks-clusters"

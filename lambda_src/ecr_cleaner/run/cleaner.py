@@ -29,9 +29,10 @@ from ecr_cleaner.run.guard_checks import GuardChecks
 from ecr_cleaner.run.memory import Memory
 from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
+from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
 from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import Shared, Target
 from ecr_cleaner.usage.source import UsageSource
 
 # Each of them holds the listing of its repository in memory.
@@ -58,6 +59,7 @@ class Cleaner:
         self._guards = GuardChecks(aws, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
+        self._answers = StoredAnswers(aws, settings, self._report)
         max_age = timedelta(seconds=settings.rescan_after_seconds)
         self._usage = FreshUsage(self._scan, aws.deadline, max_age)
 
@@ -114,7 +116,9 @@ class Cleaner:
                 calls=reading.calls,
             )
 
-        return scan(Target(self._aws, self._settings), self._sources, report)
+        with self._answers.used() as answers:
+            shared = Shared(self._aws, answers)
+            return scan(Target(self._aws, self._settings, shared), self._sources, report)
 
     def _survey(self) -> list[Repository]:
         """Return all repositories; read what else a run needs if any repository opted in."""

@@ -61,6 +61,11 @@ locals {
     WAIVED_API_GROUPS            = length(var.waived_api_groups) == 0 ? null : join(",", sort(distinct(var.waived_api_groups)))
     CLUSTER_DOCUMENTS            = length(var.cluster_documents) == 0 ? null : join(",", distinct(var.cluster_documents))
     CLUSTER_DOCUMENT_MINUTES     = tostring(var.cluster_document_minutes)
+
+    SCAN_REGIONS     = length(var.scan_regions) == 0 ? null : join(",", sort(distinct(var.scan_regions)))
+    SCAN_ACCOUNTS    = length(var.scan_accounts) == 0 ? null : join(",", sort(distinct(var.scan_accounts)))
+    SCAN_ROLE_NAME   = length(var.scan_accounts) == 0 ? null : var.scan_role_name
+    SCAN_EXTERNAL_ID = length(var.scan_accounts) == 0 ? null : var.scan_external_id
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }
@@ -129,7 +134,7 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = length(jsonencode(local.environment)) <= 4096
-      error_message = "The environment variables of the function have ${length(jsonencode(local.environment))} bytes, but Lambda allows at most 4096. Use fewer repository_rules, for example with broader patterns."
+      error_message = "The environment variables of the function have ${length(jsonencode(local.environment))} bytes, but Lambda allows at most 4096. Use fewer repository_rules, for example with broader patterns, or name fewer accounts in scan_accounts or set it to [\"organization\"]."
     }
 
     precondition {

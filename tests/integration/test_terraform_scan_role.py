@@ -1,4 +1,4 @@
-"""The role in other accounts: its own tests, and the template of a StackSet."""
+"""The role in other accounts: its own tests, the template of a StackSet, and the example."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.core.authorization import enable_iam_authentication
 
 import stack_set
 from fakes.cloudformation import PSEUDO_PARAMETERS, Stack
@@ -16,6 +18,7 @@ from terraform_support import (
     FakeAws,
     Terraform,
     copy_project,
+    example_in,
     running_provider,
 )
 
@@ -25,6 +28,7 @@ TESTS = sorted(file.name for file in (SCAN_ROLE / "tests").glob("*.tftest.hcl"))
 CLEANER = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1"
 SECOND = "arn:aws:iam::123456789012:role/ecr-cleaner-us-east-1"
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+MEMBER = "111122223333"
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +140,68 @@ def test_template_makes_the_role_of_the_module(
 
     assert made(parameters) == of_module
     assert of_module["arn"].endswith(f":role{variables.get('path', '/')}{name}")
+
+
+# -- The example -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def organization(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+    """Return the example, applied."""
+    terraform = example_in(tmp_path_factory.mktemp("example"), "examples/organization", aws)
+    terraform.variables = {"organization_id": "o-a1b2c3d4e5", "member_account_id": MEMBER}
+    terraform.apply()
+    yield terraform
+    terraform.destroy()
+
+
+def test_example_plans_nothing_the_second_time(organization: Terraform) -> None:
+    assert organization.plan() == {}
+
+
+def test_scan_role_is_in_the_member_account_and_trusts_only_the_cleaner(
+    organization: Terraform, aws: FakeAws
+) -> None:
+    outputs = organization.outputs()
+    member = aws.credentials_of(f"arn:aws:iam::{MEMBER}:role/OrganizationAccountAccessRole")
+    role = described(aws, "ecr-cleaner-scan", **member)
+
+    assert role["arn"] == outputs["scan_role_arn"]
+    assert role["arn"] == f"arn:aws:iam::{MEMBER}:role/ecr-cleaner-scan"
+    assert role["trust"]["Statement"] == {
+        "Sid": "TrustCleaner",
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": outputs["cleaner_role_arn"]},
+        "Condition": {
+            "StringEquals": {
+                "sts:ExternalId": "ecr-cleaner",
+                "aws:PrincipalOrgID": "o-a1b2c3d4e5",
+            }
+        },
+    }
+
+
+def test_cleaner_reads_the_member_account_and_changes_nothing_there(
+    organization: Terraform, aws: FakeAws
+) -> None:
+    outputs = organization.outputs()
+    cleaner = aws.credentials_of(outputs["cleaner_role_arn"])
+    with enable_iam_authentication():
+        assumed = aws.client("sts", REGION, **cleaner).assume_role(
+            RoleArn=outputs["scan_role_arn"],
+            RoleSessionName="ecr-cleaner",
+            ExternalId="ecr-cleaner",
+        )["Credentials"]
+        member = {
+            "aws_access_key_id": assumed["AccessKeyId"],
+            "aws_secret_access_key": assumed["SecretAccessKey"],
+            "aws_session_token": assumed["SessionToken"],
+        }
+        clusters = aws.client("ecs", "us-east-1", **member).list_clusters()
+        ecr = aws.client("ecr", REGION, **member)
+        with pytest.raises(ClientError, match="is not authorized to perform"):
+            ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "1"}])
+
+    assert clusters["clusterArns"] == []
+    assert aws.client("sts", REGION, **member).get_caller_identity()["Account"] == MEMBER

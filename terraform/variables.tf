@@ -261,7 +261,7 @@ variable "rescan_after_seconds" {
 }
 
 variable "waived_sources" {
-  description = "Usage sources that are not scanned and whose permissions the role does not get. Images that only these sources use count as unused, so waive only sources that the account does not use. Do not waive `lambda` while image_uri is in an opted-in repository."
+  description = "Usage sources that are not scanned and whose permissions the role does not get. Images that only these sources use count as unused, so waive only sources that no scanned account uses. Do not waive `lambda` while image_uri is in an opted-in repository."
   type        = list(string)
   default     = []
   nullable    = false
@@ -334,6 +334,55 @@ variable "inspector_coverage" {
   type        = bool
   default     = false
   nullable    = false
+}
+
+# Regions and accounts
+
+variable "scan_regions" {
+  description = "Regions in which consumers are looked for, such as eu-west-1, in every scanned account. The region of the function is always scanned. An empty list means every region that is enabled in the account. Images that only consumers in other regions use count as unused."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for region in var.scan_regions : can(regex("^[a-z]+(-[a-z]+)+-[0-9]+$", region))])
+    error_message = "scan_regions is ${jsonencode(var.scan_regions)}; each entry must be the name of a region, such as eu-west-1. An empty list means every enabled region."
+  }
+}
+
+variable "scan_accounts" {
+  description = "Other accounts in which consumers are looked for: ids of 12 digits, or [\"organization\"] for all active accounts of the organization. The function assumes the role scan_role_name in each of them, see modules/scan-role. An empty list means only the account of the function."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = jsonencode(distinct(var.scan_accounts)) == jsonencode(["organization"]) || alltrue([for account in var.scan_accounts : can(regex("^[0-9]{12}$", account))])
+    error_message = "scan_accounts is ${jsonencode(var.scan_accounts)}; it must be a list of account ids of 12 digits, or [\"organization\"]."
+  }
+}
+
+variable "scan_role_name" {
+  description = "Name of the role that the function assumes in the accounts of scan_accounts, with its path if it has one, such as platform/ecr-cleaner-scan."
+  type        = string
+  default     = "ecr-cleaner-scan"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([0-9A-Za-z_+=,.@-]+/)*[0-9A-Za-z_+=,.@-]{1,64}$", var.scan_role_name))
+    error_message = "scan_role_name is \"${var.scan_role_name}\"; it must be the name of an IAM role, which has letters, digits and +=,.@_-, with its path if it has one, such as platform/ecr-cleaner-scan."
+  }
+}
+
+variable "scan_external_id" {
+  description = "External id that the function passes when it assumes the role scan_role_name. Null passes none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.scan_external_id == null ? true : can(regex("^[0-9A-Za-z_+=,.@:/-]+$", var.scan_external_id)) && length(var.scan_external_id) >= 2 && length(var.scan_external_id) <= 1224
+    error_message = "scan_external_id is \"${var.scan_external_id == null ? "null" : var.scan_external_id}\"; it must be null or have 2 to 1224 letters, digits and +=,.@:/_-."
+  }
 }
 
 # Kubernetes

@@ -100,12 +100,14 @@ class Facts:
     """What a summary says of a run besides the results of its repositories.
 
     ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
-    was scanned. ``remembers_since`` is the day since which uses are remembered, None if they are
-    not. ``problems`` are the reasons why the run failed as a whole.
+    was scanned, in so many ``targets``: accounts and regions. ``remembers_since`` is the day since
+    which uses are remembered, None if they are not. ``problems`` are the reasons why the run
+    failed as a whole.
     """
 
     missing: Mapping[str, Sequence[Broken]] = field(default_factory=dict)
     coverage: Mapping[str, Any] = field(default_factory=dict)
+    targets: int = 1
     remembers_since: date | None = None
     problems: Sequence[str] = ()
     seconds: float = 0
@@ -148,6 +150,7 @@ class Summary:
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
             "guarded": dict(self.guarded),
+            "targets": self.facts.targets,
             "coverage": dict(self.facts.coverage),
             "remembers_since": since.isoformat() if since else None,
             **self.total.fields(),

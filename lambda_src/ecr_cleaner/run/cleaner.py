@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.model import Repository
@@ -31,8 +34,9 @@ from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
-from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
-from ecr_cleaner.usage.shared.target import Shared, Target
+from ecr_cleaner.usage.copies import read_copies
+from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
+from ecr_cleaner.usage.shared.target import Target, targets_of
 from ecr_cleaner.usage.source import UsageSource
 
 # Each of them holds the listing of its repository in memory.
@@ -56,7 +60,8 @@ class Cleaner:
         self._deadline = aws.deadline
         self._report = RunReport(log, settings)
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
-        self._guards = GuardChecks(aws, self._registry, settings)
+        self._locations = Locations(aws, settings)
+        self._guards = GuardChecks(self._locations, aws.workers, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
         self._answers = StoredAnswers(aws, settings, self._report)
@@ -73,6 +78,8 @@ class Cleaner:
         check_waived(self._settings, self._sources)
         self._report.started()
         self._report.doubtful(self._settings.warnings)
+        self._locations.read()
+        self._report.targets(self._locations.all, self._locations.left_out)
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
         self._report.clusters(self._usage.clusters)
@@ -93,6 +100,7 @@ class Cleaner:
         facts = Facts(
             missing=missing,
             coverage=self._usage.coverage,
+            targets=len(self._locations.all),
             remembers_since=self._memory.since,
             problems=problems,
             seconds=(ended - began).total_seconds(),
@@ -107,18 +115,29 @@ class Cleaner:
     def _scan(self) -> Scan:
         again = self._usage.scans > 0
 
-        def report(reading: Reading) -> None:
+        def report(reading: SourceReading) -> None:
             self._report.scanned(
                 reading.source,
                 again=again,
                 **reading.fields(),
+                **reading.by_target(),
                 seconds=round(reading.seconds, 3),
                 calls=reading.calls,
             )
 
         with self._answers.used() as answers:
-            shared = Shared(self._aws, answers)
-            return scan(Target(self._aws, self._settings, shared), self._sources, report)
+            home, *others = targets_of(self._locations, self._settings, answers)
+            found, (replication, copies) = self._aws.workers.both(
+                lambda: scan(home(), self._sources, report, others), lambda: self._copies(others)
+            )
+        return replace(found, copies=copies, replication=replication)
+
+    def _copies(
+        self, others: Sequence[Callable[[], Target]]
+    ) -> tuple[dict[str, Any], tuple[Copies, ...]]:
+        replication = self._registry.replication()
+        registry = self._locations.home.registry
+        return replication, read_copies(registry, replication, others, self._aws.workers)
 
     def _survey(self) -> list[Repository]:
         """Return all repositories; read what else a run needs if any repository opted in."""

@@ -118,6 +118,7 @@ resource "aws_lambda_function" "this" {
   # are only named in the settings, and the first run needs them.
   depends_on = [
     terraform_data.image,
+    aws_lambda_invocation.build,
     aws_ecr_repository_policy.this,
     aws_iam_role_policy.function,
     aws_s3_bucket_public_access_block.memory,

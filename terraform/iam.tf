@@ -97,6 +97,12 @@ locals {
 
   repositories_arn = "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/*"
 
+  # The wildcards of a pattern have the same meaning in an ARN.
+  swept_arns = [
+    for pattern in distinct(coalescelist(var.repository_filter, ["*"])) :
+    "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/${pattern}"
+  ]
+
   in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
 
   # The domain in kms:ViaService. In China, names with and without ".cn" match.
@@ -192,7 +198,7 @@ locals {
         Sid      = "SweepOptedInRepositories"
         Effect   = "Allow"
         Action   = local.sweep_actions
-        Resource = local.repositories_arn
+        Resource = local.swept_arns
         Condition = {
           StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" }
         }

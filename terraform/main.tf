@@ -40,6 +40,7 @@ locals {
     KEEP_PULLED_DAYS     = tostring(var.keep_pulled_days)
     UNTAGGED_KEEP_DAYS   = tostring(var.untagged_keep_days)
     KEEP_USED_DAYS       = tostring(var.keep_used_days)
+    REPOSITORY_FILTER    = length(var.repository_filter) == 0 ? null : join(",", distinct(var.repository_filter))
     REPOSITORY_RULES     = length(local.repository_rules) == 0 ? null : jsonencode(local.repository_rules)
     ACTION               = var.action
     ARCHIVE_DAYS         = tostring(var.archive_days)

@@ -138,6 +138,19 @@ variable "register_pull_exclusion" {
   nullable    = false
 }
 
+variable "repository_filter" {
+  description = "Patterns of repository names, in which * stands for any text and ? for one character. Only opted-in repositories that match one of them are cleaned, and IAM allows removals only there. An empty list matches all. To clean repositories of one region with different settings, use one instance for each group, with filters that do not overlap."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    # No brackets, which the program would understand and IAM would not.
+    condition     = alltrue([for pattern in var.repository_filter : can(regex("^[a-z0-9._/*?-]+$", pattern))])
+    error_message = "repository_filter is ${jsonencode(var.repository_filter)}; each pattern must consist of *, ? and characters of repository names: lower-case letters, digits, dots, hyphens, underscores and slashes."
+  }
+}
+
 variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories. The first rule whose pattern matches the name of a repository applies to it. Each rule is an

@@ -173,7 +173,7 @@ run "delete" {
       Sid       = "SweepOptedInRepositories"
       Effect    = "Allow"
       Action    = ["ecr:BatchDeleteImage"]
-      Resource  = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
+      Resource  = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
       Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
     })
     error_message = "Only images in opted-in repositories may be deleted."
@@ -182,6 +182,28 @@ run "delete" {
   assert {
     condition     = !contains(local.function_statements[*].Effect, "Deny")
     error_message = "Without a dry run, no statement may deny anything."
+  }
+}
+
+run "delete_in_some_repositories" {
+  command = plan
+
+  variables {
+    dry_run           = false
+    repository_filter = ["team-a/*", "tools"]
+  }
+
+  assert {
+    condition = one([for statement in local.function_statements : statement.Resource if statement.Sid == "SweepOptedInRepositories"]) == [
+      "arn:aws:ecr:eu-central-1:123456789012:repository/team-a/*",
+      "arn:aws:ecr:eu-central-1:123456789012:repository/tools",
+    ]
+    error_message = "Only repositories that match the filter may be cleaned."
+  }
+
+  assert {
+    condition     = output.environment.REPOSITORY_FILTER == "team-a/*,tools"
+    error_message = "The program must have the same filter."
   }
 }
 

@@ -77,6 +77,7 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("EXPECT_NO_USAGE", "false", "expect_no_usage", False),
         ("RESCAN_AFTER_SECONDS", "0", "rescan_after_seconds", 0),
         ("RESCAN_AFTER_SECONDS", "900", "rescan_after_seconds", 900),
+        ("REPOSITORY_FILTER", "team-a/*, tools", "repository_filter", ("team-a/*", "tools")),
         ("REPOSITORY_RULES", "[]", "rules", ()),
         ("WAIVED_SOURCES", "batch, ecs", "waived_sources", ("batch", "ecs")),
         ("WAIVED_GUARDS", "eks-clusters", "waived_guards", ("eks-clusters",)),
@@ -169,6 +170,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             for name in (
                 *("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS"),
                 *("WAIVED_CLUSTERS", "WAIVED_API_GROUPS", "CLUSTER_DOCUMENTS"),
+                "REPOSITORY_FILTER",
             )
             for value in (",", "v*,", " ", "a,,b")
         ),
@@ -185,6 +187,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             ("CLUSTER_DOCUMENT_MINUTES", value, "a whole number from 1 to 1440")
             for value in (*BAD_NUMBERS, "0", "1441")
         ),
+        ("REPOSITORY_FILTER", "", "unset for all repositories, or name a pattern"),
         # The built-in groups with required kinds have no dot, so none of them can be waived.
         *(
             ("WAIVED_API_GROUPS", value, API_GROUPS)

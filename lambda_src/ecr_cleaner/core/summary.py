@@ -101,12 +101,14 @@ class Facts:
 
     ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
     was scanned. ``remembers_since`` is the day since which uses are remembered, None if they are
-    not. ``problems`` are the reasons why the run failed as a whole.
+    not. ``not_matching`` counts the opted-in repositories that are not in ``REPOSITORY_FILTER``.
+    ``problems`` are the reasons why the run failed as a whole.
     """
 
     missing: Mapping[str, Sequence[Broken]] = field(default_factory=dict)
     coverage: Mapping[str, Any] = field(default_factory=dict)
     remembers_since: date | None = None
+    not_matching: int = 0
     problems: Sequence[str] = ()
     seconds: float = 0
     slowest_scan_seconds: float = 0
@@ -147,6 +149,7 @@ class Summary:
             "complete": self.complete,
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
+            "repositories_not_matching": self.facts.not_matching,
             "guarded": dict(self.guarded),
             "coverage": dict(self.facts.coverage),
             "remembers_since": since.isoformat() if since else None,

@@ -264,6 +264,8 @@ resource "aws_iam_role" "function" {
   path                 = var.iam_path
   description          = "Lets the function ${var.name} find and clean images in ECR."
   permissions_boundary = var.permissions_boundary
+  # Policies that were attached outside Terraform do not prevent its deletion.
+  force_detach_policies = true
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -563,6 +563,11 @@ run "trust_policy" {
     condition     = jsondecode(aws_iam_role.function[0].assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     error_message = "Only functions in this account may have the role."
   }
+
+  assert {
+    condition     = aws_iam_role.function[0].force_detach_policies
+    error_message = "Policies that were attached elsewhere must not prevent the deletion of the role."
+  }
 }
 
 run "existing_role" {

@@ -77,6 +77,7 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("EXPECT_NO_USAGE", "false", "expect_no_usage", False),
         ("RESCAN_AFTER_SECONDS", "0", "rescan_after_seconds", 0),
         ("RESCAN_AFTER_SECONDS", "900", "rescan_after_seconds", 900),
+        ("REPOSITORY_FILTER", "team-a/*, tools", "repository_filter", ("team-a/*", "tools")),
         ("REPOSITORY_RULES", "[]", "rules", ()),
         ("WAIVED_SOURCES", "batch, ecs", "waived_sources", ("batch", "ecs")),
         ("WAIVED_GUARDS", "eks-clusters", "waived_guards", ("eks-clusters",)),
@@ -135,7 +136,7 @@ WAIVABLE_GUARDS = "a comma-separated list of eks-clusters, cross-account-pull, d
 API_GROUPS = "a comma-separated list of API groups of custom resources, such as argoproj.io"
 SCAN_REGIONS = "enabled, or a comma-separated list of regions such as eu-west-1"
 SCAN_ACCOUNTS = "organization, or a comma-separated list of account ids of 12 digits"
-ROLE_NAME = "NAME or PATH/NAME of a role"
+ROLE_NAME = "a role's NAME or PATH/NAME"
 EXTERNAL_ID = "2 to 1224 letters, digits and +=,.@:/_-"
 DOCUMENTS = "a comma-separated list of s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json"
 GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
@@ -182,7 +183,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             for name in (
                 *("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS"),
                 *("WAIVED_CLUSTERS", "WAIVED_API_GROUPS", "CLUSTER_DOCUMENTS"),
-                *("SCAN_REGIONS", "SCAN_ACCOUNTS"),
+                *("SCAN_REGIONS", "SCAN_ACCOUNTS", "REPOSITORY_FILTER"),
             )
             for value in (",", "v*,", " ", "a,,b")
         ),
@@ -199,6 +200,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             ("CLUSTER_DOCUMENT_MINUTES", value, "a whole number from 1 to 1440")
             for value in (*BAD_NUMBERS, "0", "1441")
         ),
+        ("REPOSITORY_FILTER", "", "unset for all repositories, or name a pattern"),
         # The built-in groups with required kinds have no dot, so none of them can be waived.
         *(
             ("WAIVED_API_GROUPS", value, API_GROUPS)

@@ -54,7 +54,8 @@ class Settings:
 
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
     ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
-    ``untagged_keep_days`` None means as ``keep_days``; ``ledger`` None means that the program does
+    ``untagged_keep_days`` None means as ``keep_days``; ``repository_filter`` without patterns means
+    all repositories; ``ledger`` None means that the program does
     not remember what was in use, and ``event_queue`` None that it reads no events.
     ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
     the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
@@ -73,6 +74,7 @@ class Settings:
     ledger: str | None = None
     event_queue: str | None = None
     register_pull_exclusion: bool = False
+    repository_filter: tuple[str, ...] = ()
     rules: tuple[RepositoryRule, ...] = ()
     action: Action = Action.DELETE
     archive_days: int | None = None
@@ -117,6 +119,7 @@ class Settings:
             register_pull_exclusion=read.switch(
                 "REGISTER_PULL_EXCLUSION", default=default.register_pull_exclusion
             ),
+            repository_filter=_repository_filter(read),
             rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
             action=Action(read.one_of("ACTION", _REMOVING, default.action)),
             archive_days=read.optional_number("ARCHIVE_DAYS", MOST_DAYS),
@@ -245,6 +248,15 @@ class _Reader:
                 name, value, f"a comma-separated list of {', '.join(allowed)}"
             )
         return chosen
+
+
+def _repository_filter(read: _Reader) -> tuple[str, ...]:
+    name = "REPOSITORY_FILTER"
+    patterns = read.names(name)
+    if name in read.environ and not patterns:
+        # Hardly meant: to leave out a filter by mistake would clean every repository.
+        raise InvalidSettingError(name, "", "unset for all repositories, or name a pattern")
+    return patterns
 
 
 def _event_queue(read: _Reader) -> str | None:

@@ -101,7 +101,8 @@ class Facts:
 
     ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
     was scanned, in so many ``targets``: accounts and regions. ``remembers_since`` is the day since
-    which uses are remembered, None if they are not. ``problems`` are the reasons why the run
+    which uses are remembered, None if they are not. ``not_matching`` counts the opted-in
+    repositories that are not in ``REPOSITORY_FILTER``. ``problems`` are the reasons why the run
     failed as a whole.
     """
 
@@ -109,6 +110,7 @@ class Facts:
     coverage: Mapping[str, Any] = field(default_factory=dict)
     targets: int = 1
     remembers_since: date | None = None
+    not_matching: int = 0
     problems: Sequence[str] = ()
     seconds: float = 0
     slowest_scan_seconds: float = 0
@@ -149,6 +151,7 @@ class Summary:
             "complete": self.complete,
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
+            "repositories_not_matching": self.facts.not_matching,
             "guarded": dict(self.guarded),
             "targets": self.facts.targets,
             "coverage": dict(self.facts.coverage),

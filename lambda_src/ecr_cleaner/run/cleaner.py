@@ -17,9 +17,11 @@ from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.model import Repository
 from ecr_cleaner.core.policy import (
+    is_in_filter,
     is_opted_in,
     misspelled_tags,
     opt_in_looks_meant,
+    unmatched_filters,
     unmatched_rules,
 )
 from ecr_cleaner.core.rotation import rotated
@@ -85,14 +87,17 @@ class Cleaner:
         self._report.clusters(self._usage.clusters)
         self._remember_events(repositories)
         self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
-        self._report.doubtful(unmatched_rules(self._settings, repositories))
-        self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
-        misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}
+        ours = [one for one in repositories if is_in_filter(one, self._settings)]
+        self._report.doubtful(unmatched_filters(self._settings, repositories))
+        self._report.doubtful(unmatched_rules(self._settings, ours))
+        self._report.not_opted_in(filter(opt_in_looks_meant, ours))
+        misspelled = {one.name: tags for one in ours if (tags := misspelled_tags(one))}
         self._report.misspelled(misspelled)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        chosen = [one for one in repositories if is_opted_in(one) and one.name not in misspelled]
+        opted_in = [one for one in ours if is_opted_in(one)]
+        chosen = [one for one in opted_in if one.name not in misspelled]
         results = self._clean(chosen, repositories)
         problems = self._remember(repositories)
 
@@ -102,6 +107,7 @@ class Cleaner:
             coverage=self._usage.coverage,
             targets=len(self._locations.all),
             remembers_since=self._memory.since,
+            not_matching=sum(map(is_opted_in, repositories)) - len(opted_in),
             problems=problems,
             seconds=(ended - began).total_seconds(),
             slowest_scan_seconds=self._usage.longest.total_seconds(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import boto3
 import pytest
@@ -220,3 +221,17 @@ def test_sessions_share_what_they_read_of_the_models(workers: Workers) -> None:
     ours: Any = account.api("ecs").meta.service_model
     theirs: Any = account.elsewhere(REGION, other).api("ecs").meta.service_model
     assert ours._service_description is theirs._service_description  # noqa: SLF001
+
+
+def test_clients_are_closed_together(workers: Workers) -> None:
+    apis = [Scripted("ecs"), Scripted("sts")]
+    account = Aws(FakeSession(apis, REGION), workers)
+    for api in apis:
+        account.api(api.client.meta.service_model.service_name)
+    with (
+        mock.patch.object(apis[0].client, "close") as first,
+        mock.patch.object(apis[1].client, "close") as second,
+    ):
+        account.close()
+
+    assert (first.call_count, second.call_count) == (1, 1)

@@ -84,6 +84,19 @@ UNDER_RATES = [
     ),
 ]
 
+# As many as are enabled in every account
+# (https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html).
+REGIONS = (
+    *("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1", "us-east-1"),
+    *("us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "ap-south-1"),
+    *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
+)
+SMALL = WorldSpec(repositories=10)
+ONE_REGION = _dry("small, one region", SMALL)
+ALL_REGIONS = replace(
+    _dry(f"small, {len(REGIONS)} regions", SMALL), settings=(("SCAN_REGIONS", ",".join(REGIONS)),)
+)
+
 FIRST_NIGHT = Scenario("published rates, first night", UNDER_RATES[0].config)
 SECOND_NIGHT = Scenario("published rates, second night", UNDER_RATES[0].config)
 
@@ -208,6 +221,21 @@ def night_lines(runs: Mapping[str, Run]) -> Iterable[str]:
         )
 
 
+def region_lines(runs: Mapping[str, Run]) -> Iterable[str]:
+    """Yield the cost of the other regions if nothing runs in them."""
+    if {ONE_REGION.name, ALL_REGIONS.name} <= runs.keys():
+        one, every = runs[ONE_REGION.name], runs[ALL_REGIONS.name]
+        added = every.measured.peak_bytes - one.measured.peak_bytes
+        yield f"{len(REGIONS)} regions, {len(REGIONS) - 1} of them empty, in a small account:"
+        yield (
+            f"  {one.scan_calls:,} and {every.scan_calls:,} scan calls; "
+            f"{one.measured.wall:.1f} s and {every.measured.wall:.1f} s, "
+            f"{every.measured.wall / one.measured.wall:.2f} times one region; "
+            f"{every.measured.cpu / one.measured.cpu:.2f} times its CPU time; "
+            f"{added / MEBIBYTE:+.0f} MiB"
+        )
+
+
 def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
     """Yield the time of a cold start, relative to importing the two libraries alone."""
     if LIBRARIES in seconds:
@@ -238,6 +266,7 @@ def _measure_all(bench: Bench) -> None:
     bench.measure([STANDARD_DRY, STANDARD_FULL])
     sample = bench.sequential()
     bench.two_nights()
+    bench.measure([ONE_REGION, ALL_REGIONS])
     bench.measure([*UNDER_RATES, *BY_IMAGES, *BY_CONSUMERS])
     standard = {name: run for name, run in bench.runs.items() if name.startswith("standard")}
     bench.show(call_table(standard))
@@ -245,6 +274,7 @@ def _measure_all(bench: Bench) -> None:
         bench.show(ratio_lines(bench.runs, sample))
     bench.show(rate_lines(bench.runs))
     bench.show(night_lines(bench.runs))
+    bench.show(region_lines(bench.runs))
     bench.show(cold_start_lines(cold_start))
     bench.show(judging.judging_lines(judging.SIZES))
     bench.show_growth("images", BY_IMAGES)

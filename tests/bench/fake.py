@@ -26,10 +26,10 @@ from bench.config import FakeConfig
 from bench.minimum import least_calls, sequential_calls
 from bench.rates import Buckets
 from bench.services import OPERATIONS, Account, Answer, Operation, Parameters, Refusal, find
-from bench.world import World
+from bench.world import REGION, World, WorldSpec
 
 _OPERATION_PATH = re.compile(r"/service/[^/]+/operation/(?P<name>[A-Za-z0-9]+)")
-_SIGNED_FOR = re.compile(r"Credential=[^/]+/[0-9]+/[^/]+/(?P<service>[^/]+)/")
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/[0-9]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 _BOTO3_NAMES = {
     "bedrock-agentcore": "bedrock-agentcore-control",
     "cleanrooms-ml": "cleanroomsml",
@@ -39,6 +39,17 @@ _BOTO3_NAMES = {
 }
 # They speak the query protocol, and in every world they have nothing.
 _QUERY = frozenset({"autoscaling", "ec2", "elasticbeanstalk"})
+
+
+NOTHING = WorldSpec(
+    repositories=0,
+    clusters=0,
+    services=0,
+    tasks=0,
+    functions=0,
+    zip_functions=0,
+    app_runner_services=0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,12 @@ class Call:
     parameters: Mapping[str, Any]
     encode: Callable[[Any], bytes]
     media_type: str
+
+
+def _region_of(request: Request) -> str:
+    """Return the region that a request is signed for; the fake has one address for all."""
+    signed = _SIGNED_FOR.search(request.headers.get("authorization", ""))
+    return signed["region"] if signed else REGION
 
 
 # -- Protocols ---------------------------------------------------------------------------------
@@ -177,6 +194,8 @@ class Fake:
             for digest in step
         }
         self._account = Account(world, clock)
+        # Every other region has all services, and nothing in any of them.
+        self._elsewhere = Account(World(NOTHING, clock()), clock)
         self._buckets = Buckets(config.rates)
         self._calls: Counter[str] = Counter()
         self._throttled: Counter[str] = Counter()
@@ -210,6 +229,7 @@ class Fake:
             return _response(200, "application/json", _json(self.stats()))
         self._first_call_at = self._first_call_at or self._clock()
         call = read_call(request)
+        here = _region_of(request) == REGION
         if not self._buckets.take(call.operation, self._clock()):
             self._throttled[call.operation] += 1
             return _refused(call, Refusal("ThrottlingException", "Rate exceeded"))
@@ -218,7 +238,7 @@ class Fake:
         if kind == "dropped":
             return None
         try:
-            answer = self._work(call, kind)
+            answer = self._work(call, kind, self._account if here else self._elsewhere)
         except Refusal as refusal:
             return _refused(call, refusal)
         return None if kind == "lost" else answer
@@ -230,7 +250,7 @@ class Fake:
                 return fault.kind
         return ""
 
-    def _work(self, call: Call, kind: str) -> bytes:
+    def _work(self, call: Call, kind: str, account: Account) -> bytes:
         if kind == "denied":
             raise Refusal("AccessDeniedException", f"not authorized to perform: {call.operation}")
         if kind == "throttled":
@@ -242,7 +262,7 @@ class Fake:
             raise Refusal("NotImplementedByBench", f"nobody wrote {call.operation} yet")
         if kind == "partial":
             operation = _partly(operation)
-        answer = operation(self._account, call.parameters)
+        answer = operation(account, call.parameters)
         body = call.encode(answer)
         if kind == "garbled":
             body = _garbled(answer, body, self._random)

@@ -67,6 +67,9 @@ class StubAws:
     def api(self, service: str) -> Api:
         return Api(self.ecr if service == "ecr" else self.others[service])
 
+    def close(self) -> None:
+        """Do nothing: fake clients have no connections."""
+
     def offers(self, service: str) -> bool:
         """Say that the region has no EKS, so that no clusters are listed."""
         return service != "eks"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 
 from core.worlds import NOW, usage
+from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, OutOfTimeError, ScanError
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Usage
@@ -148,6 +150,15 @@ def test_usages_of_every_target_count_and_name_where_they_are() -> None:
     assert reading.by_target() == {
         "usages_elsewhere": {"111122223333/us-east-1": 1, "222233334444/us-east-1": 1}
     }
+
+
+def test_connections_of_every_other_target_are_closed() -> None:
+    source = StubSource("ecs", nothing)
+    others = [Location("222233334444", f"us-east-{number}") for number in range(1, 11)]
+    with mock.patch.object(Aws, "close") as closed:
+        scanned_in(*others, sources=[source], on_reading=lambda _: None)
+
+    assert closed.call_count == len(others)
 
 
 def test_source_that_is_asked_once_is_asked_beside_the_registry() -> None:

@@ -115,6 +115,10 @@ class Api:
         """The host that the calls go to."""
         return str(urlsplit(self._client.meta.endpoint_url).hostname)
 
+    def close(self) -> None:
+        """Close the connections of the client; a later call opens new ones."""
+        self._client.close()
+
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer of one call; raise ApiError if it failed."""
         answer: dict[str, Any] = self._ask(

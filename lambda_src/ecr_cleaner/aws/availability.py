@@ -41,6 +41,8 @@ class Availability:
         self._session = session
         self._api = api
         self._looking = Lock()
+        self._listed: dict[tuple[str, str], set[str]] = {}
+        self._partitions: dict[str, str] = {}
         self._known: Once[tuple[str, str], bool] = Once(keeps_errors=False)
         self._published: Once[str, frozenset[str]] = Once(keeps_errors=False)
 
@@ -73,8 +75,16 @@ class Availability:
         # Serialised: loading SDK data is CPU-bound, and the first source must not wait. This is
         # not the lock of the clients, or that source would wait for the others' lists.
         with self._looking:
-            partition = self._session.get_partition_for_region(region)
-            return region in self._session.get_available_regions(service, partition)
+            partition = self._partition(region)
+            key = (service, partition)
+            if key not in self._listed:
+                self._listed[key] = set(self._session.get_available_regions(service, partition))
+            return region in self._listed[key]
+
+    def _partition(self, region: str) -> str:
+        if region not in self._partitions:
+            self._partitions[region] = self._session.get_partition_for_region(region)
+        return self._partitions[region]
 
     def _published_regions(self, service: str) -> frozenset[str]:
         path = f"{_PUBLISHED}/{_PUBLISHED_NAMES.get(service, service)}/regions"
@@ -88,7 +98,7 @@ class Availability:
     def _publishing_region(self) -> str:
         own = str(self._session.region_name)
         with self._looking:
-            is_standard = self._session.get_partition_for_region(own) == "aws"
+            is_standard = self._partition(own) == "aws"
         return own if own in _PUBLISHING or not is_standard else "us-east-1"
 
 

@@ -78,6 +78,12 @@ class Aws:
                 self._apis[key] = Api(self._client(*key), deadline=self.deadline)
             return self._apis[key]
 
+    def close(self) -> None:
+        """Close the connections of all clients."""
+        with _MAKING:
+            for api in self._apis.values():
+                api.close()
+
     def offers(self, service: str) -> bool:
         """Return whether the region has this service; raise CleanerError if that is unknown."""
         return self._availability.offers(service, self.region)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from ecr_cleaner.core.model import ClusterReading, Guard, Repository, StandingGu
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.eks import guarded_clusters
-from ecr_cleaner.usage.shared.target import targets_of
+from ecr_cleaner.usage.shared.target import Target, targets_of
 from ecr_cleaner.workers import Workers
 
 
@@ -64,7 +64,7 @@ class GuardChecks:
         waived = self._settings.waived_guards
         if Guard.EKS_CLUSTERS not in waived:
             targets = targets_of(self._locations, self._settings)
-            found = self._workers.map(lambda make: guarded_clusters(make()), targets)
+            found = self._workers.map(_listed_clusters, targets)
             self._clusters = list(chain.from_iterable(found))
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             self._policies = self._registry.registry_policies()
@@ -100,3 +100,8 @@ class GuardChecks:
             yield cross_account_pull(repository, policies, waived_sources, scanned)
         if Guard.DELETE_REPLICATION not in waived:
             yield delete_replication(repository, seen.replication, self._locations.scanned)
+
+
+def _listed_clusters(make: Callable[[], Target]) -> list[str]:
+    with make() as target:
+        return guarded_clusters(target)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ecr_cleaner.core.copies import Copies, cached, replicas
 from ecr_cleaner.core.errors import CleanerError, OperationAbsentError, OutOfTimeError, TargetError
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Registry
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
@@ -31,10 +32,13 @@ def read_copies(
 
 
 def _cached(make: Callable[[], Target]) -> list[Copies]:
-    target = make()
-    location = target.elsewhere
-    if location is None:  # the registry itself holds no copies of itself
-        return []
+    with make() as target:
+        location = target.elsewhere
+        # The registry itself holds no copies of itself.
+        return _cached_in(target, location) if location else []
+
+
+def _cached_in(target: Target, location: Location) -> list[Copies]:
     try:
         rules = target.api("ecr").each(
             "DescribePullThroughCacheRules", "pullThroughCacheRules", maxResults=RULES_A_PAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -148,18 +149,22 @@ def scan(
     """Ask every source in every target; raise ScanError if one could not be read in full.
 
     ``home`` is the target of the registry. Each of the others is made when its turn comes and
-    forgotten when it is read, because its clients take memory. ``on_reading`` is called as each
-    source ends in the last target. Raise OutOfTimeError, which names the sources that were not
-    finished, if the deadline came first.
+    forgotten when it is read, because its clients take memory and connections. ``on_reading`` is
+    called as each source ends in the last target. Raise OutOfTimeError, which names the sources
+    that were not finished, if the deadline came first.
     """
     progress = _Progress(sources, 1 + len(others), on_reading)
     targets = [lambda: home, *others]
 
     def ask(number: int) -> list[ClusterReading]:
-        target = targets[number]()
-        asked = [source for source in sources if source.everywhere or target is home]
-        target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
-        return target.clusters
+        with targets[number]() as target:
+            asked = [source for source in sources if source.everywhere or target is home]
+            target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
+            clusters = target.clusters
+        if number and number % TARGETS_AT_ONCE == 0:
+            # The SDK's clients are in reference cycles: without this, they stay in memory.
+            gc.collect()
+        return clusters
 
     try:
         clusters = home.workers.map(ask, range(len(targets)), at_once=TARGETS_AT_ONCE)

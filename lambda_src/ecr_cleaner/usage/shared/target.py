@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes import KubernetesApi
@@ -53,6 +53,14 @@ class Target:
         self.settings = settings
         self.absent_operations: set[str] = set()
         self.notes: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections, if this is not the target of the registry: others stay in use."""
+        if self.elsewhere:
+            self._aws.close()
 
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""

@@ -154,9 +154,7 @@ class Settings:
             scan_regions=_scan_regions(read.names("SCAN_REGIONS")),
             scan_accounts=_scan_accounts(read.names("SCAN_ACCOUNTS")),
             scan_organization=read.names("SCAN_ACCOUNTS") == (_ORGANIZATION,),
-            scan_role_name=read.matching(
-                "SCAN_ROLE_NAME", _ROLE_NAME, "NAME or PATH/NAME of a role"
-            )
+            scan_role_name=read.matching("SCAN_ROLE_NAME", _ROLE_NAME, "a role's NAME or PATH/NAME")
             or default.scan_role_name,
             scan_external_id=read.matching(
                 "SCAN_EXTERNAL_ID", _EXTERNAL_ID, "2 to 1224 letters, digits and +=,.@:/_-"

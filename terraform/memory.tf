@@ -1,8 +1,10 @@
-# What was in use, and when: an object in a bucket of the module. The program reads and writes it.
+# What was in use, and when: an object in a bucket of the module. The program reads and writes it. The plans of
+# its runs are in the same bucket.
 
 locals {
   memory_bucket = "${var.name}-${local.account_id}-${local.region}"
   memory_key    = "ledger"
+  plans_prefix  = "plans/"
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
 
   ledger_actions = try(local.permissions.memory.ledger, [])
@@ -21,6 +23,12 @@ locals {
         # Without it, S3 answers that access is denied if there is no ledger yet.
         Action   = ["s3:ListBucket"]
         Resource = local.memory_arn
+      } : null,
+      var.memory_enabled ? {
+        Sid      = "WritePlans"
+        Effect   = "Allow"
+        Action   = try(local.permissions.memory.plans, [])
+        Resource = "${local.memory_arn}/${local.plans_prefix}*"
       } : null,
       local.events_enabled ? {
         Sid      = "ReadEvents"
@@ -104,6 +112,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "memory" {
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
+    }
+  }
+
+  rule {
+    id     = "expire-plans"
+    status = "Enabled"
+
+    filter {
+      prefix = local.plans_prefix
+    }
+
+    expiration {
+      days = var.plans_kept_days
     }
   }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -21,6 +21,8 @@ from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import log_error, make_logger
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
+from ecr_cleaner.run.plan_places import place_of
+from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.usage.sources import sources_for
 from ecr_cleaner.workers import Workers
 
@@ -46,7 +48,9 @@ def run(
         log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
-            return Cleaner(aws, settings, log, sources_for(settings)).run()
+            place = place_of(aws, settings.plans)
+            with closing(Plans(request_id, place) if place else NoPlan()) as plans:
+                return Cleaner(aws, settings, log, sources_for(settings), plans).run()
 
 
 def restore(

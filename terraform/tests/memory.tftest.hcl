@@ -74,13 +74,26 @@ run "by_default" {
         Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
       },
       {
+        Sid      = "WritePlans"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*"
+      },
+      {
         Sid      = "ReadEvents"
         Effect   = "Allow"
         Action   = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
         Resource = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events"
       },
     ])
-    error_message = "The function must be able to use its ledger and its queue, and nothing else: ${jsonencode(local.memory_statements)}"
+    error_message = "The function must be able to use its ledger and its queue and to write plans, and nothing else: ${jsonencode(local.memory_statements)}"
+  }
+
+  assert {
+    condition = [
+      for rule in one(aws_s3_bucket_lifecycle_configuration.memory).rule : one(rule.expiration).days if one(rule.filter).prefix == "plans/"
+    ] == [90] && output.environment["PLANS"] == "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
+    error_message = "Plans must be written to the bucket and deleted after a while, and nothing else may be deleted."
   }
 
   assert {
@@ -135,7 +148,7 @@ run "without_events" {
   }
 
   assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger", "WritePlans"]
     error_message = "Without events, the function must not be able to read a queue."
   }
 }
@@ -151,7 +164,7 @@ run "without_memory" {
   }
 
   assert {
-    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE"])) == 0
-    error_message = "Without memory, the function must not look for a ledger."
+    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE", "PLANS"])) == 0
+    error_message = "Without memory, the function must not look for a ledger or write a plan."
   }
 }

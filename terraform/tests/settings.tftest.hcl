@@ -48,6 +48,7 @@ run "every_setting" {
     keep_used_days               = 0
     memory_enabled               = false
     register_pull_exclusion      = false
+    price_per_gb_month           = 0.125
 
     repository_rules = [
       {
@@ -93,6 +94,7 @@ run "every_setting" {
       CLUSTER_DOCUMENT_MINUTES     = "60"
       UNTAGGED_KEEP_DAYS           = "7"
       KEEP_USED_DAYS               = "0"
+      PRICE_PER_GB_MONTH           = "0.125"
       REGISTER_PULL_EXCLUSION      = "false"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"

@@ -28,7 +28,7 @@ LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
 OTHER_SERVICES = {"ecr", "eks", "s3", "sqs", "ssm"}  # not of a source of every run
 CHANGES_SOMETHING = {"delete", "archive", "pull-times.register"}
 # In a dry run as well: of the module itself, not of ECR.
-MEMORY = {"memory.ledger", "memory.events"}
+MEMORY = {"memory.ledger", "memory.events", "memory.plans"}
 
 
 @cache

@@ -24,7 +24,21 @@ _REFERENCE_LIST = re.compile(
     r"(?:\?(?:empty=allowed|owner=[0-9]{12})(?:&(?:empty=allowed|owner=[0-9]{12}))?)?"
 )
 _LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
+_PLANS = re.compile(r"s3://[^/]+/(?:.+/)?|(?![a-z0-9]+://).+")
 _QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
+_PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+# What a run does about its verdicts, not which verdicts it comes to.
+_NOT_DECIDING = frozenset(
+    {
+        "dry_run",
+        "log_level",
+        "max_deletions",
+        "plans",
+        "price_per_gb_month",
+        "register_pull_exclusion",
+        "rescan_after_seconds",
+    }
+)
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 
@@ -48,7 +62,8 @@ class Settings:
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
     ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
     ``untagged_keep_days`` None means as ``keep_days``; ``ledger`` None means that the program does
-    not remember what was in use, and ``event_queue`` None that it reads no events.
+    not remember what was in use, ``event_queue`` None that it reads no events, and ``plans`` None
+    that it writes no plan. ``price_per_gb_month`` is in dollars, for 10^9 bytes.
     ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
@@ -80,6 +95,8 @@ class Settings:
     waived_api_groups: tuple[str, ...] = ()
     cluster_documents: tuple[str, ...] = ()
     cluster_document_minutes: int = 120
+    plans: str | None = None
+    price_per_gb_month: float = 0.10
     log_level: str = "INFO"
     function_name: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -134,6 +151,11 @@ class Settings:
             cluster_document_minutes=read.number(
                 "CLUSTER_DOCUMENT_MINUTES", MOST_MINUTES, default.cluster_document_minutes, least=1
             ),
+            plans=read.matching("PLANS", _PLANS, "s3://BUCKET/PREFIX/ or the path of a directory"),
+            price_per_gb_month=float(
+                read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
+                or default.price_per_gb_month
+            ),
             log_level=read.one_of("LOG_LEVEL", LOG_LEVELS, default.log_level),
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
             warnings=_dry_run_warnings(environ.get("DRY_RUN")),
@@ -145,6 +167,15 @@ class Settings:
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in own}
         values["rules"] = [asdict(rule) for rule in self.rules]
         return {name: value for name, value in values.items() if value not in (None, (), [])}
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide about images, as JSON has them.
+
+        Two runs with the same ones come to the same verdicts on the same account.
+        """
+        values = {name: one for name, one in self.fields().items() if name not in _NOT_DECIDING}
+        parsed: dict[str, Any] = json.loads(json.dumps(values))
+        return parsed
 
 
 def is_dry_run(environ: Mapping[str, str]) -> bool:

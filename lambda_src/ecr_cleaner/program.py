@@ -21,6 +21,7 @@ from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import log_error, make_logger
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
+from ecr_cleaner.run.looking import Look, Looker
 from ecr_cleaner.run.plan_places import place_of
 from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.usage.sources import sources_for
@@ -51,6 +52,25 @@ def run(
             place = place_of(aws, settings.plans)
             with closing(Plans(request_id, place) if place else NoPlan()) as plans:
                 return Cleaner(aws, settings, log, sources_for(settings), plans).run()
+
+
+def look(environ: Mapping[str, str], log: FilteringBoundLogger, what: Look) -> str:
+    """Make a dry run that writes nothing but its plan; return why it failed at its end, or nothing.
+
+    Every error is logged. Raise CleanerError if there is no plan, because it is unknown what is in
+    use or which repositories exist.
+    """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    with _failures_logged(log):
+        settings = Settings.from_environ({**environ, "DRY_RUN": "true"})
+        with Workers(THREADS) as workers:
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers)
+            try:
+                Looker(aws, settings, log, sources_for(settings), what).run()
+            except RunFailedError as error:
+                log_error(log, events.RUN_FAILED, error)
+                return str(error)
+    return ""
 
 
 def restore(

@@ -91,8 +91,8 @@ def _add_looks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--format",
         choices=shell.FORMATS,
-        help="table, or json: the lines of a plan; by default as the name of the file ends, "
-        "otherwise table",
+        help="table; json: the lines of a plan; or html: its page; by default as the name of the "
+        "file ends, otherwise table",
     )
     command = commands.add_parser(
         "explain", help="show why an image is kept or removed, and who uses it; only looks"

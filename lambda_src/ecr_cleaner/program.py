@@ -50,8 +50,9 @@ def run(
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             place = place_of(aws, settings.plans)
-            with closing(Plans(request_id, place) if place else NoPlan()) as plans:
-                return Cleaner(aws, settings, log, sources_for(settings), plans).run()
+            plans = Plans(request_id, place, lambda: not aws.deadline.is_near()) if place else None
+            with closing(plans or NoPlan()) as sink:
+                return Cleaner(aws, settings, log, sources_for(settings), sink).run()
 
 
 def look(environ: Mapping[str, str], log: FilteringBoundLogger, what: Look) -> str:

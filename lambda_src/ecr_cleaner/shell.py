@@ -32,9 +32,9 @@ from ecr_cleaner.run.looking import Look
 from ecr_cleaner.run.plans import Plans
 
 STANDARD_OUTPUT = "-"
-TABLE, JSON = "table", "json"
-FORMATS = (TABLE, JSON)
-_BY_SUFFIX = {".json": JSON, ".jsonl": JSON}
+TABLE, JSON, PAGE = "table", "json", "html"
+FORMATS = (TABLE, JSON, PAGE)
+_BY_SUFFIX = {".json": JSON, ".jsonl": JSON, ".html": PAGE}
 # Of others, such as "app:1", it is not clear that they are no tags.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
@@ -184,6 +184,9 @@ def _usages(seen: Look, name: str) -> list[Usage]:
 def _write(plans: Plans, form: str, stream: TextIO) -> None:
     if form == JSON:
         stream.writelines(f"{part.to_line()}\n" for part in plans.parts())
+        return
+    if form == PAGE:
+        stream.writelines(plans.page())
         return
     summary = summarize_plan(plans.parts())
     if summary:

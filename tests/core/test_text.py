@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.worlds import sha
-from ecr_cleaner.core.text import counted, dollars, human_size, short_digest, visible
+from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, short_digest, visible
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,13 @@ def test_sizes_have_units(size: int, shown: str) -> None:
 )
 def test_costs_are_by_price(size: int, price: float, shown: str) -> None:
     assert dollars(size, price) == shown
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"), [(0.1, "$0.10"), (0.0, "$0.00"), (0.125, "$0.125"), (12.5, "$12.50")]
+)
+def test_prices_are_as_precise_as_they_are(price: float, shown: str) -> None:
+    assert price_tag(price) == shown
 
 
 def test_digests_are_short() -> None:

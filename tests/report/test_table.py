@@ -80,7 +80,7 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
 def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
     text = " ".join(table(stream()).split())
     assert (
-        "1 of 3 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.1 per GB." in text
+        "1 of 3 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
     assert "Guard cross-account-pull: everyone may pull; list their images" in text
     assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text

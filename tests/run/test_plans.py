@@ -7,11 +7,14 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from types import SimpleNamespace
+from typing import IO, Any, cast
 
 import pytest
 
 from core.worlds import NOW, REGISTRY, ago, usage
+from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import RunFailedError
 from ecr_cleaner.core.model import Action, Guard, Reason
 from ecr_cleaner.core.plan_document import (
@@ -25,10 +28,11 @@ from ecr_cleaner.core.plan_document import (
     read_plan,
 )
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.run.plan_places import PlanDirectory
+from ecr_cleaner.run.plan_places import PlanDirectory, place_of
 from ecr_cleaner.run.plans import SUFFIX, NoPlan, Plans
 from ecr_cleaner.workers import Workers
 from fakes.ecr import Call
+from fakes.small_services import FakeS3, client_error
 from run.test_cleaner import World
 
 PLANS = "s3://memory/plans/"
@@ -194,13 +198,43 @@ def test_plan_goes_to_a_directory(world: World, tmp_path: Path) -> None:
     assert path.parent == tmp_path / "new" / "plans"
     assert len(parts_of(path.read_bytes())) == 4
     assert not list(path.parent.glob("*.new"))
+    (page,) = line["others"]
+    assert Path(page).name == path.name.replace(SUFFIX, ".html")
+
+
+def test_page_lies_beside_the_plan_unless_time_is_short(world: World) -> None:
+    old = world.push("app", "old")
+    world.run(DRY)
+    page = world.s3.objects[PLAN.replace(SUFFIX, ".html")].decode()
+    assert page.startswith("<!DOCTYPE html>")
+    assert old.digest in page
+    world.s3.objects.clear()
+    aws = SimpleNamespace(api=lambda _: Api(world.s3))
+    plans = Plans("run-1", place_of(cast("Aws", aws), PLANS), lambda: False)
+    world.run(DRY, plans=plans)
+    assert list(world.s3.objects) == [PLAN]
+
+
+def test_page_that_cannot_be_stored_fails_the_run(world: World) -> None:
+    world.push("app", "old")
+
+    class Failing(FakeS3):
+        def put_object(self, **parameters: Any) -> dict[str, Any]:  # type: ignore[override]
+            if parameters["Key"].endswith(".html"):
+                raise client_error("PutObject", "SlowDown")
+            return super().put_object(**parameters)
+
+    world.s3 = Failing()
+    with pytest.raises(RunFailedError, match="SlowDown"):
+        world.run(DRY)
+    assert list(world.s3.objects) == [PLAN]
 
 
 def test_name_of_the_run_cannot_leave_the_directory(tmp_path: Path) -> None:
     plans = Plans("../../run", PlanDirectory(str(tmp_path)))
     plans.begin(PlanHeader("../../run", NOW, REGISTRY, dry_run=True))
     assert plans.finish() == []
-    assert [str(Path(one).parent) for one in plans.stored] == [str(tmp_path)]
+    assert {str(Path(one).parent) for one in plans.stored} == {str(tmp_path)}
     plans.close()
 
 

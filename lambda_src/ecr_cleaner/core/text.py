@@ -39,6 +39,11 @@ def dollars(size: int, price: float) -> str:
     return f"${cost:,.2f}"
 
 
+def price_tag(price: float) -> str:
+    """Return a price in dollars, with cents or as precise as it is."""
+    return f"${price:.2f}" if round(price, 2) == price else f"${price:g}"
+
+
 def short_digest(digest: str) -> str:
     """Return the first hexadecimal digits, enough to distinguish the images of a repository."""
     algorithm, colon, digits = digest.partition(":")

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from ecr_cleaner.core.plan_document import State
 from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum
-from ecr_cleaner.core.text import counted, dollars, human_size, visible
+from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, visible
 
 _TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES")
 _NUMBERS = _TITLES[1:-1]
@@ -107,7 +107,7 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     yield (
         f"{remove.images:,} of {counted(summary.total.images, 'image')} would be removed, up to "
         f"{human_size(remove.size_bytes)}, up to {dollars(remove.size_bytes, price)} a month at "
-        f"${price:g} per GB. Layers that images share are counted in each of them."
+        f"{price_tag(price)} per GB. Layers that images share are counted in each of them."
     )
     whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
     for guard in whys:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from threading import Lock
@@ -20,10 +20,14 @@ from ecr_cleaner.core.plan_document import (
     PlanPart,
     read_plan,
 )
+from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.report.page import MOST_IMAGES, write_page
 from ecr_cleaner.run.plan_places import PlanPlace
 
 SUFFIX = ".jsonl.gz"
+PAGE_SUFFIX = ".html"
 _MEDIA_TYPE = "application/gzip"
+_PAGE_MEDIA_TYPE = "text/html; charset=utf-8"
 # Fast: a million verdicts are about 450 MB, and Lambda's disk has 512 MB.
 _LEVEL = 3
 _LINES_A_WRITE = 200
@@ -75,12 +79,19 @@ class Plans:
 
     With a place, the header is stored at once. That proves that the plan can be stored, and if the
     run is ended from outside, the document says so by having no end. A failure is a problem of the
-    run, never an error: from then on, ``may_sweep`` is False.
+    run, never an error: from then on, ``may_sweep`` is False. The page of the plan is stored beside
+    it if ``has_time``: of a large plan, it takes seconds.
     """
 
-    def __init__(self, run: str, place: PlanPlace | None = None) -> None:
+    def __init__(
+        self,
+        run: str,
+        place: PlanPlace | None = None,
+        has_time: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.run = run
         self._place = place
+        self._has_time = has_time
         self._lock = Lock()
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close
         self._text = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=_LEVEL, mtime=0)
@@ -124,6 +135,8 @@ class Plans:
                 self._text.write(_ended(end.to_line()))
                 self._text.close()
                 self._store(SUFFIX, self._file, _MEDIA_TYPE)
+            with self._problems_noted(""):
+                self._store_page()
         return self.problems
 
     def parts(self) -> Iterator[PlanPart]:
@@ -131,6 +144,11 @@ class Plans:
         self._file.seek(0)
         with gzip.GzipFile(fileobj=self._file, mode="rb") as text:
             yield from read_plan(text)
+
+    def page(self) -> Iterator[str]:
+        """Yield the page of the finished plan in pieces."""
+        summary = summarize_plan(self.parts(), MOST_IMAGES)
+        return write_page(summary) if summary else iter(())
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -140,6 +158,13 @@ class Plans:
         if self._place:
             file.seek(0)
             self.stored.append(self._place.put(self._name + suffix, file, media_type))
+
+    def _store_page(self) -> None:
+        if not self._place or self.problems or not self._has_time():
+            return
+        with tempfile.TemporaryFile() as file:
+            file.writelines(piece.encode() for piece in self.page())
+            self._store(PAGE_SUFFIX, file, _PAGE_MEDIA_TYPE)
 
     def _counted(self, image: PlannedImage) -> str:
         self._images += 1

@@ -10,7 +10,7 @@ locals {
     Condition = local.in_this_region
   }
 
-  cluster_document_actions = try(local.permissions.optional["cluster-documents"], [])
+  cluster_document_actions = local.permissions.optional["cluster-documents"]
   cluster_documents = [
     for address in var.cluster_documents : regex("^s3://(?P<bucket>[^/]+)/(?P<key>.*)$", address)
   ]
@@ -43,7 +43,7 @@ locals {
 }
 
 # The function signs in to the clusters as its role. The group is bound to the ClusterRole in
-# examples/in-cluster/cluster-role.yaml, which adds what the policy does not list.
+# examples/in-cluster/cluster-role.yaml, which lists everything that is read.
 resource "aws_eks_access_entry" "function" {
   for_each = toset(var.eks_clusters)
 
@@ -52,16 +52,4 @@ resource "aws_eks_access_entry" "function" {
   kubernetes_groups = ["ecr-cleaner"]
   type              = "STANDARD"
   tags              = var.tags
-}
-
-resource "aws_eks_access_policy_association" "function" {
-  for_each = toset(var.eks_clusters)
-
-  cluster_name  = each.value
-  principal_arn = aws_eks_access_entry.function[each.value].principal_arn
-  policy_arn    = "arn:${local.partition}:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
-
-  access_scope {
-    type = "cluster"
-  }
 }

@@ -20,12 +20,6 @@ locals {
   event_queue_name = "${var.name}-events"
   event_queue_arn  = "arn:${local.partition}:sqs:${local.region}:${local.account_id}:${local.event_queue_name}"
   event_queue_url  = "https://sqs.${local.region}.${local.dns_suffix}/${local.account_id}/${local.event_queue_name}"
-  dns_suffix = lookup({
-    aws-cn    = "amazonaws.com.cn"
-    aws-eusc  = "amazonaws.eu"
-    aws-iso   = "c2s.ic.gov"
-    aws-iso-b = "sc2s.sgov.gov"
-  }, local.partition, "amazonaws.com")
 }
 
 resource "aws_sqs_queue" "events" {

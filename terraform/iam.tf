@@ -3,26 +3,38 @@ locals {
   permissions = jsondecode(file("${path.module}/../lambda_src/ecr_cleaner/permissions.json"))
 
   usage_actions = sort(distinct(flatten([
-    for source, actions in local.permissions.usage : setsubtract(actions, local.cluster_actions) if !contains(var.waived_sources, source)
+    [for source, actions in local.permissions.usage : setsubtract(actions, local.cluster_actions) if !contains(var.waived_sources, source)],
+    var.inspector_coverage ? local.permissions.optional["inspector"] : [],
   ])))
 
   # Actions for which IAM defines a resource type, by the Service Authorization Reference. They are limited to
-  # resources of this account and region. Actions that are not in this list are allowed for "*", so a missing
-  # entry never breaks a scan. ecs:ListTasks is left out: its resource type is the container instance, which
-  # the call does not name.
+  # resources of this account and region. Actions that are not in this list are allowed for "*" in this region, so
+  # a missing entry never breaks a scan. ecs:ListTasks is left out: its resource type is the container instance,
+  # which the call does not name.
   actions_with_resource = [
     "apprunner:DescribeService",
     "bedrock-agentcore:GetAgentRuntime",
+    "braket:GetJob",
+    "cleanrooms-ml:GetConfiguredModelAlgorithm",
     "codebuild:BatchGetProjects",
     "ecs:DescribeServiceRevisions",
     "ecs:DescribeServices",
     "ecs:DescribeTasks",
     "ecs:ListServiceDeployments",
+    "elasticmapreduce:DescribeCluster",
+    "elasticmapreduce:ListSteps",
+    "emr-containers:ListJobRuns",
+    "emr-containers:ListManagedEndpoints",
     "emr-serverless:GetApplication",
     "emr-serverless:GetJobRun",
     "emr-serverless:ListJobRuns",
     "events:ListTargetsByRule",
+    "gamelift:ListContainerGroupDefinitionVersions",
+    "greengrass:GetComponent",
+    "greengrass:ListComponentVersions",
+    "imagebuilder:GetContainerRecipe",
     "lambda:GetFunction",
+    "omics:GetWorkflow",
     "pipes:DescribePipe",
     "sagemaker:DescribeAlgorithm",
     "sagemaker:DescribeDataQualityJobDefinition",
@@ -36,6 +48,7 @@ locals {
     "sagemaker:DescribeModelPackage",
     "sagemaker:DescribeModelQualityJobDefinition",
     "sagemaker:DescribeMonitoringSchedule",
+    "sagemaker:DescribeOptimizationJob",
     "sagemaker:DescribePipeline",
     "sagemaker:DescribeProcessingJob",
     "sagemaker:DescribeTrainingJob",
@@ -50,7 +63,7 @@ locals {
     for action in local.describe_actions : "arn:${local.partition}:${split(":", action)[0]}:${local.region}:${local.account_id}:*"
   ])
 
-  guards = keys(try(local.permissions.guards, {}))
+  guards = keys(local.permissions.guards)
   guard_actions = sort(distinct(flatten([
     for guard in local.guards : local.permissions.guards[guard] if !contains(var.waived_guards, guard)
   ])))
@@ -58,12 +71,10 @@ locals {
   repository_guard_actions = setintersection(local.guard_actions, ["ecr:GetRepositoryPolicy"])
   account_guard_actions    = sort(setsubtract(local.guard_actions, local.repository_guard_actions))
 
-  inspector_actions = var.inspector_coverage ? try(local.permissions.optional["inspector"], []) : []
-
   # The actions for each service, and the exact objects or parameters that hold the lists: without options after "?".
   reference_list_actions = {
     for service in ["s3", "ssm"] : service => [
-      for action in try(local.permissions.optional["reference-lists"], []) : action if startswith(action, "${service}:")
+      for action in local.permissions.optional["reference-lists"] : action if startswith(action, "${service}:")
     ]
   }
   reference_list_places = distinct([for list in local.reference_lists : split("?", list)[0]])
@@ -87,6 +98,9 @@ locals {
   repositories_arn = "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/*"
 
   in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
+
+  # The domain in kms:ViaService. In China, names with and without ".cn" match.
+  via_suffix = "${trimsuffix(local.dns_suffix, ".cn")}*"
 
   # By the service in the ARN of the destination, which is the ARN's third part.
   destination_actions = {
@@ -126,7 +140,7 @@ locals {
         Sid    = "FindUsage"
         Effect = "Allow"
         Action = local.list_actions
-        # "*": IAM defines no resource for these actions, or none that the program's calls name.
+        # "*": IAM defines no resource for these actions, none that the calls name, or they are not in the list above.
         Resource  = "*"
         Condition = local.in_this_region
       } : null,
@@ -150,14 +164,6 @@ locals {
         Effect = "Allow"
         Action = local.account_guard_actions
         # "*": IAM defines no resource for the ECR registry or for the list of EKS clusters.
-        Resource  = "*"
-        Condition = local.in_this_region
-      } : null,
-      length(local.inspector_actions) > 0 ? {
-        Sid    = "ReadInspectorCoverage"
-        Effect = "Allow"
-        Action = local.inspector_actions
-        # "*": IAM defines no resource for the coverage list of Inspector.
         Resource  = "*"
         Condition = local.in_this_region
       } : null,
@@ -196,8 +202,8 @@ locals {
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
         Resource = var.kms_key_arn
-        # Lambda decrypts the environment variables. The wildcard is for the domain of the partition.
-        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.amazonaws.com*" } }
+        # Lambda decrypts the environment variables.
+        Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.${local.via_suffix}" } }
       } : null,
       var.on_failure_destination_arn != null ? {
         Sid      = "TellOfFailure"
@@ -212,7 +218,7 @@ locals {
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = var.on_failure_destination_kms_key_arn
         Condition = {
-          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.amazonaws.com*" }
+          StringLike = { "kms:ViaService" = "${split(":", var.on_failure_destination_arn)[2]}.${local.region}.${local.via_suffix}" }
         }
       } : null,
       length(var.vpc_subnet_ids) > 0 ? {

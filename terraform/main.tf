@@ -10,6 +10,7 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_service.ecr.partition
   region     = data.aws_service.ecr.region
+  dns_suffix = trimprefix(data.aws_service.ecr.dns_name, "ecr.${local.region}.")
 
   # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
   function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"
@@ -55,7 +56,7 @@ locals {
     PLANS                     = var.memory_enabled ? "s3://${local.memory_bucket}/${local.plans_prefix}" : null
     PRICE_PER_GB_MONTH        = tostring(var.price_per_gb_month)
     EVENT_QUEUE               = local.events_enabled ? local.event_queue_url : null
-    REGISTER_PULL_EXCLUSION   = tostring(var.register_pull_exclusion)
+    REGISTER_PULL_EXCLUSION   = tostring(local.register_pull_exclusion)
 
     REFERENCE_LISTS_MAX_AGE_DAYS = tostring(var.reference_lists_max_age_days)
     WAIVED_CLUSTERS              = length(var.waived_clusters) == 0 ? null : join(",", sort(distinct(var.waived_clusters)))
@@ -115,8 +116,17 @@ resource "aws_lambda_function" "this" {
 
   tags = var.tags
 
-  # Lambda needs the image and the permissions of the role when the function is created.
-  depends_on = [terraform_data.image, aws_ecr_repository_policy.this, aws_iam_role_policy.function]
+  # Lambda needs the image and the permissions of the role when the function is created. The bucket and the queue
+  # are only named in the settings, and the first run needs them.
+  depends_on = [
+    terraform_data.image,
+    aws_ecr_repository_policy.this,
+    aws_iam_role_policy.function,
+    aws_s3_bucket_public_access_block.memory,
+    aws_s3_bucket_policy.memory,
+    aws_s3_bucket_versioning.memory,
+    aws_sqs_queue.events,
+  ]
 
   lifecycle {
     precondition {

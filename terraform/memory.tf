@@ -7,33 +7,39 @@ locals {
   plans_prefix  = "plans/"
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
 
-  ledger_actions = try(local.permissions.memory.ledger, [])
+  ledger_actions = local.permissions.memory.ledger
+
+  # The name of the bucket is predictable: if it is deleted, another account could create it.
+  in_this_account = { StringEquals = { "s3:ResourceAccount" = local.account_id } }
 
   memory_statements = [
     for statement in [
       var.memory_enabled ? {
-        Sid      = "RememberUsage"
-        Effect   = "Allow"
-        Action   = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
-        Resource = "${local.memory_arn}/${local.memory_key}"
+        Sid       = "RememberUsage"
+        Effect    = "Allow"
+        Action    = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
+        Resource  = "${local.memory_arn}/${local.memory_key}"
+        Condition = local.in_this_account
       } : null,
       var.memory_enabled ? {
-        Sid    = "SeeThatThereIsNoLedger"
+        Sid    = "ListLedgerBucket"
         Effect = "Allow"
         # Without it, S3 answers that access is denied if there is no ledger yet.
-        Action   = ["s3:ListBucket"]
-        Resource = local.memory_arn
+        Action    = ["s3:ListBucket"]
+        Resource  = local.memory_arn
+        Condition = local.in_this_account
       } : null,
       var.memory_enabled ? {
-        Sid      = "WritePlans"
-        Effect   = "Allow"
-        Action   = try(local.permissions.memory.plans, [])
-        Resource = "${local.memory_arn}/${local.plans_prefix}*"
+        Sid       = "WritePlans"
+        Effect    = "Allow"
+        Action    = local.permissions.memory.plans
+        Resource  = "${local.memory_arn}/${local.plans_prefix}*"
+        Condition = local.in_this_account
       } : null,
       local.events_enabled ? {
         Sid      = "ReadEvents"
         Effect   = "Allow"
-        Action   = try(local.permissions.memory.events, [])
+        Action   = local.permissions.memory.events
         Resource = local.event_queue_arn
       } : null,
     ] : statement if statement != null
@@ -49,7 +55,7 @@ resource "aws_s3_bucket" "memory" {
   #checkov:skip=CKV2_AWS_62:Nothing has to react to a new version of the ledger.
 
   bucket = local.memory_bucket
-  # The program begins a new ledger if there is none.
+  # The program creates a new ledger if there is none.
   force_destroy = true
 
   tags = var.tags

@@ -11,6 +11,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
     error_message = "name is \"${var.name}\"; it must have 2 to 32 characters, only lower-case letters, digits and hyphens, start with a letter and not end with a hyphen."
   }
+
+  validation {
+    condition     = !var.memory_enabled || !anytrue([for prefix in ["xn--", "sthree-", "amzn-s3-demo-"] : startswith(var.name, prefix)])
+    error_message = "name is \"${var.name}\"; it must not start with xn--, sthree- or amzn-s3-demo-, because S3 refuses such names of buckets. Use another name, or set memory_enabled to false."
+  }
 }
 
 variable "tags" {
@@ -113,7 +118,7 @@ variable "keep_used_days" {
 }
 
 variable "memory_enabled" {
-  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when, and in which it writes the plan of each run."
+  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when, and in which it writes the plan of each run. If it is set to false, or name changes, the bucket is destroyed with all that is in it."
   type        = bool
   default     = true
   nullable    = false
@@ -151,7 +156,7 @@ variable "events_enabled" {
 }
 
 variable "register_pull_exclusion" {
-  description = "Whether a run that is not a dry run excludes the function's role from pull times in ECR, so that its reading of manifests does not look like pulls. The exclusion stays when the module is destroyed."
+  description = "Whether a run that is not a dry run excludes the function's role from pull times in ECR, so that its reading of manifests does not look like pulls. The exclusion stays when the module is destroyed. If the role has a path, the function cannot find out its ARN: register the output role_arn yourself."
   type        = bool
   default     = true
   nullable    = false
@@ -358,7 +363,7 @@ variable "inspector_coverage" {
 # Kubernetes
 
 variable "eks_clusters" {
-  description = "Names of the EKS clusters of the region that the module lets the function read: each gets an access entry for the function's role, with the policy AmazonEKSViewPolicy and the Kubernetes group ecr-cleaner. Apply examples/in-cluster/cluster-role.yaml in each cluster as well. Leave out clusters that another Terraform state gives the access entry."
+  description = "Names of the EKS clusters of the region that the module lets the function read: each gets an access entry for the function's role, with the Kubernetes group ecr-cleaner. Apply examples/in-cluster/cluster-role.yaml in each cluster as well. Leave out clusters that another Terraform state gives the access entry."
   type        = list(string)
   default     = []
   nullable    = false
@@ -628,7 +633,7 @@ variable "reserved_concurrent_executions" {
 }
 
 variable "vpc_subnet_ids" {
-  description = "Subnets that the function runs in. They need network access to the AWS APIs, and vpc_security_group_ids must be set as well. An empty list runs the function outside a VPC."
+  description = "Subnets that the function runs in. They need network access to the AWS APIs, through a NAT gateway or VPC endpoints, and vpc_security_group_ids must be set as well. An empty list runs the function outside a VPC."
   type        = list(string)
   default     = []
   nullable    = false
@@ -706,7 +711,7 @@ variable "kms_key_arn" {
 }
 
 variable "log_level" {
-  description = "Minimum log level: DEBUG, INFO, WARNING or ERROR. At WARNING and ERROR the summary line of a run is not logged, so the metrics that are taken from it and the alarm on failed deletions do not work. At ERROR the alarm on runs that visit no repository does not work either."
+  description = "Minimum log level: DEBUG, INFO, WARNING or ERROR. At WARNING and ERROR the summary line of a run is not logged, so the metrics that are taken from it and the alarm on failed deletions do not work. At ERROR the alarms on runs that visit no repository and on slow scans do not work either."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -781,14 +786,14 @@ variable "saved_queries_enabled" {
 }
 
 variable "metrics_enabled" {
-  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, the duration of runs, and runs that visit no repository."
+  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, the duration of runs, runs that visit no repository, and slow scans."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "alarms_enabled" {
-  description = "Whether the module creates alarms: on failed runs, on failed deletions and on runs that visit no repository (both need metrics_enabled), and on silence (needs silence_alarm_enabled)."
+  description = "Whether the module creates alarms: on failed runs, on failed deletions, on runs that visit no repository and on slow scans (these three need metrics_enabled), and on silence (needs silence_alarm_enabled)."
   type        = bool
   default     = true
   nullable    = false

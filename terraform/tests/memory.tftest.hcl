@@ -9,6 +9,7 @@ mock_provider "aws" {
     defaults = {
       partition = "aws"
       region    = "eu-central-1"
+      dns_name  = "ecr.eu-central-1.amazonaws.com"
     }
   }
 
@@ -62,22 +63,25 @@ run "by_default" {
   assert {
     condition = jsonencode(local.memory_statements) == jsonencode([
       {
-        Sid      = "RememberUsage"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:PutObject"]
-        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+        Sid       = "RememberUsage"
+        Effect    = "Allow"
+        Action    = ["s3:GetObject", "s3:PutObject"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
+        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
-        Sid      = "SeeThatThereIsNoLedger"
-        Effect   = "Allow"
-        Action   = ["s3:ListBucket"]
-        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+        Sid       = "ListLedgerBucket"
+        Effect    = "Allow"
+        Action    = ["s3:ListBucket"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
-        Sid      = "WritePlans"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject"]
-        Resource = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*"
+        Sid       = "WritePlans"
+        Effect    = "Allow"
+        Action    = ["s3:PutObject"]
+        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*"
+        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
         Sid      = "ReadEvents"
@@ -109,7 +113,7 @@ run "by_default" {
   }
 
   assert {
-    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions", "DenyExcludingInDryRun"]
+    condition     = jsonencode([for statement in local.pull_times_statements : [statement.Effect, statement.Action]]) == jsonencode([["Allow", ["ecr:ListPullTimeUpdateExclusions"]], ["Deny", ["ecr:RegisterPullTimeUpdateExclusion"]]])
     error_message = "A dry run must not change pull times: ${jsonencode(local.pull_times_statements)}"
   }
 }
@@ -120,7 +124,7 @@ run "real_run" {
   }
 
   assert {
-    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions", "ExcludeOwnPulls"]
+    condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions", "ecr:RegisterPullTimeUpdateExclusion"]])
     error_message = "A real run must be able to exclude its role from pull times: ${jsonencode(local.pull_times_statements)}"
   }
 }
@@ -132,8 +136,48 @@ run "real_run_that_must_not_exclude" {
   }
 
   assert {
-    condition     = local.pull_times_statements[*].Sid == ["ReadPullTimeExclusions"]
+    condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions"]])
     error_message = "Without register_pull_exclusion, the function must not change pull times."
+  }
+}
+
+run "real_run_with_a_path_of_the_role" {
+  variables {
+    dry_run  = false
+    iam_path = "/platform/"
+  }
+
+  assert {
+    condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions"]]) && output.environment.REGISTER_PULL_EXCLUSION == "false"
+    error_message = "The function must not exclude a role whose path it does not know: ${jsonencode(local.pull_times_statements)}"
+  }
+}
+
+run "real_run_with_an_existing_role" {
+  variables {
+    dry_run     = false
+    create_role = false
+    role_arn    = "arn:aws:iam::123456789012:role/cleaner"
+    # It is the path of the schedule's role only.
+    iam_path = "/platform/"
+  }
+
+  assert {
+    condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions", "ecr:RegisterPullTimeUpdateExclusion"]]) && output.environment.REGISTER_PULL_EXCLUSION == "true"
+    error_message = "A role without a path must be able to exclude itself: ${jsonencode(local.pull_times_statements)}"
+  }
+}
+
+run "real_run_with_an_existing_role_that_has_a_path" {
+  variables {
+    dry_run     = false
+    create_role = false
+    role_arn    = "arn:aws:iam::123456789012:role/platform/cleaner"
+  }
+
+  assert {
+    condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions"]]) && output.environment.REGISTER_PULL_EXCLUSION == "false"
+    error_message = "The function must not exclude a role whose path it does not know: ${jsonencode(local.pull_times_statements)}"
   }
 }
 
@@ -148,8 +192,22 @@ run "without_events" {
   }
 
   assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsage", "SeeThatThereIsNoLedger", "WritePlans"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsage", "ListLedgerBucket", "WritePlans"]
     error_message = "Without events, the function must not be able to read a queue."
+  }
+}
+
+run "without_memory_a_name_that_no_bucket_may_have" {
+  command = plan
+
+  variables {
+    memory_enabled = false
+    name           = "xn--cleaner"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.function_name == "xn--cleaner"
+    error_message = "Without a bucket, its name does not matter."
   }
 }
 

@@ -10,6 +10,7 @@ mock_provider "aws" {
     defaults = {
       partition = "aws"
       region    = "eu-central-1"
+      dns_name  = "ecr.eu-central-1.amazonaws.com"
     }
   }
 

@@ -9,6 +9,7 @@ mock_provider "aws" {
     defaults = {
       partition = "aws"
       region    = "eu-central-1"
+      dns_name  = "ecr.eu-central-1.amazonaws.com"
     }
   }
 }
@@ -252,4 +253,31 @@ run "log_group_class_without_metrics" {
   }
 
   expect_failures = [var.log_group_class]
+}
+
+run "another_partition" {
+  command = plan
+
+  variables {
+    image_uri = "123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk/tools/ecr-cleaner:1.0.0"
+  }
+
+  override_data {
+    target = data.aws_service.ecr
+    values = {
+      partition = "aws-iso-e"
+      region    = "eu-isoe-west-1"
+      dns_name  = "ecr.eu-isoe-west-1.cloud.adc-e.uk"
+    }
+  }
+
+  assert {
+    condition     = output.environment.EVENT_QUEUE == "https://sqs.eu-isoe-west-1.cloud.adc-e.uk/123456789012/ecr-cleaner-events"
+    error_message = "The address of the queue must have the domain of the partition: ${output.environment.EVENT_QUEUE}"
+  }
+
+  assert {
+    condition     = local.via_suffix == "cloud.adc-e.uk*"
+    error_message = "Keys must be usable through the services of the partition: ${local.via_suffix}"
+  }
 }

@@ -374,3 +374,13 @@ run "kms_key_for_event_bus" {
 
   expect_failures = [var.on_failure_destination_kms_key_arn]
 }
+
+run "name_that_no_bucket_may_have" {
+  command = plan
+
+  variables {
+    name = "sthree-cleaner"
+  }
+
+  expect_failures = [var.name]
+}

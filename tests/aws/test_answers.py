@@ -228,3 +228,15 @@ def test_what_is_no_listing_of_s3_is_an_error(body: bytes) -> None:
 
 def test_answer_in_headers_has_no_body() -> None:
     assert answering("s3", b"").put_object(Bucket="bucket", Key="x", Body=b"")
+
+
+def test_answer_in_an_unknown_protocol_is_an_error() -> None:
+    client: Any = boto3.Session("key", "secret", region_name="eu-west-1").client("pipes")
+    client.meta.service_model.resolved_protocol = "of-tomorrow"
+    refuse_garbled_answers(client)
+    headers: Any = {}
+    answer = AWSResponse("", 200, headers, SimpleNamespace(stream=lambda: [b'{"Pipes": []}']))
+    client.meta.events.register("before-send", lambda **_: answer)
+
+    with pytest.raises(ApiError, match="is in the unknown protocol of-tomorrow"):
+        Api(client).call("ListPipes")

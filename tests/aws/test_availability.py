@@ -193,3 +193,42 @@ def test_only_the_plain_no_of_dns_is_a_no(
 
     assert LOOK_UP("ecs.eu-west-9.amazonaws.com") is exists
     assert asked == [("ecs.eu-west-9.amazonaws.com", 443)]
+
+
+# -- Once a run ----------------------------------------------------------------------------------
+
+
+def asking(
+    monkeypatch: pytest.MonkeyPatch, ssm: FakeApi, workers: Workers
+) -> tuple[Aws, list[str]]:
+    """Return an account without AgentCore, and the hosts that DNS is asked for."""
+    hosts: list[str] = []
+
+    def look_up(host: str) -> bool:
+        hosts.append(host)
+        return False
+
+    monkeypatch.setattr("ecr_cleaner.aws.availability.host_exists", look_up)
+    agentcore = FakeApi("bedrock-agentcore-control", "eu-north-1")
+    return Aws(FakeSession([ssm, agentcore], "eu-north-1"), workers), hosts
+
+
+def test_service_is_looked_up_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    ssm = FakeApi("ssm").on("GetParametersByPath", values("us-east-1"))
+    with Workers(4) as workers:
+        aws, hosts = asking(monkeypatch, ssm, workers)
+        found = workers.map(aws.offers, ["bedrock-agentcore-control"] * 8)
+
+    assert found == [False] * 8
+    assert len(hosts) == len(ssm.calls) == 1
+
+
+def test_failed_look_up_is_made_again(monkeypatch: pytest.MonkeyPatch, workers: Workers) -> None:
+    ssm = FakeApi("ssm").on("GetParametersByPath", error("ThrottlingException"))
+    aws, hosts = asking(monkeypatch, ssm, workers)
+    with pytest.raises(ServiceUnknownError):
+        aws.offers("bedrock-agentcore-control")
+
+    ssm.on("GetParametersByPath", values("us-east-1"))
+    assert aws.offers("bedrock-agentcore-control") is False
+    assert len(hosts) == 2

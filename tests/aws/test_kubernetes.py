@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import pytest
 
 from ecr_cleaner.aws import kubernetes
 from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import REQUIRED, ClusterError, Kind, Obstacle
 from ecr_cleaner.deadline import Deadline
 from fakes.certificates import authority
@@ -31,6 +34,7 @@ from fakes.kubernetes import (
     in_turn,
     running,
     says,
+    stalls,
     status,
 )
 
@@ -272,7 +276,9 @@ FAULTS: dict[str, tuple[Fault, Obstacle]] = {
     "410": (status(410), Obstacle.EXPIRED),
     "429": (status(429), Obstacle.FAILED),
     "500": (status(500), Obstacle.FAILED),
+    "499": (status(499), Obstacle.FAILED),
     "503": (status(503), Obstacle.FAILED),
+    "520": (status(520), Obstacle.FAILED),
     "204": (status(204), Obstacle.FAILED),
     "206": (status(206), Obstacle.FAILED),
     "301": (status(301, Location="https://example.com/"), Obstacle.REDIRECTED),
@@ -340,6 +346,48 @@ def test_answer_in_drops_is_an_error(cluster: FakeCluster) -> None:
     assert obstacle_of(api(cluster, deadline=Deadline(lambda: next(clock)))) is Obstacle.FAILED
 
 
+def test_wait_for_the_first_byte_counts(cluster: FakeCluster) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def late(handler: Handler) -> None:
+        nonlocal now
+        now += timedelta(seconds=36)
+        handler.send(json.loads(EMPTY_LIST))
+
+    cluster.faults["/api/v1/pods.*"] = late
+    with pytest.raises(ClusterError, match="an answer took too long"):
+        names(api(cluster, deadline=Deadline(lambda: now)))
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_last_wait_for_a_body_ends_with_the_time_of_the_call(
+    cluster: FakeCluster, connection: str
+) -> None:
+    """A wait takes up to 30 s, but this one begins 0.2 s before the end of the call."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    clock = cycle([start, start + timedelta(seconds=34.8)])
+    cluster.faults["/api/v1/pods.*"] = lambda handler: stalls(handler, connection)
+
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match="ReadTimeoutError"):
+        names(api(cluster, deadline=Deadline(lambda: next(clock))))
+    assert time.monotonic() - began < 10
+
+
+def test_answer_of_a_connection_that_is_closed_after_it_is_read(cluster: FakeCluster) -> None:
+    cluster.faults["/api/v1/pods.*"] = says(EMPTY_LIST, Connection="close")
+
+    assert names(api(cluster)) == []
+
+
+@pytest.mark.parametrize("code", [499, 520])
+def test_status_without_a_name_is_told_with_its_message(cluster: FakeCluster, code: int) -> None:
+    cluster.faults["/api/v1/pods.*"] = status(code)
+
+    with pytest.raises(ClusterError, match=f"HTTP {code}, as the test has it"):
+        names(api(cluster))
+
+
 def test_list_of_a_custom_resource_may_have_any_name(cluster: FakeCluster) -> None:
     cluster.resources.extend(WORKFLOWS)
     cluster.list_kinds["rollouts.argoproj.io"] = "RolloutCollectionList"
@@ -374,17 +422,32 @@ def test_pause_is_what_the_server_asks_for_within_bounds(cluster: FakeCluster) -
 def test_no_call_begins_without_time_for_it(cluster: FakeCluster) -> None:
     late = Deadline(seconds_left=lambda: 39)
 
-    assert obstacle_of(api(cluster, deadline=late)) is Obstacle.OUT_OF_TIME
+    with pytest.raises(OutOfTimeError, match="no time left to read Kubernetes cluster prod"):
+        names(api(cluster, deadline=late))
     assert cluster.requests == []
 
 
 def test_no_attempt_begins_without_time_for_it(cluster: FakeCluster) -> None:
-    left = iter([100, 30])
+    left = iter([100, 40, 39])
     cluster.faults["/api/v1/pods.*"] = status(503)
 
-    late = Deadline(seconds_left=lambda: next(left))
-    assert obstacle_of(api(cluster, deadline=late)) is Obstacle.OUT_OF_TIME
+    with pytest.raises(OutOfTimeError):
+        names(api(cluster, deadline=Deadline(seconds_left=lambda: next(left))))
     assert len(cluster.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [status(429, Retry_After="10"), drops], ids=["429", "dropped"])
+def test_no_pause_begins_without_time_for_another_attempt(
+    cluster: FakeCluster, fault: Fault
+) -> None:
+    left = iter([100, 39])
+    cluster.faults["/api/v1/pods.*"] = fault
+    pauses: list[float] = []
+
+    late = Deadline(seconds_left=lambda: next(left))
+    with pytest.raises(OutOfTimeError):
+        names(api(cluster, deadline=late, pauses=pauses))
+    assert pauses == []
 
 
 # -- Tokens --------------------------------------------------------------------------------------
@@ -415,6 +478,18 @@ def test_second_refusal_is_an_error(cluster: FakeCluster) -> None:
     one = api(cluster, token=lambda: next(tokens))
     assert obstacle_of(one) is Obstacle.NOT_AUTHENTICATED
     assert cluster.tokens == ["wrong", "wrong as well"]
+
+
+def test_token_that_cannot_be_made_is_an_error_of_its_own(cluster: FakeCluster) -> None:
+    def none() -> str:
+        raise CleanerError("no credentials")
+
+    with pytest.raises(
+        ClusterError, match=r"no token could be made for it.*: no credentials"
+    ) as it:
+        names(api(cluster, token=none))
+    assert it.value.obstacle is Obstacle.NOT_IDENTIFIED
+    assert cluster.requests == []
 
 
 def test_token_is_not_sent_to_where_an_answer_redirects(cluster: FakeCluster) -> None:
@@ -464,16 +539,16 @@ def test_server_without_tls_is_an_error() -> None:
         assert obstacle_of(api_of(Endpoint(address, authority().pem))) is Obstacle.NOT_REACHED
 
 
-def test_host_that_does_not_accept_connections_is_tried_once(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failure", [TimeoutError, ConnectionRefusedError, socket.gaierror])
+def test_host_that_cannot_be_connected_to_is_tried_once(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, failure: type[OSError]
 ) -> None:
-    monkeypatch.setattr(kubernetes, "CONNECT_TIMEOUT", timedelta(milliseconds=50))
+    def fail(*_: Any, **__: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", fail)
     pauses: list[float] = []
 
-    def wait(*_: Any, **__: Any) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr("urllib3.util.connection.create_connection", wait)
     assert obstacle_of(api(cluster, pauses=pauses)) is Obstacle.NOT_REACHED
     assert pauses == []
 

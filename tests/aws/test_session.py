@@ -21,7 +21,7 @@ from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
 from ecr_cleaner.aws.availability import host_exists
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
-from ecr_cleaner.core.errors import ApiError, CleanerError
+from ecr_cleaner.core.errors import ApiError, CleanerError, IncompleteAnswerError
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import FakeApi, FakeSession, Parameters, error
 from fakes.scripted import Scripted
@@ -342,6 +342,12 @@ def test_region_that_is_none_is_an_error(
     assert failure.value.fields == {"setting": "AWS_REGION", "error": problem}
 
 
+def test_profile_that_does_not_exist_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "missing")
+    with pytest.raises(CleanerError, match=r"profile \(missing\) could not be found"):
+        open_session("eu-west-1")
+
+
 def test_half_of_the_credentials_is_an_error_of_ours(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +383,32 @@ def test_no_more_calls_of_a_service_are_under_way_at_once_than_its_bound(workers
     workers.map(lambda _: api.call("ListPipes"), range(2 * CALLS_AT_ONCE))
 
     assert most == CALLS_AT_ONCE
+
+
+# -- The registry ------------------------------------------------------------------------------
+
+
+def test_registry_that_says_nothing_of_its_replication_is_an_error() -> None:
+    ecr = FakeApi("ecr").on("DescribeRegistry", {"registryId": "123456789012"})
+
+    with Workers(1) as workers, pytest.raises(IncompleteAnswerError, match="DescribeRegistry"):
+        EcrRegistry(Api(ecr.client), workers).replication()
+
+
+def test_repository_that_was_deleted_since_it_was_listed_is_left_out() -> None:
+    arns = {one: f"arn:aws:ecr:eu-west-1:123456789012:repository/{one}" for one in ("gone", "kept")}
+    listed = [{"repositoryName": name, "repositoryArn": arn} for name, arn in arns.items()]
+
+    def tags(asked: Parameters) -> Any:
+        is_gone = asked["resourceArn"] == arns["gone"]
+        return error("RepositoryNotFoundException") if is_gone else {"tags": []}
+
+    ecr = FakeApi("ecr").on("DescribeRepositories", {"repositories": listed})
+    ecr.on("ListTagsForResource", tags)
+    with Workers(1) as workers:
+        found = EcrRegistry(Api(ecr.client), workers).repositories()
+
+    assert [repository.name for repository in found] == ["kept"]
 
 
 # -- Deletions ---------------------------------------------------------------------------------

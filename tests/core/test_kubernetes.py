@@ -89,6 +89,7 @@ def test_every_obstacle_has_a_fix(obstacle: Obstacle, kind: Kind | None, access:
     assert not fix.endswith((".", " "))
     can_be_waived = kind is WORKFLOWS and obstacle not in {
         Obstacle.NOT_REACHED,
+        Obstacle.NOT_IDENTIFIED,
         Obstacle.NOT_AUTHENTICATED,
     }
     assert ("WAIVED_API_GROUPS" in fix) is can_be_waived
@@ -136,6 +137,10 @@ def test_cluster_without_access_entries_has_to_allow_them_first() -> None:
     )
 
 
+def test_token_needs_credentials_of_aws() -> None:
+    assert "AWS credentials" in fix(Obstacle.NOT_IDENTIFIED, PRIVATE, WORKFLOWS)
+
+
 def test_denied_list_needs_a_rule_in_the_role() -> None:
     said = fix(Obstacle.FORBIDDEN, PRIVATE, WORKFLOWS)
 
@@ -146,4 +151,5 @@ def test_denied_list_needs_a_rule_in_the_role() -> None:
 
 def test_within_a_cluster_there_are_no_access_entries() -> None:
     assert "service account" in fix(Obstacle.NOT_AUTHENTICATED, Access())
+    assert "automountServiceAccountToken" in fix(Obstacle.NOT_IDENTIFIED, Access())
     assert "network policies" in fix(Obstacle.NOT_REACHED, Access())

@@ -218,10 +218,10 @@ class Handler(BaseHTTPRequestHandler):
         }
         self.send(content, status)
 
-    def send(self, content: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> None:
+    def send(self, content: Any, status: int = HTTPStatus.OK, **headers: str) -> None:
         self.send_bytes(json.dumps(content).encode(), status, **headers)
 
-    def send_bytes(self, body: bytes, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> None:
+    def send_bytes(self, body: bytes, status: int = HTTPStatus.OK, **headers: str) -> None:
         if len(body) > COMPRESSED_FROM and "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
@@ -310,9 +310,7 @@ def status(code: int, **headers: str) -> Fault:
     """Refuse with a status."""
 
     def fault(handler: Handler) -> None:
-        handler.send(
-            {"kind": "Status", "message": "as the test has it"}, HTTPStatus(code), **headers
-        )
+        handler.send({"kind": "Status", "message": "as the test has it"}, code, **headers)
 
     return fault
 
@@ -346,6 +344,13 @@ def hangs(handler: Handler) -> None:
     """Never answer."""
     handler.cluster.released.wait()
     handler.close_connection = True
+
+
+def stalls(handler: Handler, connection: str = "keep-alive") -> None:
+    """Send the headers, and never the body."""
+    handler.send_bytes(b"", Content_Length="5000", Connection=connection)
+    handler.wfile.flush()
+    hangs(handler)
 
 
 def in_turn(*faults: Fault) -> Fault:

@@ -90,7 +90,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
     """Serve an archive with what a release contains, and return its address."""
     command = ["git", "archive", "--format=zip", f"--output={tmp_path / 'module.zip'}", "HEAD"]
-    contents = ["lambda_src", "terraform", ":(exclude)terraform/tests"]
+    contents = ["lambda_src", "terraform", "examples/in-cluster", ":(exclude)terraform/tests"]
     subprocess.run([*command, *contents], cwd=repository, check=True, timeout=60)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
         thread = Thread(target=server.serve_forever)

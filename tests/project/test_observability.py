@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ecr_cleaner.core.errors import ApiError, InvalidSettingError, RunFailedErro
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import (
     Action,
+    ClusterReading,
     Guard,
     Image,
     Plan,
@@ -49,6 +50,7 @@ REPOSITORY = Repository(
 )
 DENIED = ApiError("ecs", "ListClusters", code="AccessDenied", message="no", action="ecs:List")
 GUARD = StandingGuard(Guard.EKS_CLUSTERS, "EKS clusters exist")
+CLUSTER = ClusterReading("eks", "prod", problem="access was denied", fix="add an access entry")
 
 
 def verdict(digest: str, action: Action, reason: Reason, *, old: bool = True) -> Verdict:
@@ -83,6 +85,11 @@ def write_everything() -> None:
     run.started()
     run.scanned("ecs", again=False, state="scanned", usages=1, seconds=0.5, calls=3)
     run.coverage({"ecs": {"state": "scanned", "usages": 1}})
+    run.clusters([CLUSTER])
+    run.remembers("s3://bucket/ledger", date(2026, 2, 1), images=1)
+    run.remembers(None, None, images=0)
+    run.pull_times("exclude the role", ["another role is excluded"])
+    run.events_left(["a message is not an event"])
     run.not_opted_in([REPOSITORY])
     repository = RepositoryReport(log, REPOSITORY.name, NOW)
     tally = Tally()
@@ -95,6 +102,7 @@ def write_everything() -> None:
     repository.done(tally)
     failed = summarize([Result(tally, [GUARD], DENIED)], settings)
     run.finished(failed)
+    RunReport(log, replace(settings, max_deletions=0)).finished(failed)
     run.finished(summarize([Result(unvisited=True)], settings, Facts(slowest_scan_seconds=200)))
     run.misspelled({REPOSITORY.name: ["boxcleanerenabled"]})
     setting = InvalidSettingError("ACTION", "drop", "delete or archive")

@@ -12,7 +12,7 @@ import pytest
 
 from core.test_usage_document import REFERENCES, document
 from core.worlds import NOW
-from ecr_cleaner.core.errors import ApiError, CleanerError
+from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -145,7 +145,12 @@ def test_page_without_its_list_ends_the_scan() -> None:
         scanned(s3({}, ListObjectsV2={"KeyCount": 1}))
 
 
-def test_huge_document_ends_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_documents, "MOST_BYTES", 10)
-    with pytest.raises(CleanerError, match="has more than 10 bytes"):
-        scanned(s3({KEY: RECENT}))
+def test_huge_document_guards_and_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_documents, "MOST_BYTES", len(RECENT))
+    usages, (large, read) = scanned(s3({"clusters/large.json": RECENT + " ", KEY: RECENT}))
+
+    assert large.cluster == "s3://bucket/clusters/large.json"
+    assert large.problem == f"{large.cluster} has more than {len(RECENT)} bytes"
+    assert large.fix
+    assert read == ClusterReading("cluster-documents", "kind")
+    assert len(usages) == len(REFERENCES)

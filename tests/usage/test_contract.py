@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 import ecr_cleaner
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage import rows
+from ecr_cleaner.usage import rows, rows_sagemaker
 from ecr_cleaner.usage.scan import Reading, scan
 from ecr_cleaner.usage.shared.reading import NEVER, Row, Rows, Step
 from ecr_cleaner.usage.source import UsageSource
@@ -254,7 +254,7 @@ def test_item_that_vanished_since_it_was_listed_is_skipped(
 ) -> None:
     world = World.of(source, row)
     if row.gone is NEVER:
-        # AWS Batch describes finished jobs for days.
+        # AWS Batch describes finished jobs for days, EMR terminated clusters for months.
         world.api.line(step.operation, error("ClientException", "Job not found"))
         with pytest.raises(ApiError, match=f" {step.operation} failed with ClientException"):
             world.found()
@@ -262,6 +262,26 @@ def test_item_that_vanished_since_it_was_listed_is_skipped(
     for code in codes(row):
         world.api.line(step.operation, error(code))
         assert world.found() == []
+
+
+ANY_BAD_REQUEST = (
+    "BadRequestException",
+    "ClientException",
+    "InvalidParameterValueException",
+    "InvalidRequestException",
+    "ValidationException",
+)
+
+
+@pytest.mark.parametrize(("source", "row", "step"), list(later_steps()))
+def test_code_for_any_bad_request_does_not_say_that_an_item_vanished(
+    source: Rows, row: Row, step: Step
+) -> None:
+    world = World.of(source, row)
+    for code in ANY_BAD_REQUEST:
+        world.api.line(step.operation, error(code))
+        with pytest.raises(ApiError, match=f" {step.operation} failed with {code}"):
+            world.found()
 
 
 @pytest.mark.parametrize(("source", "row", "step"), list(later_steps()))
@@ -273,6 +293,71 @@ def test_absent_operation_is_named_and_the_run_goes_on(source: Rows, row: Row, s
 
     assert reading.fields()["state"] == "scanned"
     assert reading.fields()["absent_operations"] == [step.operation]
+
+
+IMAGE = f"{HOST}/app:1"
+MODEL = "arn:aws:sagemaker:eu-west-1:123456789012:model/m"
+
+
+@pytest.mark.parametrize(
+    ("source", "number", "lines", "absent", "consumer"),
+    [
+        pytest.param(
+            rows_sagemaker.SAGEMAKER,
+            0,
+            {"ListModels": {"Models": [{"ModelName": IMAGE, "ModelArn": MODEL}]}},
+            "DescribeModel",
+            MODEL,
+            id="by the listing",
+        ),
+        pytest.param(
+            rows.BATCH,
+            1,
+            {
+                "DescribeJobQueues": {"jobQueues": [{"jobQueueArn": "queue"}]},
+                "ListJobs": {"jobSummaryList": [{"jobArn": "job", "jobId": "1", "jobName": IMAGE}]},
+            },
+            "DescribeJobs",
+            "job",
+            id="in a batch",
+        ),
+        pytest.param(
+            rows.AGENTCORE,
+            1,
+            {
+                "ListHarnesses": {"harnesses": [{"harnessId": "harness-0123456789"}]},
+                "ListHarnessVersions": {"harnessVersions": [{"arn": IMAGE, "harnessVersion": "2"}]},
+            },
+            "GetHarness",
+            f"{IMAGE}:2",
+            id="by the item before",
+        ),
+        pytest.param(
+            rows.EMR_SERVERLESS,
+            0,
+            {"ListApplications": {"applications": [{"id": "1", "name": IMAGE}]}},
+            "GetApplication",
+            "emr-serverless, as listed: no GetApplication here",
+            id="by the description alone",
+        ),
+        pytest.param(
+            rows.CODEBUILD,
+            0,
+            {"ListProjects": {"projects": [IMAGE]}},
+            "BatchGetProjects",
+            "codebuild, as listed: no BatchGetProjects here",
+            id="a name only",
+        ),
+    ],
+)
+def test_item_that_cannot_be_described_is_named_by_the_listing_if_it_can_be(
+    source: Rows, number: int, lines: dict[str, Any], absent: str, consumer: str
+) -> None:
+    api = scripted(source.service, **lines)
+    api.line(absent, error("UnsupportedOperationException"))
+    alone = replace(source, rows=source.rows[number : number + 1])
+
+    assert {usage.consumer for usage in found(alone, api)} == {consumer}
 
 
 def every_operation() -> Iterator[Any]:

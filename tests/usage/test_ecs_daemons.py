@@ -9,7 +9,8 @@ import pytest
 from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
-from fakes.aws_api import FakeApi, Parameters, error, found, tags
+from ecr_cleaner.usage.scan import scan
+from fakes.aws_api import FakeApi, Parameters, account, error, found, tags
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
@@ -292,7 +293,11 @@ def test_region_that_does_not_have_the_feature_has_no_daemons() -> None:
     world = one_of_everything()
     world.api.on("ListDaemons", error("UnsupportedFeatureException"))
 
-    assert world.usages() == []
+    with account(world.api) as one:
+        (reading,) = scan(one, [EcsDaemons()]).readings
+
+    assert reading.usages == ()
+    assert reading.fields()["absent_operations"] == ["ListDaemons"]
 
 
 @pytest.mark.parametrize("code", ["DaemonNotFoundException", "ClusterNotFoundException"])

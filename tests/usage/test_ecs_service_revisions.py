@@ -213,6 +213,24 @@ def test_previous_revision_that_is_gone_is_nothing() -> None:
     assert tags(found_in(api)) == {"7"}
 
 
+def test_task_definition_of_a_service_without_a_revision_is_an_error() -> None:
+    """ECS names none so; if it did, the one to go back to would be unknown."""
+    nameless = f"{PREFIX}:task-definition/web"
+    api = ecs(service("web", taskDefinition=nameless, deploymentController={"type": "CODE_DEPLOY"}))
+    api.line("ListTaskDefinitions", {"taskDefinitionArns": []})
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        found_in(api)
+
+
+@pytest.mark.parametrize("operation", ["ListServiceDeployments", "DescribeServiceRevisions"])
+def test_unsupported_feature_is_not_an_absent_operation(operation: str) -> None:
+    api = ecs(service("web", "now")).line(operation, error("UnsupportedFeatureException"))
+
+    with pytest.raises(ApiError, match=f"{operation} failed with UnsupportedFeatureException"):
+        found_in(api)
+
+
 @pytest.mark.parametrize("controller", [{}, {"deploymentController": {"type": "ECS"}}])
 def test_service_that_ecs_deploys_is_asked_for_its_deployments(controller: dict[str, Any]) -> None:
     api = ecs(service("web", "now", **controller))
@@ -394,6 +412,24 @@ def test_definition_that_is_gone_fails_closed() -> None:
 
 
 # -- What vanished, what fails -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["ServiceNotFoundException", "ClusterNotFoundException"])
+def test_service_that_vanished_before_its_revision_was_read_does_not_hide_the_others(
+    code: str,
+) -> None:
+    """It fails the call for all of them."""
+
+    def described(asked: Parameters) -> Any:
+        names = [arn.rpartition("/")[2] for arn in asked["serviceRevisionArns"]]
+        if "gone" in names:
+            return error(code)
+        return {"serviceRevisions": [revision(name) for name in names]}
+
+    usages = found_in(ecs(service("a", "gone"), service("b", "there"), revisions=described))
+
+    assert digests(usages) == {sha("there")}
+    assert tags(usages) == {"there", "definition-of-a", "definition-of-b"}
 
 
 @pytest.mark.parametrize("code", ["ServiceNotFoundException", "ClusterNotFoundException"])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,8 +21,9 @@ from moto import mock_aws
 from core.worlds import sha
 from ecr_cleaner.aws import kubernetes
 from ecr_cleaner.aws.kubernetes import KubernetesApi
+from ecr_cleaner.aws.kubernetes_access import eks_token
 from ecr_cleaner.aws.session import Aws, open_session
-from ecr_cleaner.core.errors import ApiError, CleanerError
+from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import REQUIRED
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
@@ -466,6 +468,16 @@ def test_failure_that_nobody_foresaw_guards(
     assert "KeyError('metadata')" in readings["prod"].problem
 
 
+def test_time_that_runs_out_within_a_cluster_ends_the_scan(cluster: FakeCluster) -> None:
+    left = iter([100.0] * 5)
+    late = Deadline(seconds_left=lambda: next(left, 39.0))
+    api = KubernetesApi("prod", cluster.endpoint, lambda: FORMAT, late)
+
+    with pytest.raises(OutOfTimeError, match="prod"):
+        read_cluster("prod", api, late)
+    assert len(cluster.requests) == 5
+
+
 # -- Tokens, as STS sees them --------------------------------------------------------------------
 
 
@@ -528,6 +540,14 @@ def test_without_credentials_there_is_no_token(
         own_api(cluster, workers).kinds()
 
     assert cluster.requests == []
+
+
+def test_role_that_cannot_be_assumed_for_a_token_is_an_error_of_ours() -> None:
+    session = mock.Mock()
+    session.get_credentials.side_effect = error("AccessDenied", "not authorized to assume it")
+
+    with pytest.raises(CleanerError, match=r"no token can be made for the cluster prod: .* assume"):
+        eks_token(session, mock.Mock(), "prod")
 
 
 # -- An independent client -----------------------------------------------------------------------

@@ -17,9 +17,16 @@ from urllib.parse import urlsplit
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
+from urllib3.exceptions import HTTPError
 
 from ecr_cleaner.aws.answers import incomplete, is_success, json_object
-from ecr_cleaner.core.errors import ApiError, OperationAbsentError
+from ecr_cleaner.core.errors import (
+    ApiError,
+    CleanerError,
+    OperationAbsentError,
+    OutOfTimeError,
+)
+from ecr_cleaner.deadline import Deadline
 
 # What AWS answered to one call, or one part of it.
 Answer = Mapping[str, Any]
@@ -29,6 +36,12 @@ T = TypeVar("T")
 # Concurrent calls of one service: fewer than the burst of 50 that ECS allows. Rates are not guessed
 # here: a client slows down as soon as the service throttles it.
 CALLS_AT_ONCE = 32
+
+_CHUNK = 64 * 1024
+# The SDK repeats a call that failed, but not one whose body breaks off.
+_DOWNLOADS = 3
+# Not all errors of a body's connection are those of the SDK.
+_FAILURES = (ClientError, BotoCoreError, HTTPError, OSError)
 
 _DENIED = frozenset(
     {
@@ -74,11 +87,21 @@ def counted_calls() -> Iterator[CallCount]:
         _count.reset(outer)
 
 
+class TooLargeError(CleanerError):
+    """A body has more bytes than its reader takes."""
+
+    def __init__(self, name: str, most_bytes: int) -> None:
+        super().__init__(f"{name} has more than {most_bytes} bytes")
+
+
 class Api:
     """One AWS service: single calls and whole listings, within the bound of calls at once."""
 
-    def __init__(self, client: Any, at_once: int = CALLS_AT_ONCE) -> None:
+    def __init__(
+        self, client: Any, at_once: int = CALLS_AT_ONCE, deadline: Deadline | None = None
+    ) -> None:
         self._client = client
+        self._deadline = deadline or Deadline()
         self._gate = BoundedSemaphore(at_once)
         self.service: str = client.meta.service_model.service_name
 
@@ -98,6 +121,51 @@ class Api:
             operation, lambda: getattr(self._client, xform_name(operation))(**parameters)
         )
         return answer
+
+    def download(
+        self, operation: str, name: str, most_bytes: int, **parameters: Any
+    ) -> dict[str, Any]:
+        """Return the answer of one call with its whole body as bytes under ``Body``.
+
+        A body that breaks off is asked for again. Raise TooLargeError if it is larger than
+        ``most_bytes``, and OutOfTimeError if there is no time to read it; both name it ``name``.
+        """
+
+        def question() -> dict[str, Any]:
+            for _ in range(_DOWNLOADS - 1):
+                answer = ask(**parameters)
+                try:
+                    return {**answer, "Body": self._content(answer, name, most_bytes)}
+                except _FAILURES:
+                    continue
+            answer = ask(**parameters)
+            return {**answer, "Body": self._content(answer, name, most_bytes)}
+
+        ask = getattr(self._client, xform_name(operation))
+        return self._ask(operation, question)
+
+    def _content(self, answer: Answer, name: str, most_bytes: int) -> bytes:
+        body = answer["Body"]
+        try:
+            return self._taken(body, answer["ContentLength"], name, most_bytes)
+        except BaseException:
+            # The rest must not be read as the answer of the next call.
+            body.close()
+            raise
+
+    def _taken(self, body: Any, announced: int, name: str, most_bytes: int) -> bytes:
+        if announced > most_bytes:
+            raise TooLargeError(name, most_bytes)
+        content = bytearray()
+        while True:
+            if not self._deadline.allows_call():
+                raise OutOfTimeError(f"there was no time left to read {name}")
+            chunk = body.read(_CHUNK)
+            if not chunk:
+                return bytes(content)
+            content += chunk
+            if len(content) > most_bytes:
+                raise TooLargeError(name, most_bytes)
 
     def take_raw(self, operation: str, key: str) -> None:
         """Take the JSON answers of an operation as they are sent, times as seconds of the epoch.
@@ -139,7 +207,7 @@ class Api:
 
         A page without its list is an ApiError: an empty list is written as one.
         """
-        for page in self._pages(operation, parameters):
+        for page in self.pages(operation, **parameters):
             if not isinstance(page.get(key), list):
                 raise self._incomplete(operation, f"a page holds no list under {key}")
             yield from page[key]
@@ -153,10 +221,7 @@ class Api:
                 raise
 
     def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a listing that leaves an empty list out, as those of S3 do."""
-        return self._pages(operation, parameters)
-
-    def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield every page of a listing, also those that leave an empty list out, as S3 does."""
         name = xform_name(operation)
         if self._client.can_paginate(name):
             pages = self._pages_of_paginator(operation, parameters)
@@ -196,14 +261,14 @@ class Api:
         try:
             with self._gate:
                 answer = question()
-        except (ClientError, BotoCoreError) as error:
+        except _FAILURES as error:
             raise self._translated(operation, error) from error
         count = _count.get()
         if count and answer is not None:  # None: the end of a listing, for which nothing was called
             count.add()
         return answer
 
-    def _translated(self, operation: str, error: ClientError | BotoCoreError) -> ApiError:
+    def _translated(self, operation: str, error: Exception) -> ApiError:
         if not isinstance(error, ClientError):
             return ApiError(self.service, operation, code=type(error).__name__, message=str(error))
         code = str(error.response.get("Error", {}).get("Code", "Unknown"))

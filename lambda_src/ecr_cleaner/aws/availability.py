@@ -9,6 +9,7 @@ from threading import Lock
 import boto3
 
 from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.once import Once
 from ecr_cleaner.core.errors import ApiError, ServiceUnknownError
 
 # Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
@@ -31,7 +32,7 @@ _PUBLISHED_NAMES = {"bedrock-agentcore-control": "bedrock-agentcore", "greengras
 
 
 class Availability:
-    """Knows which services the session's region has.
+    """Knows which services the session's region has; each is looked up once, if that succeeds.
 
     ``api`` returns the Api of a service, in the session's region or in another one.
     """
@@ -40,6 +41,7 @@ class Availability:
         self._session = session
         self._api = api
         self._looking = Lock()
+        self._known: Once[str, bool] = Once(keeps_errors=False)
 
     def offers(self, service: str) -> bool:
         """Return whether the region has this service.
@@ -51,6 +53,9 @@ class Availability:
 
         Raise ServiceUnknownError if there is no evidence.
         """
+        return self._known.get(service, lambda: self._look_up(service))
+
+    def _look_up(self, service: str) -> bool:
         if self._is_listed(service):
             return True
         if service in _NO_MORE_REGIONS:

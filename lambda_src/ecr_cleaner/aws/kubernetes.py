@@ -13,13 +13,15 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from urllib3 import HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -29,6 +31,7 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import (
     SKIPPED_GROUPS,
     ClusterError,
@@ -59,7 +62,7 @@ _RETRIED = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_OBSTACLES = {
+_OBSTACLES: Mapping[int, Obstacle] = {
     HTTPStatus.UNAUTHORIZED: Obstacle.NOT_AUTHENTICATED,
     HTTPStatus.FORBIDDEN: Obstacle.FORBIDDEN,
     HTTPStatus.NOT_FOUND: Obstacle.VANISHED,
@@ -82,6 +85,26 @@ class Endpoint:
     authority: str
 
 
+class _Connection(HTTPSConnection):
+    """A connection whose timeout may be changed while an answer is read.
+
+    urllib3 drops its reference to the socket if the server closes the connection after the answer.
+    """
+
+    def connect(self) -> None:
+        super().connect()
+        self._opened = self.sock
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let no single wait for bytes of the answer take longer."""
+        if self._opened.fileno() >= 0:  # otherwise closed: the answer was received in full
+            self._opened.settimeout(seconds)
+
+
+class _Pool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
 class KubernetesApi:
     """The API of one cluster. ``token`` returns a new bearer token whenever it is called."""
 
@@ -98,7 +121,7 @@ class KubernetesApi:
         self._new_token = token
         self._token: str | None = None
         self._deadline = deadline
-        self._pause = pause
+        self._sleep = pause
 
     @property
     def url(self) -> str:
@@ -268,11 +291,22 @@ class KubernetesApi:
                 return str(response.headers.get("Content-Encoding", "")).lower(), body
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
-    def _send(self, path: str, kind: Kind | None) -> tuple[BaseHTTPResponse, bytes]:
+    def _pause(self, seconds: float) -> None:
+        self._check_time()
+        self._sleep(seconds)
+
+    def _check_time(self) -> None:
         if not self._deadline.allows_call():
-            raise self._error(Obstacle.OUT_OF_TIME, "the run ends soon", kind)
+            raise OutOfTimeError(
+                f"there was no time left to read Kubernetes cluster {self._cluster}"
+            )
+
+    def _send(self, path: str, kind: Kind | None) -> tuple[BaseHTTPResponse, bytes]:
+        self._check_time()
         if self._token is None:
-            self._token = self._new_token()
+            self._token = self._made_token(kind)
+        # No call takes longer than the deadline allows for one.
+        end = self._deadline.now() + CONNECT_TIMEOUT + READ_TIMEOUT
         response = self._pool.urlopen(
             "GET",
             self._prefix + path,
@@ -288,7 +322,7 @@ class KubernetesApi:
             decode_content=False,
         )
         try:
-            return response, self._read(response, kind)
+            return response, self._read(response, end, kind)
         except BaseException:
             # What is left of the answer must not be read as the next one.
             response.close()
@@ -296,16 +330,25 @@ class KubernetesApi:
         finally:
             response.release_conn()
 
-    def _read(self, response: BaseHTTPResponse, kind: Kind | None) -> bytes:
-        began = self._deadline.now()
-        body = bytearray()
-        while chunk := response.read1(_CHUNK, decode_content=False):
+    def _made_token(self, kind: Kind | None) -> str:
+        try:
+            return self._new_token()
+        except CleanerError as error:
+            raise self._error(Obstacle.NOT_IDENTIFIED, str(error), kind) from error
+
+    def _read(self, response: BaseHTTPResponse, end: datetime, kind: Kind | None) -> bytes:
+        connection, body = cast("_Connection", response.connection), bytearray()
+        while True:
+            left = (end - self._deadline.now()).total_seconds()
+            if left <= 0:
+                raise self._error(Obstacle.FAILED, "an answer took too long", kind)
+            connection.wait_at_most(left)
+            chunk = response.read1(_CHUNK, decode_content=False)
+            if not chunk:
+                return bytes(body)
             body += chunk
             if len(body) > MOST_BYTES:
                 raise self._garbled(f"it has more than {MOST_BYTES} bytes", kind)
-            if self._deadline.now() - began > READ_TIMEOUT:
-                raise self._error(Obstacle.FAILED, "an answer took too long", kind)
-        return bytes(body)
 
     @cached_property
     def _pool(self) -> HTTPSConnectionPool:
@@ -315,7 +358,7 @@ class KubernetesApi:
         timeout = Timeout(
             connect=CONNECT_TIMEOUT.total_seconds(), read=READ_TIMEOUT.total_seconds()
         )
-        return HTTPSConnectionPool(
+        return _Pool(
             address.hostname, address.port or 443, timeout=timeout, ssl_context=self._trust()
         )
 
@@ -349,7 +392,7 @@ class KubernetesApi:
     def _refused(self, response: BaseHTTPResponse, body: bytes, kind: Kind | None) -> ClusterError:
         if response.get_redirect_location():
             return self._error(Obstacle.REDIRECTED, f"HTTP {response.status}", kind)
-        obstacle = _OBSTACLES.get(HTTPStatus(response.status), Obstacle.FAILED)
+        obstacle = _OBSTACLES.get(response.status, Obstacle.FAILED)
         message = _message(body)
         return self._error(obstacle, f"HTTP {response.status}{message}", kind)
 
@@ -361,7 +404,11 @@ class KubernetesApi:
 
 
 def _may_pass(error: HTTPError) -> bool:
-    """Return whether another attempt makes sense: not for a host that cannot be connected to."""
+    """Return whether another attempt makes sense.
+
+    Not if the certificate is not trusted, and not for a host that cannot be connected to: urllib3's
+    errors for a refused connection and an unknown name are ConnectTimeoutError too.
+    """
     return not isinstance(error, SSLError | ConnectTimeoutError)
 
 

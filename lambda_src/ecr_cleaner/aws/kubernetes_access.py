@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.signers import RequestSigner
 
 from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
@@ -80,6 +80,6 @@ def eks_token(session: boto3.Session, meta: Any, cluster: str) -> str:
             expires_in=60,
             operation_name="",
         )
-    except BotoCoreError as error:
+    except (BotoCoreError, ClientError) as error:
         raise CleanerError(f"no token can be made for the cluster {cluster}: {error}") from error
     return "k8s-aws-v1." + urlsafe_b64encode(url.encode()).decode().rstrip("=")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.s3_object import ABSENT, S3Object
 from ecr_cleaner.core.errors import ApiError
 
-_ABSENT = "NoSuchKey"
+# That of more than ten million images.
+MOST_BYTES = 256 * 1024 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-_LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", _ABSENT})
+_LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", ABSENT})
 
 
 class LedgerObject:
@@ -16,13 +18,12 @@ class LedgerObject:
     def __init__(self, s3: Api, where: str) -> None:
         self.where = where
         self._s3 = s3
-        bucket, _, key = where.removeprefix("s3://").partition("/")
-        self._object = {"Bucket": bucket, "Key": key}
+        self._object = S3Object.at(where)
 
     def read(self) -> tuple[bytes, str] | None:
         """Return the content and its version; None if there is no such object."""
-        answer = self._s3.find("GetObject", _ABSENT, **self._object)
-        return (bytes(answer["Body"].read()), str(answer["ETag"])) if answer else None
+        answer = self._object.find(self._s3, MOST_BYTES)
+        return (answer["Body"], str(answer["ETag"])) if answer else None
 
     def write(self, content: bytes, version: str | None) -> str | None:
         """Write over this version and return the new one; None if it is not the current one.
@@ -31,7 +32,9 @@ class LedgerObject:
         """
         condition = {"IfMatch": version} if version else {"IfNoneMatch": "*"}
         try:
-            answer = self._s3.call("PutObject", Body=content, **self._object, **condition)
+            answer = self._s3.call(
+                "PutObject", Body=content, **self._object.parameters, **condition
+            )
         except ApiError as error:
             if error.code in _LOST:
                 return None

@@ -60,7 +60,7 @@ class Aws:
         with self._making:
             key = (service, region)
             if key not in self._apis:
-                self._apis[key] = Api(self._client(service, region))
+                self._apis[key] = Api(self._client(service, region), deadline=self.deadline)
             return self._apis[key]
 
     def offers(self, service: str) -> bool:

@@ -90,6 +90,7 @@ class Obstacle(StrEnum):
     NOT_ACTIVE = "it is not active"
     NOT_REACHED = "its API server could not be reached"
     NOT_TRUSTED = "the certificate of its API server is not signed by the cluster's CA"
+    NOT_IDENTIFIED = "no token could be made for it"
     NOT_AUTHENTICATED = "it does not know the caller"
     FORBIDDEN = "it denies a list"
     VANISHED = "a kind that it serves vanished"
@@ -97,7 +98,6 @@ class Obstacle(StrEnum):
     REDIRECTED = "it redirects to another address"
     GARBLED = "it gave an answer that is not a Kubernetes API's"
     FAILED = "it answered with an error"
-    OUT_OF_TIME = "there was no time left"
 
 
 class ClusterError(CleanerError):
@@ -144,14 +144,13 @@ def fix_for(error: ClusterError, access: Access) -> str:
     """Return what to do, as a sentence without its end."""
     if error.obstacle is Obstacle.NOT_REACHED:
         return _fix_network(access)
+    if error.obstacle is Obstacle.NOT_IDENTIFIED:
+        return _fix_token(access)
     if error.obstacle is Obstacle.NOT_AUTHENTICATED:
         return _fix_entry(access)
     if error.obstacle is Obstacle.FORBIDDEN and error.kind:
         return _fix_role(error.kind, access)
-    if error.kind and error.kind.group not in REQUIRED_GROUPS:
-        waive = f"; if nothing in the API group {error.kind.group} runs images of this registry, "
-        return f"{_FIXES[error.obstacle]}{waive}name the group in WAIVED_API_GROUPS"
-    return _FIXES[error.obstacle]
+    return _FIXES[error.obstacle] + (_waiver(error.kind) if error.kind else "")
 
 
 _FIXES = {
@@ -168,7 +167,6 @@ _FIXES = {
     f"between the function and the cluster, {_DOCUMENT}",
     Obstacle.FAILED: "the next run reads it again; if this repeats, look into the log of the API "
     "server (an API service without a backend also answers so)",
-    Obstacle.OUT_OF_TIME: f"raise the timeout or the memory of the function, {_DOCUMENT}",
 }
 
 
@@ -191,6 +189,12 @@ def _fix_network(access: Access) -> str:
     )
 
 
+def _fix_token(access: Access) -> str:
+    if not access.name:
+        return "let the pod mount the token of its service account (automountServiceAccountToken)"
+    return "give the program AWS credentials, which on Lambda are those of the function's role"
+
+
 def _fix_entry(access: Access) -> str:
     if not access.name:
         return f"let the pod use the service account {READER} (examples/in-cluster)"
@@ -207,16 +211,20 @@ def _fix_entry(access: Access) -> str:
     )
 
 
+def _waiver(kind: Kind) -> str:
+    """Return the second way, for a kind whose group need not be read."""
+    if kind.group in REQUIRED_GROUPS:
+        return ""
+    return (
+        f"; if nothing in the API group {kind.group} runs images of this registry, name the group "
+        "in WAIVED_API_GROUPS"
+    )
+
+
 def _fix_role(kind: Kind, access: Access) -> str:
-    waive = ""
-    if kind.group not in REQUIRED_GROUPS:
-        waive = (
-            f"; if nothing in the API group {kind.group} runs images of this registry, name the "
-            "group in WAIVED_API_GROUPS"
-        )
     entry = f", and name that group in the access entry of {access.name}" if access.name else ""
     return (
         f'add {{apiGroups: ["{kind.group}"], resources: ["{kind.resource}"], verbs: ["list"]}} to '
         f"the ClusterRole {READER}, bind it to the group {READER} "
-        f"(examples/in-cluster/cluster-role.yaml){entry}{waive}"
+        f"(examples/in-cluster/cluster-role.yaml){entry}{_waiver(kind)}"
     )

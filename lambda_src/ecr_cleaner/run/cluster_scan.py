@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes import KubernetesApi
+from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.core.errors import RunFailedError
 from ecr_cleaner.core.usage_document import UsageDocument
 from ecr_cleaner.deadline import Deadline
@@ -43,8 +44,7 @@ def writer(output: str, s3: Callable[[], Api]) -> Callable[[str], None]:
         sys.stdout.write(text + "\n")
 
     def to_s3(text: str) -> None:
-        bucket, _, key = output.removeprefix("s3://").partition("/")
         content = {"Body": text.encode(), "ContentType": "application/json"}
-        s3().call("PutObject", Bucket=bucket, Key=key, **content)
+        s3().call("PutObject", **S3Object.at(output).parameters, **content)
 
     return to_standard_output if output == STANDARD_OUTPUT else to_s3

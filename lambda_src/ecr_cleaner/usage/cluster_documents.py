@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.aws.api import TooLargeError
+from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.usage_document import DocumentError, HeldReferences, parse_document
 from ecr_cleaner.usage.shared.target import Target
@@ -16,20 +16,11 @@ MOST_BYTES = 50_000_000
 _FIX = "let the CronJob in the cluster write it again (examples/in-cluster), or delete it"
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-
 class ClusterDocuments:
     """Reads the documents that are named, and each ``*.json`` below a prefix that ends with ``/``.
 
-    A document that is missing, incomplete, too old or not understood does not fail the scan: a
-    guard stands for its cluster. What it names is kept all the same.
+    A document that is missing, too large, incomplete, too old or not understood does not fail the
+    scan: a guard stands for its cluster. What it names is kept all the same.
     """
 
     name = "cluster-documents"
@@ -47,23 +38,24 @@ class ClusterDocuments:
             for reference, consumer in held:
                 yield Usage(reference, consumer, self.name)
 
-    def _addresses(self, target: Target, where: str) -> list[_Address]:
-        bucket, _, key = where.removeprefix("s3://").partition("/")
-        if key and not key.endswith("/"):
-            return [_Address(bucket, key)]
-        found = [_Address(bucket, one) for one in _keys(target, bucket, key)]
+    def _addresses(self, target: Target, where: str) -> list[S3Object]:
+        named = S3Object.at(where)
+        if named.key and not named.key.endswith("/"):
+            return [named]
+        keys = _keys(target, named.bucket, named.key)
+        found = [S3Object(named.bucket, key) for key in keys]
         if not found:
             self._doubt(target, where, "there is no usage document below it", _FIX)
         return found
 
-    def _read(self, target: Target, address: _Address) -> HeldReferences:
-        text = _text(target, address)
-        if text is None:
-            self._doubt(target, str(address), "there is no such usage document", _FIX)
-            return HeldReferences()
+    def _read(self, target: Target, address: S3Object) -> HeldReferences:
         try:
-            document = parse_document(text)
-        except DocumentError as error:
+            found = address.find(target.api("s3"), MOST_BYTES)
+            if found is None:
+                self._doubt(target, str(address), "there is no such usage document", _FIX)
+                return HeldReferences()
+            document = parse_document(found["Body"])
+        except (DocumentError, TooLargeError) as error:
             self._doubt(target, str(address), str(error), _FIX)
             return HeldReferences()
         most = timedelta(minutes=target.settings.cluster_document_minutes)
@@ -88,12 +80,3 @@ def _contents(page: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the objects of a page; S3 leaves an empty list out."""
     contents: list[dict[str, Any]] = page["Contents"] if page["KeyCount"] else []
     return contents
-
-
-def _text(target: Target, address: _Address) -> bytes | None:
-    answer = target.api("s3").find("GetObject", "NoSuchKey", Bucket=address.bucket, Key=address.key)
-    if answer is None:
-        return None
-    if answer["ContentLength"] > MOST_BYTES:
-        raise CleanerError(f"{address} has more than {MOST_BYTES} bytes")
-    return bytes(answer["Body"].read())

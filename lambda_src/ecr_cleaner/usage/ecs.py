@@ -15,7 +15,11 @@ from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.walk import Found, find
 from ecr_cleaner.usage.shared.ecs_answers import described, names_every_image
 from ecr_cleaner.usage.shared.ecs_families import newest_revisions, previous_revision
-from ecr_cleaner.usage.shared.ecs_service_revisions import described_revisions, revisions_of
+from ecr_cleaner.usage.shared.ecs_service_revisions import (
+    described_revisions,
+    is_deployed_by_ecs,
+    revisions_of,
+)
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.shared.uses import usages_of
 from ecr_cleaner.workers import batches
@@ -134,7 +138,7 @@ def _running(target: Target) -> tuple[list[Service], list[Answer]]:
 
 def _with_revisions(target: Target, service: Answer) -> Service:
     answer = {name: service[name] for name in service if name != EVENTS}
-    if service.get("deploymentController", {}).get("type", "ECS") == "ECS":
+    if is_deployed_by_ecs(service):
         return Service(answer, revisions_of(target, service), ())
     previous = (previous_revision(target, name) for name in _definitions(answer))
     return Service(answer, revisions_of(target, service), tuple(one for one in previous if one))

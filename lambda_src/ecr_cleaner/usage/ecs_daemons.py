@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from ecr_cleaner.aws.api import Answer
-from ecr_cleaner.core.errors import IncompleteAnswerError, OperationAbsentError
+from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError, OperationAbsentError
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.walk import find
 from ecr_cleaner.usage.shared.ecs_answers import described, names_every_image
@@ -19,6 +19,8 @@ from ecr_cleaner.workers import batches
 
 # Of deployments as of revisions.
 DESCRIBED_A_CALL = 20
+# The region does not have daemons. Other operations of ECS have this code for other features too.
+_NO_DAEMONS = "UnsupportedFeatureException"
 
 
 class EcsDaemons:
@@ -57,20 +59,20 @@ def _daemons(target: Target) -> list[Answer]:
 def _list(target: Target, cluster: str) -> list[str]:
     """Return the daemons of one cluster: without one, the default cluster alone may be meant.
 
-    UnsupportedFeatureException says that the region does not have daemons.
     Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html
     """
     listing = target.api("ecs").each_found(
         "ListDaemons",
         "daemonSummariesList",
         "ClusterNotFoundException",
-        "UnsupportedFeatureException",
         clusterArn=cluster,
         maxResults=100,
     )
     try:
         return [daemon["daemonArn"] for daemon in listing]
-    except OperationAbsentError as error:
+    except ApiError as error:
+        if not isinstance(error, OperationAbsentError) and error.code != _NO_DAEMONS:
+            raise
         target.note_absent(error)
         return []
 

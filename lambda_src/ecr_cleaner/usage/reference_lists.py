@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.core.model import Registry, Usage
 from ecr_cleaner.core.reference_list import Place, check_age, read_list
 from ecr_cleaner.usage.shared.target import Target
@@ -57,11 +57,9 @@ def _read(target: Target, place: Place, account: str | None) -> str | bytes:
         parameter = answer["Parameter"]
         check_age(place, parameter.get("LastModifiedDate"), target.deadline.now(), days)
         return str(parameter["Value"])
-    bucket, _, key = place.where.removeprefix("s3://").partition("/")
     owner = place.owner or account
     expected = {"ExpectedBucketOwner": owner} if owner else {}
-    answer = target.api("s3").call("GetObject", Bucket=bucket, Key=key, **expected)
+    answer = S3Object.at(place.where).read(target.api("s3"), MOST_BYTES, **expected)
     check_age(place, answer.get("LastModified"), target.deadline.now(), days)
-    if answer["ContentLength"] > MOST_BYTES:
-        raise CleanerError(f"{place.where} has more than {MOST_BYTES} bytes")
-    return bytes(answer["Body"].read())
+    content: bytes = answer["Body"]
+    return content

@@ -6,6 +6,8 @@ A parameter ``@Member`` is a member of the item before, ``@0.Member`` of the ite
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ecr_cleaner.usage.shared.reading import Rows, each, gone, many, one, row
 
 _GONE = gone("ResourceNotFoundException")
@@ -134,16 +136,17 @@ LAMBDA_RUNTIMES = Rows(
         ),
     ),
 )
+_CONTAINER_SERVICES = each("GetContainerServices", "containerServices")
 # Deployments that may be returned to are listed as well, not only the current one.
 LIGHTSAIL = Rows(
     "lightsail",
     "lightsail",
     "every container service with all its deployments",
     (
-        row("{0[arn]}", each("GetContainerServices", "containerServices")),
+        row("{0[arn]}", _CONTAINER_SERVICES),
         row(
             "{0[arn]}",
-            each("GetContainerServices", "containerServices"),
+            _CONTAINER_SERVICES,
             each(
                 "GetContainerServiceDeployments", "deployments", serviceName="@containerServiceName"
             ),
@@ -151,12 +154,16 @@ LIGHTSAIL = Rows(
         ),
     ),
 )
-_APPLICATION_VERSIONS = each("DescribeApplicationVersions", "ApplicationVersions", MaxRecords=1000)
 ELASTIC_BEANSTALK = Rows(
     "elastic-beanstalk",
     "elasticbeanstalk",
     "every application version that was built as an image",
-    (row("{0[ApplicationVersionArn]}", _APPLICATION_VERSIONS),),
+    (
+        row(
+            "{0[ApplicationVersionArn]}",
+            each("DescribeApplicationVersions", "ApplicationVersions", MaxRecords=1000),
+        ),
+    ),
 )
 GAMELIFT = Rows(
     "gamelift",
@@ -176,7 +183,6 @@ GAMELIFT = Rows(
         ),
     ),
 )
-_RUNTIMES = each("ListAgentRuntimes", "agentRuntimes", maxResults=100)
 # All versions: an endpoint may point at any of them.
 AGENTCORE = Rows(
     "agentcore",
@@ -185,7 +191,7 @@ AGENTCORE = Rows(
     (
         row(
             "{2[agentRuntimeArn]}:{2[agentRuntimeVersion]}",
-            _RUNTIMES,
+            each("ListAgentRuntimes", "agentRuntimes", maxResults=100),
             each(
                 "ListAgentRuntimeVersions",
                 "agentRuntimes",
@@ -297,7 +303,7 @@ IMAGE_BUILDER = Rows(
                 "ListContainerRecipes", "containerRecipeSummaryList", owner="Self", maxResults=100
             ),
             one("GetContainerRecipe", containerRecipeArn="@arn"),
-            gone=gone("ResourceNotFoundException", "InvalidParameterValueException"),
+            gone=_GONE,
         ),
     ),
 )
@@ -306,6 +312,7 @@ IMAGE_BUILDER = Rows(
 
 _ALIVE = ["CREATING", "CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED"]
 _AT_WORK = frozenset({"STARTING", "STARTED", "STOPPING"})
+_APPLICATIONS = each("ListApplications", "applications", states=_ALIVE, maxResults=50)
 _UNFINISHED = ["SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "CANCELLING", "QUEUED"]
 # What an application runs next, and what each unfinished job run in it runs: it keeps the image
 # that it began with while the application gets another one.
@@ -317,19 +324,13 @@ EMR_SERVERLESS = Rows(
     (
         row(
             "{1[application][arn]}",
-            each("ListApplications", "applications", states=_ALIVE, maxResults=50),
+            _APPLICATIONS,
             one("GetApplication", applicationId="@id"),
             gone=_GONE,
         ),
         row(
             "{2[jobRun][arn]}",
-            each(
-                "ListApplications",
-                "applications",
-                lambda application: application["state"] in _AT_WORK,
-                states=_ALIVE,
-                maxResults=50,
-            ),
+            replace(_APPLICATIONS, keep=lambda application: application["state"] in _AT_WORK),
             each("ListJobRuns", "jobRuns", applicationId="@id", states=_UNFINISHED, maxResults=50),
             one("GetJobRun", applicationId="@applicationId", jobRunId="@id"),
             gone=_GONE,
@@ -339,23 +340,19 @@ EMR_SERVERLESS = Rows(
 _ACTIVE_CLUSTERS = each(
     "ListClusters", "Clusters", ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 )
-_NO_CLUSTER = gone("InvalidRequestException")
+# EMR describes terminated clusters for two months, so a missing one is an error. Its only code for
+# that, InvalidRequestException, is the one for any bad request.
+# Source: https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-gs.html
 EMR = Rows(
     "emr",
     "emr",
     "the configurations and the waiting steps of every active cluster",
     (
-        row(
-            "{0[ClusterArn]}",
-            _ACTIVE_CLUSTERS,
-            one("DescribeCluster", ClusterId="@Id"),
-            gone=_NO_CLUSTER,
-        ),
+        row("{0[ClusterArn]}", _ACTIVE_CLUSTERS, one("DescribeCluster", ClusterId="@Id")),
         row(
             "{0[ClusterArn]}",
             _ACTIVE_CLUSTERS,
             each("ListSteps", "Steps", ClusterId="@Id", StepStates=["PENDING", "RUNNING"]),
-            gone=_NO_CLUSTER,
         ),
     ),
 )
@@ -399,7 +396,7 @@ EMR_ON_EKS = Rows(
 )
 _WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
 _STARTED = ("STARTING", "RUNNING")
-_FOR_SAGEMAKER = "SAGEMAKER_TRAINING"
+_QUEUES = each("DescribeJobQueues", "jobQueues", maxResults=100)
 # Only one status can be asked for at a time, in the order of a job's life: what moves on meanwhile
 # is met again further down. An array or multi-node job has the images of its children, so these
 # are not listed. A training job that waits in a queue is not known to SageMaker yet.
@@ -415,11 +412,8 @@ BATCH = Rows(
         ),
         row(
             "{0[jobArn]}",
-            each(
-                "DescribeJobQueues",
-                "jobQueues",
-                lambda queue: _takes_jobs(queue) and queue.get("jobQueueType") != _FOR_SAGEMAKER,
-                maxResults=100,
+            replace(
+                _QUEUES, keep=lambda queue: _takes_jobs(queue) and not _is_for_sagemaker(queue)
             ),
             each(
                 "ListJobs",
@@ -433,12 +427,7 @@ BATCH = Rows(
         ),
         row(
             "{2[jobArn]}",
-            each(
-                "DescribeJobQueues",
-                "jobQueues",
-                lambda queue: _takes_jobs(queue) and queue.get("jobQueueType") == _FOR_SAGEMAKER,
-                maxResults=100,
-            ),
+            replace(_QUEUES, keep=lambda queue: _takes_jobs(queue) and _is_for_sagemaker(queue)),
             each(
                 "ListServiceJobs",
                 "jobSummaryList",
@@ -454,6 +443,10 @@ BATCH = Rows(
 
 def _takes_jobs(queue: dict[str, str]) -> bool:
     return queue.get("status") != "DELETED"
+
+
+def _is_for_sagemaker(queue: dict[str, str]) -> bool:
+    return queue.get("jobQueueType") == "SAGEMAKER_TRAINING"
 
 
 _WORKFLOWS = each("ListWorkflows", "items", type="PRIVATE", maxResults=100)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecr_cleaner.aws.kubernetes import Items, KubernetesApi
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import (
     Access,
     ClusterError,
@@ -30,7 +30,8 @@ def read_cluster(
 ) -> UsageDocument:
     """Return what the cluster uses. If it was not read in full, the document says why.
 
-    What was found until then is in the document as well: it can only protect.
+    What was found until then is in the document as well: it can only protect. Raise OutOfTimeError
+    if the deadline came first.
     """
     held = HeldReferences()
     read: list[str] = []
@@ -38,6 +39,8 @@ def read_cluster(
     problem = fix = ""
     try:
         _read_kinds(cluster, api, held, read, waived_api_groups)
+    except OutOfTimeError:
+        raise
     except Exception as error:  # noqa: BLE001 - any error means: not read in full
         problem, fix = explained(cluster, error, access)
     return UsageDocument(

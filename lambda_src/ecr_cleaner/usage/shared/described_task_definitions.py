@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.walk import Found, find
-from ecr_cleaner.usage.shared.once import Once
 
 UNKNOWN = "Unable to describe task definition"
 

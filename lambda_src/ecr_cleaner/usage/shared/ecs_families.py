@@ -43,10 +43,9 @@ def newest_revisions(target: Target) -> list[str]:
 def previous_revision(target: Target, definition: str) -> str | None:
     """Return the newest ACTIVE revision of the same family that is older than this one."""
     family, _, number = definition.rpartition("/")[2].partition(":")
-    if not number:
-        return None
+    revision = int(number)
     for arn in _revisions(target, familyPrefix=family):
-        if int(arn.rpartition(":")[2]) < int(number):
+        if int(arn.rpartition(":")[2]) < revision:
             return arn
     return None
 

@@ -20,6 +20,11 @@ _GONE = ("ServiceNotFoundException", "ClusterNotFoundException")
 _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
 
 
+def is_deployed_by_ecs(service: Answer) -> bool:
+    """Return whether ECS deploys a service itself, and so keeps its deployments."""
+    return bool(service.get("deploymentController", {}).get("type", "ECS") == "ECS")
+
+
 def revisions_of(target: Target, service: Answer) -> tuple[str, ...]:
     """Return the ARNs of a service's current revisions and of the one that a rollback goes to."""
     current = [revision["arn"] for revision in service.get("currentServiceRevisions", ())]
@@ -32,7 +37,7 @@ def _deployed(target: Target, service: Answer) -> list[str]:
     Of those two, one is what runs, the other what a rollback goes to. A service that ECS does not
     deploy itself has no such deployments.
     """
-    if service.get("deploymentController", {}).get("type", "ECS") != "ECS":
+    if not is_deployed_by_ecs(service):
         return []
     try:
         listed = list(

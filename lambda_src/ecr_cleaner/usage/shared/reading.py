@@ -134,8 +134,16 @@ class _Reader:
     def walk(self, path: Path) -> tuple[str, Found]:
         last = path[-1]
         if isinstance(last, _Undescribed):
-            return f"{self.api.service}, as listed: no {last.operation} here", find(last.item)
+            return self._consumer_as_listed(path, last), find(last.item)
         return self.row.consumer.format(*path), find(last)
+
+    def _consumer_as_listed(self, path: Path, last: _Undescribed) -> str:
+        # Items that are described in batches have no path before them.
+        before = () if self.row.steps[-1].batch else path[:-1]
+        try:
+            return self.row.consumer.format(*before, last.item)
+        except (LookupError, TypeError):  # only the description has this name
+            return f"{self.api.service}, as listed: no {last.operation} here"
 
     def take(
         self, step: Step, paths: Sequence[Path], read: Callable[[Path], Result]

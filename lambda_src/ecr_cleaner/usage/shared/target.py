@@ -7,13 +7,13 @@ from typing import Any
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes import KubernetesApi
+from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.errors import OperationAbsentError
+from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.shared.described_task_definitions import DescribedTaskDefinitions
-from ecr_cleaner.usage.shared.once import Once
 from ecr_cleaner.workers import Workers
 
 
@@ -87,7 +87,7 @@ class Target:
 
         return self._shared.listings.get((service, operation, repr(parameters)), listing)
 
-    def note_absent(self, error: OperationAbsentError) -> None:
+    def note_absent(self, error: ApiError) -> None:
         """Note that the region does not offer an operation."""
         self.absent_operations.add(str(error.fields["operation"]))
 

@@ -14,10 +14,12 @@ Value = TypeVar("Value")
 class Once(Generic[Key, Value]):
     """The results of calls by key; the first thread that needs one makes the call.
 
-    If the call raises, it raises for every thread that asks.
+    If the call raises, it raises for every thread that asks; unless it ``keeps_errors``, only for
+    those that waited for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_errors: bool = True) -> None:
+        self._keeps_errors = keeps_errors
         self._known: dict[Key, Future[Value]] = {}
         self._lock = Lock()
 
@@ -30,6 +32,9 @@ class Once(Generic[Key, Value]):
             try:
                 future.set_result(make())
             except BaseException as error:
+                if not self._keeps_errors:
+                    with self._lock:
+                        del self._known[key]
                 future.set_exception(error)
                 raise
         return future.result()

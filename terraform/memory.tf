@@ -7,33 +7,19 @@ locals {
   plans_prefix  = "plans/"
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
 
-  ledger_actions = local.permissions.memory.ledger
-
   # The name of the bucket is predictable: if it is deleted, another account could create it.
   in_this_account = { StringEquals = { "s3:ResourceAccount" = local.account_id } }
 
   memory_statements = [
     for statement in [
+      # One statement, because IAM limits the length of the policy. s3:ListBucket is an action on the bucket, and
+      # the others are actions on objects. Without s3:ListBucket, S3 answers that access is denied if there is no
+      # ledger yet.
       var.memory_enabled ? {
-        Sid       = "RememberUsage"
+        Sid       = "RememberUsageAndPlans"
         Effect    = "Allow"
-        Action    = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
-        Resource  = "${local.memory_arn}/${local.memory_key}"
-        Condition = local.in_this_account
-      } : null,
-      var.memory_enabled ? {
-        Sid    = "ListLedgerBucket"
-        Effect = "Allow"
-        # Without it, S3 answers that access is denied if there is no ledger yet.
-        Action    = ["s3:ListBucket"]
-        Resource  = local.memory_arn
-        Condition = local.in_this_account
-      } : null,
-      var.memory_enabled ? {
-        Sid       = "WritePlans"
-        Effect    = "Allow"
-        Action    = local.permissions.memory.plans
-        Resource  = "${local.memory_arn}/${local.plans_prefix}*"
+        Action    = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
+        Resource  = [local.memory_arn, "${local.memory_arn}/${local.memory_key}", "${local.memory_arn}/${local.plans_prefix}*"]
         Condition = local.in_this_account
       } : null,
       local.events_enabled ? {

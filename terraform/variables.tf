@@ -136,6 +136,25 @@ variable "plans_kept_days" {
   }
 }
 
+variable "approval" {
+  description = "Whether the schedule only plans, and images are removed only by applying a plan: invoke the function with {\"apply\": \"s3://...\"}. It needs dry_run = false to remove anything."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "plan_max_age_days" {
+  description = "A plan that was made more than this many days ago cannot be applied."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    condition     = floor(var.plan_max_age_days) == var.plan_max_age_days && var.plan_max_age_days >= 1 && var.plan_max_age_days <= 36500
+    error_message = "plan_max_age_days is ${var.plan_max_age_days}; it must be a whole number of days from 1 to 36500."
+  }
+}
+
 variable "price_per_gb_month" {
   description = "What a GB of image storage costs in a month, in dollars. Plans estimate costs with it."
   type        = number

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ecr_cleaner import shell
 from ecr_cleaner.core.errors import LogError
-from ecr_cleaner.program import restore, run, scan_cluster
+from ecr_cleaner.program import apply, restore, run, scan_cluster
 from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
 
 # The exit status that shells report for a program ended by Ctrl+C.
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             restore(os.environ, request_id, chosen.repository, chosen.digest)
         elif chosen.command == "scan-cluster":
             scan_cluster(os.environ, request_id, chosen.cluster, chosen.output)
+        elif chosen.command == "apply":
+            apply(os.environ, request_id, chosen.plan)
         elif chosen.command == "plan":
             return shell.plan(os.environ, request_id, chosen.output, chosen.format)
         elif chosen.command == "explain":
@@ -64,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "digest", metavar="DIGEST", nargs="+", type=_digest, help="image digest, sha256:..."
     )
     _add_looks(commands)
+    command = commands.add_parser(
+        "apply",
+        help="remove what a plan removes and a fresh judgement still does; only reports unless "
+        "DRY_RUN is false",
+    )
+    command.add_argument("plan", metavar="PLAN", help="file, or s3://BUCKET/KEY")
     command = commands.add_parser(
         "scan-cluster", help="write the usage document of the Kubernetes cluster that this runs in"
     )

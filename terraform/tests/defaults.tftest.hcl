@@ -37,6 +37,8 @@ run "defaults" {
       PLANS       = "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
 
       PRICE_PER_GB_MONTH      = "0.1"
+      PLAN_MAX_AGE_DAYS       = "7"
+      APPROVAL                = "false"
       REGISTER_PULL_EXCLUSION = "true"
 
       TASK_DEFINITION_REVISIONS    = "1"

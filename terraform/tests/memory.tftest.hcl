@@ -63,24 +63,14 @@ run "by_default" {
   assert {
     condition = jsonencode(local.memory_statements) == jsonencode([
       {
-        Sid       = "RememberUsage"
-        Effect    = "Allow"
-        Action    = ["s3:GetObject", "s3:PutObject"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger"
-        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
-      },
-      {
-        Sid       = "ListLedgerBucket"
-        Effect    = "Allow"
-        Action    = ["s3:ListBucket"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
-        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
-      },
-      {
-        Sid       = "WritePlans"
-        Effect    = "Allow"
-        Action    = ["s3:PutObject"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*"
+        Sid    = "RememberUsageAndPlans"
+        Effect = "Allow"
+        Action = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+        Resource = [
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1",
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger",
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*",
+        ]
         Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
@@ -192,7 +182,7 @@ run "without_events" {
   }
 
   assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsage", "ListLedgerBucket", "WritePlans"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsageAndPlans"]
     error_message = "Without events, the function must not be able to read a queue."
   }
 }

@@ -50,6 +50,8 @@ run "every_setting" {
     memory_enabled               = false
     register_pull_exclusion      = false
     price_per_gb_month           = 0.125
+    plan_max_age_days            = 3
+    approval                     = true
 
     repository_rules = [
       {
@@ -96,6 +98,8 @@ run "every_setting" {
       UNTAGGED_KEEP_DAYS           = "7"
       KEEP_USED_DAYS               = "0"
       PRICE_PER_GB_MONTH           = "0.125"
+      PLAN_MAX_AGE_DAYS            = "3"
+      APPROVAL                     = "true"
       REGISTER_PULL_EXCLUSION      = "false"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"

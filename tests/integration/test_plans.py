@@ -81,6 +81,33 @@ def test_role_that_may_not_write_the_plan_removes_nothing(world: World, bucket: 
     assert run.events("Run finished")
 
 
+def test_plan_is_approved_and_applied_through_the_function(world: World, bucket: str) -> None:
+    """Another image is in use when the plan is applied, and another one is removable."""
+    assert bucket
+    full = full_world.fill(world)
+    program = Program()
+    program.environ |= as_module(world, "plans/") | PLANS | {"APPROVAL": "true"}
+    with enable_iam_authentication():
+        planned = program.run()
+    assert planned.called("ecr:BatchDeleteImage") == []
+    (written,) = planned.events("Plan written")
+    name = full_world.REPOSITORIES[0]
+    taken = next(one for one in sorted(full.unused) if one in world.digests(name))
+    world.function("taken", world.uri(name, digest=taken))
+    since = world.image(name, days_old=90)
+    with enable_iam_authentication():
+        applied = program.run({"apply": written["plan"]})
+
+    assert applied.error is None
+    assert full_world.everything(world) == set(full.used) | {taken, since}
+    (stays,) = applied.events("Image of the plan stays")
+    assert (stays["digest"], stays["stays"], stays["reason"]) == (taken, "kept_now", "in_use")
+    with enable_iam_authentication():
+        again = program.run({"apply": written["plan"]})
+    assert again.error is None
+    assert again.called("ecr:BatchDeleteImage") == []
+
+
 def test_plan_of_a_dry_run_goes_to_a_directory(
     world: World, program: Program, tmp_path: Path
 ) -> None:

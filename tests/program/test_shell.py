@@ -262,3 +262,47 @@ def test_stored_plan_is_what_the_command_writes(
     shown = (tmp_path / "plan.jsonl").read_text().splitlines()
     assert lines[1:] == shown[1:]
     assert json.loads(lines[0])["settings"] == json.loads(shown[0])["settings"]
+
+
+def test_plan_is_approved_and_applied_from_a_shell(
+    ecr: FakeEcr, old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a service that takes an image into use in between, and another that is pushed."""
+    taken = ecr.push("app", "taken", tags=["v3"], pushed_at=ago(100))
+    path = tmp_path / "plan.jsonl"
+    monkeypatch.setenv("APPROVAL", "true")
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    assert shell.main([]) == 0
+    assert ecr.digests("app") == {old.digest, taken.digest}
+    new = ecr.push("app", "new", tags=["v4"], pushed_at=ago(100))
+    in_use = [SOMETHING_IN_USE, usage("app", "arn:service", tag="v3")]
+    monkeypatch.setattr(program, "sources_for", lambda _: [StubSource(lambda _: in_use)])
+    assert shell.main(["apply", str(path)]) == 0
+    assert ecr.digests("app") == {taken.digest, new.digest}
+    assert shell.main(["apply", str(path)]) == 0
+    assert ecr.digests("app") == {taken.digest, new.digest}
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"DEFAULT_KEEP_DAYS": "31"}, "the plan was made with other settings: keep_days"),
+        ({"APPROVAL": "yes"}, "APPROVAL is 'yes', but must be one of true, false"),
+    ],
+)
+def test_plan_that_does_not_fit_is_refused(
+    ecr: FakeEcr,
+    old: StoredImage,
+    tmp_path: Path,
+    environ: dict[str, str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert shell.main(["apply", str(path)]) == 1
+    assert told in capsys.readouterr().out
+    assert ecr.digests("app") == {old.digest}

@@ -14,6 +14,7 @@ import pytest
 
 from ecr_cleaner import program
 from ecr_cleaner.core import errors, policy, summary
+from ecr_cleaner.core.approval import Stays
 from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action, Guard, Reason, Registry
 from ecr_cleaner.core.outcome import Left
@@ -255,6 +256,10 @@ EVENTS = {value for name, value in vars(events).items() if name.isupper()}
 
 def test_every_event_is_in_the_table() -> None:
     assert set(table("event")) == EVENTS
+
+
+def test_every_reason_to_stay_is_in_the_table() -> None:
+    assert set(table("stays because")) == set(Stays)
 
 
 def test_every_reason_to_leave_an_image_is_named() -> None:

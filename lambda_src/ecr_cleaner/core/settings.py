@@ -32,7 +32,9 @@ _NOT_DECIDING = frozenset(
     {
         "dry_run",
         "log_level",
+        "approval",
         "max_deletions",
+        "plan_max_age_days",
         "plans",
         "price_per_gb_month",
         "register_pull_exclusion",
@@ -96,18 +98,23 @@ class Settings:
     cluster_documents: tuple[str, ...] = ()
     cluster_document_minutes: int = 120
     plans: str | None = None
+    plan_max_age_days: int = 7
+    approval: bool = False
     price_per_gb_month: float = 0.10
     log_level: str = "INFO"
     function_name: str = ""
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read every setting; raise InvalidSettingError for the first that is not allowed."""
+    def from_environ(cls, environ: Mapping[str, str], *, applies: bool = False) -> Settings:
+        """Read every setting; raise InvalidSettingError for the first that is not allowed.
+
+        ``applies``: the run applies a plan that was approved.
+        """
         read = _Reader(environ)
         default = cls()
         return cls(
-            dry_run=is_dry_run(environ),
+            dry_run=is_dry_run(environ, applies=applies),
             keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
             min_keep_days=read.number("MIN_KEEP_DAYS", MOST_DAYS, default.min_keep_days),
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
@@ -152,6 +159,10 @@ class Settings:
                 "CLUSTER_DOCUMENT_MINUTES", MOST_MINUTES, default.cluster_document_minutes, least=1
             ),
             plans=read.matching("PLANS", _PLANS, "s3://BUCKET/PREFIX/ or the path of a directory"),
+            plan_max_age_days=read.number(
+                "PLAN_MAX_AGE_DAYS", MOST_DAYS, default.plan_max_age_days, least=1
+            ),
+            approval=read.switch("APPROVAL", default=default.approval),
             price_per_gb_month=float(
                 read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
                 or default.price_per_gb_month
@@ -178,9 +189,13 @@ class Settings:
         return parsed
 
 
-def is_dry_run(environ: Mapping[str, str]) -> bool:
-    """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``."""
-    return environ.get("DRY_RUN") != "false"
+def is_dry_run(environ: Mapping[str, str], *, applies: bool = False) -> bool:
+    """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``.
+
+    With ``APPROVAL``, it also only reports unless it ``applies`` a plan that was approved.
+    """
+    waits = environ.get("APPROVAL", "false") != "false" and not applies
+    return environ.get("DRY_RUN") != "false" or waits
 
 
 def waived_api_groups(environ: Mapping[str, str]) -> tuple[str, ...]:

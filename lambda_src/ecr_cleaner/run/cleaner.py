@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.approval import Approved
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Repository
@@ -41,7 +42,12 @@ REPOSITORIES_AT_ONCE = 4
 
 
 class Cleaner:
-    """One run over the registry of one account and region."""
+    """One run over the registry of one account and region.
+
+    ``approved`` is the plan that the run applies; None: it removes all that it judges removable.
+    """
+
+    approved: Approved | None = None
 
     def __init__(
         self,
@@ -190,6 +196,7 @@ class Cleaner:
             guards=self._guards,
             memory=self._memory,
             plans=self._plans,
+            approved=self.approved,
             elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
             sweeper=Sweeper(
                 self._registry,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.core.approval import Approved, restricted
 from ecr_cleaner.core.errors import OutOfTimeError
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.core.model import Image, Plan, Repository
@@ -43,6 +44,7 @@ class RepositoryCleaner:
     guards: GuardChecks
     memory: Memory
     plans: PlanSink
+    approved: Approved | None
     elsewhere: Elsewhere
     sweeper: Sweeper
     settings: Settings
@@ -98,6 +100,12 @@ class RepositoryCleaner:
         )
         sweeping = sweeping and self.plans.may_sweep
         report.broken(broken)
+        if self.approved:
+            images_of_plan = self.approved.images.get(repository.name, {})
+            approved = restricted(plan, images_of_plan)
+            report.not_applied(approved, images_of_plan)
+            plan = approved.plan
+            sweeping = sweeping and bool(plan.steps)
         report.plan(plan, result.guards, sweeping=sweeping)
         if sweeping:
             outcome = self.sweeper.sweep(plan, listed_at, live)

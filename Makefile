@@ -97,6 +97,7 @@ format: setup ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python tests/terraform_docs.py
+	$(BIN)/python tests/stack_set.py
 	PYTHONPATH=lambda_src:tests $(BIN)/python tests/scanned_docs.py
 	@if command -v terraform >/dev/null; then terraform fmt -recursive; \
 		else echo "terraform fmt: left out, Terraform is not installed"; fi

@@ -1,15 +1,4 @@
 locals {
-  # This action applies to one cluster; all others that find consumers apply to the account.
-  cluster_actions = ["eks:DescribeCluster"]
-
-  describe_clusters_statement = contains(var.waived_sources, "eks") ? null : {
-    Sid       = "DescribeClusters"
-    Effect    = "Allow"
-    Action    = local.cluster_actions
-    Resource  = "arn:${local.partition}:eks:${local.region}:${local.account_id}:cluster/*"
-    Condition = local.in_this_region
-  }
-
   cluster_document_actions = local.permissions.optional["cluster-documents"]
   cluster_documents = [
     for address in var.cluster_documents : regex("^s3://(?P<bucket>[^/]+)/(?P<key>.*)$", address)

@@ -3,64 +3,22 @@ locals {
   permissions = jsondecode(file("${path.module}/../lambda_src/ecr_cleaner/permissions.json"))
 
   usage_actions = sort(distinct(flatten([
-    [for source, actions in local.permissions.usage : setsubtract(actions, local.cluster_actions) if !contains(var.waived_sources, source)],
+    [for source, actions in local.permissions.usage : actions if !contains(var.waived_sources, source)],
     var.inspector_coverage ? local.permissions.optional["inspector"] : [],
   ])))
 
   # Actions for which IAM defines a resource type, by the Service Authorization Reference. They are limited to
-  # resources of this account and region. Actions that are not in this list are allowed for "*" in this region, so
-  # a missing entry never breaks a scan. ecs:ListTasks is left out: its resource type is the container instance,
-  # which the call does not name.
-  actions_with_resource = [
-    "apprunner:DescribeService",
-    "bedrock-agentcore:GetAgentRuntime",
-    "braket:GetJob",
-    "cleanrooms-ml:GetConfiguredModelAlgorithm",
-    "codebuild:BatchGetProjects",
-    "ecs:DescribeServiceRevisions",
-    "ecs:DescribeServices",
-    "ecs:DescribeTasks",
-    "ecs:ListServiceDeployments",
-    "elasticmapreduce:DescribeCluster",
-    "elasticmapreduce:ListSteps",
-    "emr-containers:ListJobRuns",
-    "emr-containers:ListManagedEndpoints",
-    "emr-serverless:GetApplication",
-    "emr-serverless:GetJobRun",
-    "emr-serverless:ListJobRuns",
-    "events:ListTargetsByRule",
-    "gamelift:ListContainerGroupDefinitionVersions",
-    "greengrass:GetComponent",
-    "greengrass:ListComponentVersions",
-    "imagebuilder:GetContainerRecipe",
-    "lambda:GetFunction",
-    "omics:GetWorkflow",
-    "pipes:DescribePipe",
-    "sagemaker:DescribeAlgorithm",
-    "sagemaker:DescribeDataQualityJobDefinition",
-    "sagemaker:DescribeEndpoint",
-    "sagemaker:DescribeHyperParameterTuningJob",
-    "sagemaker:DescribeImageVersion",
-    "sagemaker:DescribeInferenceComponent",
-    "sagemaker:DescribeModel",
-    "sagemaker:DescribeModelBiasJobDefinition",
-    "sagemaker:DescribeModelExplainabilityJobDefinition",
-    "sagemaker:DescribeModelPackage",
-    "sagemaker:DescribeModelQualityJobDefinition",
-    "sagemaker:DescribeMonitoringSchedule",
-    "sagemaker:DescribeOptimizationJob",
-    "sagemaker:DescribePipeline",
-    "sagemaker:DescribeProcessingJob",
-    "sagemaker:DescribeTrainingJob",
-    "sagemaker:ListImageVersions",
-    "scheduler:GetSchedule",
-    "states:DescribeStateMachine",
-    "states:ListStateMachineVersions",
+  # resources of this account. Actions that are not in this list are allowed for "*", so a missing entry never
+  # breaks a scan. ecs:ListTasks is left out: its resource type is the container instance, which the call does not
+  # name.
+  actions_with_resource = jsondecode(file("${path.module}/actions_with_resource.json"))
+  list_actions = [
+    for action in sort(setunion(local.usage_actions, local.cluster_guard_actions, local.target_actions)) :
+    action if !contains(local.actions_with_resource, action)
   ]
-  list_actions     = [for action in local.usage_actions : action if !contains(local.actions_with_resource, action)]
   describe_actions = [for action in local.usage_actions : action if contains(local.actions_with_resource, action)]
   described_arns = distinct([
-    for action in local.describe_actions : "arn:${local.partition}:${split(":", action)[0]}:${local.region}:${local.account_id}:*"
+    for action in local.describe_actions : "arn:${local.partition}:${split(":", action)[0]}:*:${local.account_id}:*"
   ])
 
   guards = keys(local.permissions.guards)
@@ -69,7 +27,11 @@ locals {
   ])))
   # One of these actions applies to a repository; the others apply to the registry or the account.
   repository_guard_actions = setintersection(local.guard_actions, ["ecr:GetRepositoryPolicy"])
-  account_guard_actions    = sort(setsubtract(local.guard_actions, local.repository_guard_actions))
+  # The clusters are listed wherever consumers are looked for.
+  cluster_guard_actions = setintersection(local.guard_actions, local.permissions.guards["eks-clusters"])
+  account_guard_actions = sort(setsubtract(
+    local.guard_actions, setunion(local.repository_guard_actions, local.cluster_guard_actions, local.target_actions)
+  ))
 
   # The actions for each service, and the exact objects or parameters that hold the lists: without options after "?".
   reference_list_actions = {
@@ -119,7 +81,7 @@ locals {
     "ec2:UnassignPrivateIpAddresses",
   ]
 
-  # A statement that this instance does not need is null, and is left out of the policy.
+  # A statement that this instance does not need is null, and is left out of the policy, and so is a condition.
   function_statements = [
     for statement in [
       {
@@ -142,14 +104,15 @@ locals {
         Action = local.list_actions
         # "*": IAM defines no resource for these actions, none that the calls name, or they are not in the list above.
         Resource  = "*"
-        Condition = local.in_this_region
+        Condition = local.in_scanned_regions
       } : null,
       length(local.describe_actions) > 0 ? {
         Sid    = "DescribeConsumers"
         Effect = "Allow"
         Action = local.describe_actions
-        # All resources of these services in this account and region: any of them may use an image.
-        Resource = local.described_arns
+        # All resources of these services in this account: any of them may use an image.
+        Resource  = local.described_arns
+        Condition = local.in_scanned_regions
       } : null,
       {
         Sid    = "FindRegionsOfServices"
@@ -158,12 +121,11 @@ locals {
         # Any region: not every region holds these public parameters of AWS.
         Resource = "arn:${local.partition}:ssm:*::parameter/aws/service/global-infrastructure/*"
       },
-      local.describe_clusters_statement,
       length(local.account_guard_actions) > 0 ? {
         Sid    = "CheckGuards"
         Effect = "Allow"
         Action = local.account_guard_actions
-        # "*": IAM defines no resource for the ECR registry or for the list of EKS clusters.
+        # "*": IAM defines no resource for the ECR registry.
         Resource  = "*"
         Condition = local.in_this_region
       } : null,
@@ -236,14 +198,14 @@ locals {
         # Calls of the code have this key; calls of Lambda, which needs the actions, do not.
         Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arn } }
       } : null,
-    ] : statement if statement != null
+    ] : { for key, value in statement : key => value if value != null } if statement != null
   ]
 }
 
 locals {
   function_policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat(local.function_statements, local.memory_statements, local.pull_times_statements)
+    Statement = concat(local.function_statements, local.target_statements, local.memory_statements, local.pull_times_statements)
   })
 
   role_arn  = var.create_role ? aws_iam_role.function[0].arn : var.role_arn
@@ -294,7 +256,7 @@ resource "aws_iam_role_policy" "function" {
   lifecycle {
     precondition {
       condition     = length(local.function_policy) <= 10240
-      error_message = "The policy of the function has ${length(local.function_policy)} characters, but IAM allows at most 10240 in a role. Use fewer reference_lists, or waive usage sources that the account does not use."
+      error_message = "The policy of the function has ${length(local.function_policy)} characters, but IAM allows at most 10240 in a role. Use fewer reference_lists, name fewer accounts in scan_accounts or set it to [\"organization\"], or waive usage sources that no account uses."
     }
   }
 }

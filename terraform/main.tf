@@ -21,7 +21,7 @@ locals {
   repository_rules = [
     for rule in var.repository_rules : merge(
       { repositories = [for pattern in rule.repositories : tostring(pattern)] },
-      { for key in ["keep_days", "keep_count", "keep_pulled_days", "untagged_keep_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
+      { for key in ["keep_days", "keep_count", "keep_pulled_days", "untagged_keep_days", "keep_used_days"] : key => tonumber(rule[key]) if try(rule[key], null) != null },
       { for key in ["keep_tag_patterns", "waived_guards"] : key => [for entry in rule[key] : tostring(entry)] if try(rule[key], null) != null },
     )
   ]
@@ -65,6 +65,15 @@ locals {
     WAIVED_API_GROUPS            = length(var.waived_api_groups) == 0 ? null : join(",", sort(distinct(var.waived_api_groups)))
     CLUSTER_DOCUMENTS            = length(var.cluster_documents) == 0 ? null : join(",", distinct(var.cluster_documents))
     CLUSTER_DOCUMENT_MINUTES     = tostring(var.cluster_document_minutes)
+
+    SCAN_REGIONS     = length(var.scan_regions) == 0 ? null : join(",", sort(distinct(var.scan_regions)))
+    SCAN_ACCOUNTS    = length(var.scan_accounts) == 0 ? null : join(",", sort(distinct(var.scan_accounts)))
+    SCAN_ROLE_NAME   = length(var.scan_accounts) == 0 ? null : var.scan_role_name
+    SCAN_EXTERNAL_ID = length(var.scan_accounts) == 0 ? null : var.scan_external_id
+
+    # Not of the program itself: the SDK reads them as well.
+    HTTPS_PROXY = var.https_proxy
+    NO_PROXY    = length(var.no_proxy) == 0 ? null : join(",", var.no_proxy)
   }
   environment = { for name, value in local.settings : name => value if value != null }
 }
@@ -133,7 +142,7 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = length(jsonencode(local.environment)) <= 4096
-      error_message = "The environment variables of the function have ${length(jsonencode(local.environment))} bytes, but Lambda allows at most 4096. Use fewer repository_rules, for example with broader patterns."
+      error_message = "The environment variables of the function have ${length(jsonencode(local.environment))} bytes, but Lambda allows at most 4096. Use fewer repository_rules, for example with broader patterns, or name fewer accounts in scan_accounts or set it to [\"organization\"]."
     }
 
     precondition {

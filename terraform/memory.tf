@@ -13,13 +13,13 @@ locals {
   memory_statements = [
     for statement in [
       # One statement, because IAM limits the length of the policy. s3:ListBucket is an action on the bucket, and
-      # the others are actions on objects. Without s3:ListBucket, S3 answers that access is denied if there is no
-      # ledger yet.
+      # the others are actions on objects: the ledger, the cache beside it and the plans. Without s3:ListBucket, S3
+      # answers that access is denied if there is no ledger yet.
       var.memory_enabled ? {
         Sid       = "RememberUsageAndPlans"
         Effect    = "Allow"
         Action    = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
-        Resource  = [local.memory_arn, "${local.memory_arn}/${local.memory_key}", "${local.memory_arn}/${local.plans_prefix}*"]
+        Resource  = [local.memory_arn, "${local.memory_arn}/${local.memory_key}*", "${local.memory_arn}/${local.plans_prefix}*"]
         Condition = local.in_this_account
       } : null,
       local.events_enabled ? {

@@ -185,8 +185,8 @@ variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories. The first rule whose pattern matches the name of a repository applies to it. Each rule is an
     object with the attributes `repositories` (list of shell-style patterns of repository names, required), `keep_days`,
-    `keep_count`, `keep_pulled_days` and `untagged_keep_days` (numbers), `keep_tag_patterns` (list of strings) and `waived_guards` (list of strings,
-    added to those of the variable waived_guards). Attributes that a rule leaves out come from the other variables.
+    `keep_count`, `keep_pulled_days`, `untagged_keep_days` and `keep_used_days` (numbers), `keep_tag_patterns` (list of strings) and
+    `waived_guards` (list of strings, added to those of the variable waived_guards). Attributes that a rule leaves out come from the other variables.
   EOT
   # Not list(object(...)): Terraform silently drops attributes that such a type does not name. With a
   # misspelt keep_days, the cleaner would then remove images that the rule was meant to keep.
@@ -202,14 +202,14 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "keep_used_days", "waived_guards"], key)
       ]
     ]))
     error_message = "repository_rules has attributes that do not exist: ${join(", ", distinct(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "waived_guards"], key)
+        for key in try(keys(rule), []) : key if !contains(["repositories", "keep_days", "keep_count", "keep_tag_patterns", "keep_pulled_days", "untagged_keep_days", "keep_used_days", "waived_guards"], key)
       ]
-    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days, untagged_keep_days and waived_guards."
+    ])))}. The allowed attributes are repositories, keep_days, keep_count, keep_tag_patterns, keep_pulled_days, untagged_keep_days, keep_used_days and waived_guards."
   }
 
   validation {
@@ -239,11 +239,11 @@ variable "repository_rules" {
   validation {
     condition = alltrue(flatten([
       for rule in try([for rule in var.repository_rules : rule], []) : [
-        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500, untagged_keep_days = 36500 } :
+        for key, highest in { keep_days = 36500, keep_count = 100000, keep_pulled_days = 36500, untagged_keep_days = 36500, keep_used_days = 365 } :
         try(rule[key], null) == null ? true : try(floor(rule[key]) == tonumber(rule[key]) && rule[key] >= 0 && rule[key] <= highest, false)
       ]
     ]))
-    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days, keep_pulled_days and untagged_keep_days of a rule must be whole numbers from 0 to 36500, and keep_count must be a whole number from 0 to 100000."
+    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_days, keep_pulled_days and untagged_keep_days of a rule must be whole numbers from 0 to 36500, keep_count must be a whole number from 0 to 100000, and keep_used_days one from 0 to 365."
   }
 }
 
@@ -304,7 +304,7 @@ variable "rescan_after_seconds" {
 }
 
 variable "waived_sources" {
-  description = "Usage sources that are not scanned and whose permissions the role does not get. Images that only these sources use count as unused, so waive only sources that the account does not use. Do not waive `lambda` while image_uri is in an opted-in repository."
+  description = "Usage sources that are not scanned and whose permissions the role does not get. Images that only these sources use count as unused, so waive only sources that no scanned account uses. Do not waive `lambda` while image_uri is in an opted-in repository."
   type        = list(string)
   default     = []
   nullable    = false
@@ -377,6 +377,55 @@ variable "inspector_coverage" {
   type        = bool
   default     = false
   nullable    = false
+}
+
+# Regions and accounts
+
+variable "scan_regions" {
+  description = "Regions in which consumers are looked for, such as eu-west-1, in every scanned account. The region of the function is always scanned. An empty list means every region that is enabled in the account. Images that only consumers in other regions use count as unused."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for region in var.scan_regions : can(regex("^[a-z]+(-[a-z]+)+-[0-9]+$", region))])
+    error_message = "scan_regions is ${jsonencode(var.scan_regions)}; each entry must be the name of a region, such as eu-west-1. An empty list means every enabled region."
+  }
+}
+
+variable "scan_accounts" {
+  description = "Other accounts in which consumers are looked for: ids of 12 digits, or [\"organization\"] for all active accounts of the organization. The function assumes the role scan_role_name in each of them, see modules/scan-role. An empty list means only the account of the function."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = jsonencode(distinct(var.scan_accounts)) == jsonencode(["organization"]) || alltrue([for account in var.scan_accounts : can(regex("^[0-9]{12}$", account))])
+    error_message = "scan_accounts is ${jsonencode(var.scan_accounts)}; it must be a list of account ids of 12 digits, or [\"organization\"]."
+  }
+}
+
+variable "scan_role_name" {
+  description = "Name of the role that the function assumes in the accounts of scan_accounts, with its path if it has one, such as platform/ecr-cleaner-scan."
+  type        = string
+  default     = "ecr-cleaner-scan"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([0-9A-Za-z_+=,.@-]+/)*[0-9A-Za-z_+=,.@-]{1,64}$", var.scan_role_name))
+    error_message = "scan_role_name is \"${var.scan_role_name}\"; it must be the name of an IAM role, which has letters, digits and +=,.@_-, with its path if it has one, such as platform/ecr-cleaner-scan."
+  }
+}
+
+variable "scan_external_id" {
+  description = "External id that the function passes when it assumes the role scan_role_name. Null passes none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.scan_external_id == null ? true : can(regex("^[0-9A-Za-z_+=,.@:/-]+$", var.scan_external_id)) && length(var.scan_external_id) >= 2 && length(var.scan_external_id) <= 1224
+    error_message = "scan_external_id is \"${var.scan_external_id == null ? "null" : var.scan_external_id}\"; it must be null or have 2 to 1224 letters, digits and +=,.@:/_-."
+  }
 }
 
 # Kubernetes
@@ -668,6 +717,24 @@ variable "vpc_security_group_ids" {
     condition     = (length(var.vpc_subnet_ids) == 0) == (length(var.vpc_security_group_ids) == 0)
     error_message = "vpc_subnet_ids is ${jsonencode(var.vpc_subnet_ids)} and vpc_security_group_ids is ${jsonencode(var.vpc_security_group_ids)}; set both or neither."
   }
+}
+
+variable "https_proxy" {
+  description = "Address of the HTTP proxy through which the function calls the AWS APIs and the API servers of Kubernetes clusters, such as http://proxy.example.com:3128. Null calls them directly. A password in it can be read in the configuration of the function."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.https_proxy == null ? true : can(regex("^https?://[^/]+/?$", var.https_proxy))
+    error_message = "https_proxy must be null or an address such as http://proxy.example.com:3128."
+  }
+}
+
+variable "no_proxy" {
+  description = "Hosts and domains that the function calls without the proxy, such as those of VPC endpoints. Ranges of addresses have no effect."
+  type        = list(string)
+  default     = []
+  nullable    = false
 }
 
 # Security and logging

@@ -48,6 +48,10 @@ def isolate_aws_environment() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(AWS_ENVIRONMENT)
+    # Servers of tests are reached without the developer's proxy.
+    direct = "127.0.0.1,localhost"
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), direct]))
 
 
 def is_local(address: Any) -> bool:
@@ -123,6 +127,12 @@ def pytest_configure() -> None:
     isolate_aws_environment()
     refuse_other_hosts()
     share_sdk_models()
+
+
+def pytest_report_header() -> str:
+    """Say which API servers of Kubernetes are tested."""
+    program = os.environ.get("KUBE_APISERVER")
+    return f"kube-apiserver: {program or 'only the fake one, because KUBE_APISERVER is not set'}"
 
 
 # -- End-to-end tests --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Writes the tables of variables and outputs into the module's README, from the module's own files.
+"""Writes the tables of variables and outputs into the modules' READMEs, from the modules' files.
 
 Run it after a change of either; a test tells where that was forgotten:
 
@@ -19,7 +19,8 @@ from textwrap import dedent
 from marked import between_marks
 
 MODULE = Path(__file__).resolve().parent.parent / "terraform"
-README = MODULE / "README.md"
+SCAN_ROLE = MODULE / "modules" / "scan-role"
+MODULES = (MODULE, SCAN_ROLE)
 
 BLOCK = re.compile(
     r'^(?:# (?P<heading>[^\n]+)\n\n)?(?:variable|output) "(?P<name>\w+)" \{\n(?P<body>.*?)^\}$',
@@ -67,10 +68,10 @@ def attributes(body: str) -> dict[str, str]:
     return found
 
 
-def variables() -> str:
+def variables(module: Path) -> str:
     """Return the variables, one table under each heading."""
     lines = []
-    for one in blocks(MODULE / "variables.tf"):
+    for one in blocks(module / "variables.tf"):
         if one.heading:
             lines += ["", f"### {one.heading}", "", "| name | description | type | default |"]
             lines += ["| --- | --- | --- | --- |"]
@@ -79,17 +80,19 @@ def variables() -> str:
     return "\n".join(lines).strip()
 
 
-def outputs() -> str:
+def outputs(module: Path) -> str:
     """Return the outputs as one table."""
     lines = ["| name | description |", "| --- | --- |"]
-    lines += [f"| `{one.name}` | {one.description} |" for one in blocks(MODULE / "outputs.tf")]
+    lines += [f"| `{one.name}` | {one.description} |" for one in blocks(module / "outputs.tf")]
     return "\n".join(lines)
 
 
-def with_tables(text: str) -> str:
+def with_tables(text: str, module: Path) -> str:
     """Return the README with what stands between each pair of marks written anew."""
-    return between_marks(text, variables=variables(), outputs=outputs())
+    return between_marks(text, variables=variables(module), outputs=outputs(module))
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for path in MODULES:
+        readme = path / "README.md"
+        readme.write_text(with_tables(readme.read_text(), path))

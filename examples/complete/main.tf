@@ -46,6 +46,9 @@ module "ecr_cleaner" {
   task_definition_revisions = 2
   reference_lists           = var.reference_lists
 
+  # Look for consumers in these regions. Empty: in every enabled region.
+  scan_regions = var.scan_regions
+
   # Archive unused images, and delete them permanently half a year later.
   action               = "archive"
   archive_days         = 180

@@ -4,6 +4,12 @@ variable "region" {
   default     = "eu-central-1"
 }
 
+variable "scan_regions" {
+  description = "Regions in which images of the registry run. Empty means every enabled region."
+  type        = list(string)
+  default     = []
+}
+
 variable "name" {
   description = "Name of the function, and prefix of the names of other resources."
   type        = string

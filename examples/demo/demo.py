@@ -1,6 +1,7 @@
 """Clean a small simulated AWS account: first as a dry run, then for real.
 
-Needs no AWS account, no network and no container engine. Exits with 1 if a run or a check failed.
+Needs no AWS account, no network beyond this machine and no container engine. Exits with 1 if a run
+or a check failed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.handler import lambda_handler
 from ecr_cleaner.report import events
 from fake_aws import ACCOUNT, LEDGER, REGION, embedded_aws
+from fake_kubernetes import kubernetes_cluster
 from table import (
     Colour,
     count,
@@ -80,8 +82,8 @@ class Run:
 def main() -> int:
     """Build the account, clean it twice, and check that no image in use was removed."""
     shutil.rmtree(PLANS, ignore_errors=True)
-    with embedded_aws():
-        world = small_world.build(datetime.now(UTC))
+    with embedded_aws(), kubernetes_cluster() as kubernetes:
+        world = small_world.build(datetime.now(UTC), kubernetes)
         before = proof.list_images()
         introduce(world, before)
         dry = run(dry_run="true")
@@ -114,7 +116,7 @@ def introduce(world: small_world.World, before: proof.Listing) -> None:
     """Print the repositories, and what to look for in each."""
     print(paint("ECR cleaner: a demonstration", Colour.BOLD))
     print()
-    print(f"This process simulates the AWS account {ACCOUNT} in {REGION}.")
+    print(f"This process simulates the AWS account {ACCOUNT} in {REGION}, with an EKS cluster.")
     print("It runs the same program as Lambda, with default settings except LOG_LEVEL=DEBUG, which")
     print("logs every verdict, and LEDGER, the bucket in which it remembers what was in use.")
     print()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,6 +28,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import BaseResponse
 from moto.ecr.models import Image, ecr_backends
 from moto.ecs.models import ecs_backends
+from moto.eks.models import eks_backends
 from typing_extensions import override
 
 ACCOUNT = DEFAULT_ACCOUNT_ID
@@ -195,6 +197,19 @@ def run_task(cluster: str, name: str, image: str, digest: str) -> None:
     task = ecs_backends[ACCOUNT][REGION].tasks[cluster][answer["tasks"][0]["taskArn"]]
     # Containers of moto lack this attribute; answers contain every attribute that is set.
     vars(task.containers[0])["image_digest"] = digest
+
+
+def create_eks_cluster(name: str, url: str, authority: str) -> None:
+    """Create an EKS cluster whose API server is at this address, with this CA."""
+    boto3.client("eks").create_cluster(
+        name=name,
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}",
+        resourcesVpcConfig={"subnetIds": ["subnet-1", "subnet-2"]},
+    )
+    # moto invents both.
+    cluster = eks_backends[ACCOUNT][REGION].clusters[name]
+    cluster.endpoint = url
+    cluster.certificate_authority = {"data": b64encode(authority.encode()).decode()}
 
 
 def create_function(name: str, image: str) -> None:

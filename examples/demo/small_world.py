@@ -1,4 +1,4 @@
-"""The account of the demo: seven repositories, and the consumers of their images."""
+"""The account of the demo: eight repositories, and the consumers of their images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 import fake_aws
 from ecr_cleaner.core.ledger import Ledger, Use
 from fake_aws import ACCOUNT, LEDGER, REGION, REGISTRY, EcrImage
+from fake_kubernetes import KubernetesCluster
 
 MB = 1_000_000
+# The name of both clusters, of ECS and of EKS.
 CLUSTER = "prod"
 
 _OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -85,13 +87,24 @@ class World:
         return fake_aws.push(repository, manifest, tag, pushed_at, size)
 
 
-def build(now: datetime) -> World:
+def build(now: datetime, kubernetes: KubernetesCluster) -> World:
     """Build the account."""
     world = World(now)
     fake_aws.create_cluster(CLUSTER)
+    fake_aws.create_eks_cluster(CLUSTER, kubernetes.url, kubernetes.authority)
+    _search(world, kubernetes)
     for fill in (_shop, _payments, _invoices, _worker, _tools, _reports, _legacy):
         fill(world)
     return world
+
+
+def _search(world: World, kubernetes: KubernetesCluster) -> None:
+    world.repository("search", "a deployment in EKS, scaled to zero, still names an old image")
+    paused = world.image("search", "2.0", days=210, megabytes=120)
+    world.image("search", "2.1", days=95, megabytes=121)
+    image = f"{REGISTRY}/search:2.0"
+    kubernetes.create_deployment("web", "search", image, replicas=0)
+    world.need("the deployment search, when it is scaled up", paused)
 
 
 def _shop(world: World) -> None:

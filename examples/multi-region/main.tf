@@ -17,7 +17,7 @@ locals {
   }
 }
 
-# A cleaner finds only consumers in its own region, so each region with opted-in repositories needs one.
+# A cleaner cleans only the registry of its own region, so each region with opted-in repositories needs one.
 module "eu" {
   source = "../../terraform"
 

@@ -31,14 +31,10 @@ run "defaults" {
   }
 
   assert {
-    condition = jsonencode(local.describe_clusters_statement) == jsonencode({
-      Sid       = "DescribeClusters"
-      Effect    = "Allow"
-      Action    = ["eks:DescribeCluster"]
-      Resource  = "arn:aws:eks:eu-central-1:123456789012:cluster/*"
-      Condition = { StringEquals = { "aws:RequestedRegion" = "eu-central-1" } }
-    })
-    error_message = "Only the clusters of the region must be describable."
+    condition = contains(
+      one([for statement in local.function_statements : statement if statement.Sid == "DescribeConsumers"]).Resource, "arn:aws:eks:*:123456789012:*"
+    )
+    error_message = "The clusters of the account must be describable."
   }
 
   assert {
@@ -73,8 +69,27 @@ run "waived_source" {
   }
 
   assert {
-    condition     = !contains(local.function_statements[*].Sid, "DescribeClusters")
+    condition     = !contains(one([for statement in local.function_statements : statement if statement.Sid == "DescribeConsumers"]).Action, "eks:DescribeCluster")
     error_message = "A waived source must not keep its permissions."
+  }
+
+  assert {
+    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action, "eks:ListClusters")
+    error_message = "The guard must be able to list the clusters."
+  }
+}
+
+run "waived_source_and_guard" {
+  command = plan
+
+  variables {
+    waived_sources = ["eks"]
+    waived_guards  = ["eks-clusters"]
+  }
+
+  assert {
+    condition     = length([for action in flatten(local.function_statements[*].Action) : action if startswith(action, "eks:")]) == 0
+    error_message = "Without source and guard there must be no permission for EKS."
   }
 }
 

@@ -68,7 +68,7 @@ run "by_default" {
         Action = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]
         Resource = [
           "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1",
-          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger",
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger*",
           "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*",
         ]
         Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }

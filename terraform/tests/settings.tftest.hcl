@@ -53,6 +53,9 @@ run "every_setting" {
     plan_max_age_days            = 3
     approval                     = true
 
+    https_proxy = "http://proxy.example.com:3128"
+    no_proxy    = ["example.com", "sts.eu-central-1.amazonaws.com"]
+
     repository_rules = [
       {
         repositories      = ["team-a/*", "team-b/*"]
@@ -63,6 +66,7 @@ run "every_setting" {
         waived_guards     = ["delete-replication"]
 
         untagged_keep_days = 3
+        keep_used_days     = 60
       },
       { repositories = ["*"] },
     ]
@@ -81,7 +85,7 @@ run "every_setting" {
       LOG_LEVEL            = "WARNING"
       MAX_DELETIONS        = "1000000"
       MIN_KEEP_DAYS        = "0"
-      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
+      REPOSITORY_RULES     = "[{\"keep_count\":5,\"keep_days\":90,\"keep_pulled_days\":7,\"keep_tag_patterns\":[\"v*\"],\"keep_used_days\":60,\"repositories\":[\"team-a/*\",\"team-b/*\"],\"untagged_keep_days\":3,\"waived_guards\":[\"delete-replication\"]},{\"repositories\":[\"*\"]}]"
       RESCAN_AFTER_SECONDS = "0"
       WAIVED_SOURCES       = "app-runner,ecs"
       WAIVED_GUARDS        = "cross-account-pull,eks-clusters"
@@ -101,6 +105,9 @@ run "every_setting" {
       PLAN_MAX_AGE_DAYS            = "3"
       APPROVAL                     = "true"
       REGISTER_PULL_EXCLUSION      = "false"
+
+      HTTPS_PROXY = "http://proxy.example.com:3128"
+      NO_PROXY    = "example.com,sts.eu-central-1.amazonaws.com"
     }
     error_message = "The function has unexpected settings: ${jsonencode(output.environment)}"
   }

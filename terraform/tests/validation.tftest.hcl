@@ -384,3 +384,39 @@ run "name_that_no_bucket_may_have" {
 
   expect_failures = [var.name]
 }
+
+run "proxy_without_scheme" {
+  command = plan
+
+  variables {
+    https_proxy = "proxy.example.com:3128"
+  }
+
+  expect_failures = [var.https_proxy]
+}
+
+run "bad_regions_and_accounts" {
+  command = plan
+
+  variables {
+    scan_regions     = ["enabled"]
+    scan_accounts    = ["organization", "123456789012"]
+    scan_role_name   = "/scan"
+    scan_external_id = "a b"
+  }
+
+  expect_failures = [var.scan_regions, var.scan_accounts, var.scan_role_name, var.scan_external_id]
+}
+
+run "wildcards_in_regions_and_accounts" {
+  command = plan
+
+  variables {
+    scan_regions     = ["eu-*"]
+    scan_accounts    = ["*"]
+    scan_role_name   = "ecr-cleaner-*"
+    scan_external_id = "*"
+  }
+
+  expect_failures = [var.scan_regions, var.scan_accounts, var.scan_role_name, var.scan_external_id]
+}

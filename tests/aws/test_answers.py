@@ -61,7 +61,9 @@ def client_of(service: str) -> Any:
 
 def operations() -> list[tuple[str, str]]:
     """Return every operation whose answer has a content that the program reads, by service."""
-    services = {source.service for source in SOURCES} | {"ecr", "eks", "inspector2", "sqs", "ssm"}
+    services = {source.service for source in SOURCES} | {
+        *("ecr", "eks", "inspector2", "organizations", "sqs", "ssm", "sts")
+    }
     models = {name: client_of(name).meta.service_model for name in sorted(services)}
     return [
         (name, CALLED_AS.get(operation, operation))
@@ -117,6 +119,8 @@ def test_answer_that_is_headers_only_needs_no_body() -> None:
 
 def parameters_of(shape: Any) -> dict[str, Any]:
     """Return the required parameters, of any value: nothing is sent."""
+    if shape is None:
+        return {}
     fillers = {"list": [], "structure": {}, "map": {}, "string": "x", "integer": 1}
     return {name: fillers[shape.members[name].type_name] for name in shape.required_members}
 

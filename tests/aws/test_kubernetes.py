@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -327,6 +328,22 @@ def test_answer_that_never_ends_is_an_error(
     cluster.create("pods", "pod", text="x" * 2000)
 
     assert obstacle_of(api(cluster)) is Obstacle.GARBLED
+
+
+@pytest.mark.parametrize("compressed_from", [1000, 10**9])
+def test_page_that_is_too_large_is_asked_for_in_smaller_parts(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, compressed_from: int
+) -> None:
+    monkeypatch.setattr(kubernetes, "MOST_BYTES", 20_000)
+    monkeypatch.setattr("fakes.kubernetes.COMPRESSED_FROM", compressed_from)
+    for number in range(25):
+        text = "x" * (1500 if number < 20 else 15_000)
+        cluster.create("pods", f"pod-{number}", text=text)
+
+    assert names(api(cluster)) == [f"pod-{number}" for number in range(25)]
+    limits = [int(re.findall("limit=([0-9]+)", one)[0]) for one in cluster.requests]
+    assert limits[:2] == [100, 10]
+    assert 1 in limits
 
 
 def test_answer_that_unpacks_without_end_is_an_error(

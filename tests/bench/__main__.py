@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench import judging
@@ -83,6 +84,9 @@ UNDER_RATES = [
     ),
 ]
 
+FIRST_NIGHT = Scenario("published rates, first night", UNDER_RATES[0].config)
+SECOND_NIGHT = Scenario("published rates, second night", UNDER_RATES[0].config)
+
 # The cold start is the same in any account.
 TINY = FakeConfig(WorldSpec(repositories=1, images=1, services=1, tasks=1, functions=1))
 STARTS = 5
@@ -114,6 +118,12 @@ class Bench:
             self._write(f"{scenario.name}: {run.measured.wall:.1f} s, {outcome(run)}\n")
             if run.measured.status:
                 self._write(run.measured.output[-2000:])
+
+    def two_nights(self) -> None:
+        """Measure two runs that have a ledger, the second with what the first left."""
+        with TemporaryDirectory() as directory:
+            ledger = (("LEDGER", f"{directory}/ledger"),)
+            self.measure(replace(one, settings=ledger) for one in (FIRST_NIGHT, SECOND_NIGHT))
 
     def sequential(self) -> Mapping[str, Any] | None:
         """Measure the sequential client on a sample of the standard account."""
@@ -185,6 +195,19 @@ def rate_lines(runs: Mapping[str, Run]) -> Iterable[str]:
         )
 
 
+def night_lines(runs: Mapping[str, Run]) -> Iterable[str]:
+    """Yield what a second run saves that knows what the first one found."""
+    if {FIRST_NIGHT.name, SECOND_NIGHT.name} <= runs.keys():
+        first, second = runs[FIRST_NIGHT.name], runs[SECOND_NIGHT.name]
+        yield "Two runs with a ledger, under the published rates:"
+        yield (
+            f"  {first.scan_calls:,} and {second.scan_calls:,} scan calls, "
+            f"{second.scan_calls / first.scan_calls:.2f} of the first; "
+            f"{first.measured.wall:.1f} s and {second.measured.wall:.1f} s, "
+            f"{second.measured.wall / first.measured.wall:.2f} of the first"
+        )
+
+
 def cold_start_lines(seconds: Mapping[str, float]) -> Iterable[str]:
     """Yield the time of a cold start, relative to importing the two libraries alone."""
     if LIBRARIES in seconds:
@@ -214,12 +237,14 @@ def _measure_all(bench: Bench) -> None:
     cold_start = bench.cold_start()
     bench.measure([STANDARD_DRY, STANDARD_FULL])
     sample = bench.sequential()
+    bench.two_nights()
     bench.measure([*UNDER_RATES, *BY_IMAGES, *BY_CONSUMERS])
     standard = {name: run for name, run in bench.runs.items() if name.startswith("standard")}
     bench.show(call_table(standard))
     if sample:
         bench.show(ratio_lines(bench.runs, sample))
     bench.show(rate_lines(bench.runs))
+    bench.show(night_lines(bench.runs))
     bench.show(cold_start_lines(cold_start))
     bench.show(judging.judging_lines(judging.SIZES))
     bench.show_growth("images", BY_IMAGES)

@@ -74,6 +74,15 @@ class Run:
         return calls
 
     @property
+    def scan_calls(self) -> int:
+        """The number of calls that find out what is in use."""
+        return sum(
+            number
+            for name, number in self.calls.items()
+            if name.partition(":")[0] not in {"ecr", "sts"}
+        )
+
+    @property
     def first_call(self) -> float:
         """The seconds from the start of the process to its first call."""
         return float(self.stats["first_call_at"]) - self.measured.began_at

@@ -387,6 +387,7 @@ def _service(service: Service, events: int) -> Answer:
             "runningCount": 2,
             "createdAt": 1.7e9,
             "launchType": "FARGATE",
+            "rolloutState": "IN_PROGRESS" if len(service.definitions) > 1 else "COMPLETED",
         }
         for number, definition in enumerate(service.definitions)
     ]
@@ -514,6 +515,9 @@ def _function(version: Any) -> Answer:
         "FunctionArn": f"{arn}:{version.version}",
         "Version": version.version,
         "PackageType": "Image" if version.container else "Zip",
+        "RevisionId": f"revision of {version.name}:{version.version}",
+        "CodeSha256": "0" * 64,
+        "LastModified": "2026-01-01T00:00:00.000+0000",
         "MemorySize": 128,
         "Timeout": 3,
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from bench.__main__ import STANDARD
 from bench.config import FakeConfig
 from bench.measure import Deadline, Run, fake_aws, run_program
 from bench.rates import PUBLISHED, Rate, least_seconds
@@ -27,8 +31,8 @@ SMALL = WorldSpec(
 FULL = {"DRY_RUN": "false", "MAX_DELETIONS": "1000000"}
 
 
-def _run(settings: dict[str, str]) -> Run:
-    with fake_aws(FakeConfig(SMALL, latency=0.001)) as fake:
+def _run(settings: dict[str, str], world: WorldSpec = SMALL) -> Run:
+    with fake_aws(FakeConfig(world, latency=0.001)) as fake:
         return run_program(fake, Deadline.after(300), settings)
 
 
@@ -60,6 +64,19 @@ def test_full_clean_removes_all_removable_images_and_breaks_nothing(full: Run) -
     assert full.summary["complete"]
     assert full.summary["removed"] == full.stats["removed"] == full.stats["removable"]
     assert (full.stats["broken"], full.stats["removed_wrongly"]) == (0, 0)
+
+
+def test_second_run_makes_less_than_a_third_of_the_scan_calls_of_the_first(tmp_path: Path) -> None:
+    """The consumers of the standard account; its many images take no scan calls."""
+    world = replace(STANDARD, images=20)
+    first, second = (_run({"LEDGER": str(tmp_path / "ledger")}, world) for _ in range(2))
+    assert 3 * second.scan_calls < first.scan_calls, "\n".join(call_table({"second": second}))
+    same = ("images", "kept", "removable", "complete")
+    assert [second.summary[name] for name in same] == [first.summary[name] for name in same]
+    listed = {name for name in first.calls if ":List" in name} - {"ecs:ListServiceDeployments"}
+    assert {name: second.calls[name] for name in listed} == {
+        name: first.calls[name] for name in listed
+    }
 
 
 def test_table_has_a_row_for_the_run(full: Run) -> None:

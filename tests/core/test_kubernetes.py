@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ecr_cleaner.core.kubernetes import (
+    EVERY,
     REQUIRED,
     Access,
     ClusterError,
     Kind,
     Obstacle,
+    denied,
     fix_for,
     in_order,
     missing_kinds,
@@ -17,9 +21,17 @@ from ecr_cleaner.core.kubernetes import (
 
 WORKFLOWS = Kind("argoproj.io", "v1", "workflows", "Workflow")
 DEPLOYMENTS = Kind("apps", "v1", "deployments", "Deployment")
-PRIVATE = Access(name="prod", vpc="vpc-1", subnets=("subnet-1", "subnet-2"), security_group="sg-1")
+ARN = "arn:aws:eks:eu-west-1:111122223333:cluster/prod"
+PRIVATE = Access(
+    name="prod",
+    arn=ARN,
+    vpc="vpc-1",
+    subnets=("subnet-1", "subnet-2"),
+    security_group="sg-1",
+)
 PUBLIC = Access(
     name="prod",
+    arn=ARN,
     is_public=True,
     public_cidrs=("192.0.2.0/24", "198.51.100.7/32"),
     vpc="vpc-1",
@@ -87,10 +99,12 @@ def test_every_obstacle_has_a_fix(obstacle: Obstacle, kind: Kind | None, access:
 
     assert fix[0].islower()
     assert not fix.endswith((".", " "))
-    can_be_waived = kind is WORKFLOWS and obstacle not in {
-        Obstacle.NOT_REACHED,
-        Obstacle.NOT_IDENTIFIED,
-        Obstacle.NOT_AUTHENTICATED,
+    can_be_waived = kind is WORKFLOWS and obstacle in {
+        Obstacle.FORBIDDEN,
+        Obstacle.VANISHED,
+        Obstacle.EXPIRED,
+        Obstacle.GARBLED,
+        Obstacle.FAILED,
     }
     assert ("WAIVED_API_GROUPS" in fix) is can_be_waived
 
@@ -116,8 +130,39 @@ def test_public_endpoint_may_need_an_address_range() -> None:
     assert "subnet-1" in said
 
 
+def test_public_endpoint_that_is_open_needs_a_way_to_it() -> None:
+    said = fix(Obstacle.NOT_REACHED, replace(PUBLIC, public_cidrs=("0.0.0.0/0",)))
+
+    assert said.startswith("give the function's subnets a way to the internet")
+    assert "publicAccessCidrs" not in said
+
+
+@pytest.mark.parametrize("obstacle", Obstacle)
+def test_document_is_named_with_the_arn_by_which_it_counts(obstacle: Obstacle) -> None:
+    said = fix(obstacle, PRIVATE)
+
+    assert ("scan-cluster" in said) is (f"--cluster={ARN}," in said)
+
+
+@pytest.mark.parametrize("obstacle", sorted(set(Obstacle) - {Obstacle.CONNECTED}))
+def test_pod_that_runs_scan_cluster_is_not_told_to(obstacle: Obstacle) -> None:
+    assert "scan-cluster" not in fix(obstacle, Access(), WORKFLOWS)
+
+
+def test_connected_cluster_is_read_from_within() -> None:
+    assert fix(Obstacle.CONNECTED, PRIVATE).startswith("run scan-cluster in the cluster")
+
+
 def test_without_a_known_network_the_variable_is_named() -> None:
     assert "(vpc_subnet_ids)" in fix(Obstacle.NOT_REACHED, Access(name="prod"))
+
+
+def test_proxy_has_to_connect_or_to_be_left_out() -> None:
+    said = fix(Obstacle.NOT_FORWARDED, PRIVATE)
+
+    assert "HTTPS_PROXY" in said
+    assert "NO_PROXY" in said
+    assert "scan-cluster" in said
 
 
 def test_unknown_caller_needs_an_access_entry() -> None:
@@ -147,6 +192,35 @@ def test_denied_list_needs_a_rule_in_the_role() -> None:
     assert '{apiGroups: ["argoproj.io"], resources: ["workflows"], verbs: ["list"]}' in said
     assert "access entry of prod" in said
     assert "access entry" not in fix(Obstacle.FORBIDDEN, Access(), WORKFLOWS)
+
+
+def test_all_denied_lists_are_in_one_rule_for_each_group() -> None:
+    others = [Kind("argoproj.io", "v1", "rollouts"), Kind("apps", "v1", "daemonsets")]
+    errors = [
+        ClusterError("prod", Obstacle.FORBIDDEN, f"{kind.name} is forbidden", kind)
+        for kind in (WORKFLOWS, DEPLOYMENTS, *others)
+    ]
+
+    error = denied(errors)
+
+    assert error.reason == (
+        "it denies a list (workflows.argoproj.io, deployments.apps, rollouts.argoproj.io, "
+        "daemonsets.apps): workflows.argoproj.io is forbidden"
+    )
+    said = fix_for(error, PRIVATE)
+    assert said.startswith(
+        'add {apiGroups: ["argoproj.io"], resources: ["workflows", "rollouts"], verbs: ["list"]}, '
+        '{apiGroups: ["apps"], resources: ["deployments", "daemonsets"], verbs: ["list"]} to the '
+    )
+    assert "API group argoproj.io runs" in said
+
+
+def test_denied_discovery_needs_no_right_to_list_everything() -> None:
+    """A rule for all resources of the core group would let the function list secrets."""
+    said = fix(Obstacle.FORBIDDEN, PRIVATE, Kind("", "v1", EVERY))
+
+    assert "system:discovery" in said
+    assert "resources" not in said.replace("list of resources", "")
 
 
 def test_within_a_cluster_there_are_no_access_entries() -> None:

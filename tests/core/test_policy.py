@@ -127,6 +127,14 @@ def test_untagged_images_have_days_of_their_own_if_somebody_says_so(
     assert policy_for(repository("app", **tags), settings).untagged_keep_days == days
 
 
+@pytest.mark.parametrize(("rule", "days"), [(None, 14), (0, 0), (60, 60)])
+def test_days_of_a_use_come_from_the_rule_or_the_setting(rule: int | None, days: int) -> None:
+    settings = Settings(rules=(RepositoryRule(("app",), keep_used_days=rule),))
+    assert policy_for(repository("app"), settings).keep_used_days == days
+    assert settings.most_used_days == max(14, days)
+    assert Settings(keep_used_days=0).most_used_days == 0
+
+
 @pytest.mark.parametrize(
     "tag",
     [

@@ -300,6 +300,7 @@ def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
         '[{"repositories": ["app"], "keep_days": NaN}]',
         '[{"repositories": ["app"], "keep_count": 100001}]',
         '[{"repositories": ["app"], "keep_pulled_days": 36501}]',
+        '[{"repositories": ["app"], "keep_used_days": 366}]',
         '[{"repositories": ["app"], "keep_tag_patterns": "v*"}]',
         '[{"repositories": ["app"], "keep_tag_patterns": [""]}]',
         '[{"repositories": ["app"], "waived_guards": ["no-usage"]}]',

@@ -57,6 +57,7 @@ def policy_of(
     archive_days: int | None = None,
     waived_guards: tuple[str, ...] = (),
     untagged_keep_days: int | None = None,
+    keep_used_days: int = 14,
 ) -> Policy:
     return Policy(
         keep_days,
@@ -68,6 +69,7 @@ def policy_of(
         archive_days,
         waived_guards,
         untagged_keep_days,
+        keep_used_days,
     )
 
 

@@ -30,6 +30,8 @@ NAME = "nightly-cleaner"
 VARIABLES = {
     "region": REGION,
     "name": NAME,
+    # The account has nothing in the other regions that moto knows.
+    "scan_regions": [REGION],
     # The container engine runs only images for the architecture of this machine.
     "architecture": {"amd64": "x86_64", "arm64": "arm64"}[ARCHITECTURES[platform.machine()]],
     "extra_build_args": [

@@ -21,7 +21,8 @@ from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.known_answers import KnownAnswers
+from ecr_cleaner.usage.shared.target import Shared, Target
 from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import Workers
 
@@ -141,15 +142,22 @@ def account(
     region: str = REGION,
     settings: Settings = DEFAULTS,
     deadline: Deadline | None = None,
+    answers: KnownAnswers | None = None,
 ) -> Iterator[Target]:
     """Hand out an account of which these services are all there is."""
     with Workers(4) as workers:
-        yield Target(Aws(FakeSession(apis, region), workers, deadline), settings)
+        aws = Aws(FakeSession(apis, region), workers, deadline)
+        yield Target(aws, settings, Shared(aws, answers))
 
 
-def found(source: UsageSource, *apis: FakeApi, settings: Settings = DEFAULTS) -> list[Usage]:
+def found(
+    source: UsageSource,
+    *apis: FakeApi,
+    settings: Settings = DEFAULTS,
+    answers: KnownAnswers | None = None,
+) -> list[Usage]:
     """Return the usages that a source finds, all read."""
-    with account(*apis, settings=settings) as one:
+    with account(*apis, settings=settings, answers=answers) as one:
         return list(source.usages(one))
 
 

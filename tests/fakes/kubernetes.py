@@ -95,7 +95,8 @@ class FakeCluster:
     """The state of the server.
 
     ``user_of`` returns the user that a token belongs to, or None; ``denied`` names resources that
-    RBAC does not let anybody list, ``nobodies`` users that may list nothing. ``faults`` maps a
+    RBAC does not let anybody list. A user in ``roles`` may list only what the rules allow, as in a
+    ClusterRole; all others may list everything else. ``faults`` maps a
     pattern of paths (with their query) to what happens instead of an answer. ``expired`` counts, by
     resource, how many further pages answer 410. ``list_kinds`` names lists that are not called as
     their kind.
@@ -105,7 +106,7 @@ class FakeCluster:
     objects: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
     user_of: Callable[[str], str | None] = lambda token: "tester" if token == TOKEN else None
     denied: set[str] = field(default_factory=set)
-    nobodies: set[str] = field(default_factory=set)
+    roles: dict[str, list[Object]] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
     expired: dict[str, int] = field(default_factory=dict)
     list_kinds: dict[str, str] = field(default_factory=dict)
@@ -133,6 +134,18 @@ class FakeCluster:
         lists = {one.path for one in self.resources}
         paths = [urlsplit(request).path for request in self.requests]
         return [path for path in paths if path in lists]
+
+    def allows(self, user: str, path: str) -> bool:
+        """Return whether a user may ask for this; everybody may discover."""
+        resource = next((one for one in self.resources if one.path == path), None)
+        if user not in self.roles or path in discovery(self.resources):
+            return True
+        return resource is not None and any(
+            {resource.group, "*"} & set(rule["apiGroups"])
+            and {resource.name, "*"} & set(rule["resources"])
+            and "list" in rule["verbs"]
+            for rule in self.roles[user]
+        )
 
     def page(self, resource: Resource, limit: int, offset: int) -> Object:
         objects = self.objects[resource.full_name]
@@ -177,8 +190,8 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if user is None:
             self.refuse(HTTPStatus.UNAUTHORIZED, "Unauthorized")
-        elif user in self.cluster.nobodies and path not in discovery(self.cluster.resources):
-            self.refuse(HTTPStatus.FORBIDDEN, f'User "{user}" cannot list this')
+        elif not self.cluster.allows(user, path):
+            self._forbid(path, user)
         else:
             self._answer(path)
 
@@ -192,10 +205,16 @@ class Handler(BaseHTTPRequestHandler):
         elif "list" not in resource.verbs:
             self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "the server does not allow this method")
         elif resource.full_name in self.cluster.denied:
-            message = f'User "tester" cannot list resource "{resource.name}" at the cluster scope'
-            self.refuse(HTTPStatus.FORBIDDEN, message)
+            self._forbid(path)
         else:
             self._list(resource)
+
+    def _forbid(self, path: str, user: str = "tester") -> None:
+        known = (one for one in self.cluster.resources if one.path == path)
+        name, group = next(((one.name, one.group) for one in known), (path, ""))
+        what = f'cannot list resource "{name}" in API group "{group}" at the cluster scope'
+        full = f"{name}.{group}" if group else name
+        self.refuse(HTTPStatus.FORBIDDEN, f'{full} is forbidden: User "{user}" {what}')
 
     def _list(self, resource: Resource) -> None:
         query = parse_qs(urlsplit(self.path).query)

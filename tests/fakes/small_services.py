@@ -26,7 +26,10 @@ def meta_of(service: str) -> Any:
 
 @dataclass
 class FakeS3:
-    """Objects with conditional writes. ``before`` runs before each write; ``error`` fails calls."""
+    """Objects with conditional writes. ``before`` runs before each write.
+
+    ``error`` fails calls by operation, or for one object as ``GetObject s3://BUCKET/KEY``.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     before: Callable[[], None] = lambda: None
@@ -37,8 +40,8 @@ class FakeS3:
         self.meta = meta_of("s3")
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - S3's names
-        self._fail("GetObject")
         name = f"s3://{Bucket}/{Key}"
+        self._fail("GetObject", name)
         if name not in self.objects:
             raise client_error("GetObject", "NoSuchKey")
         content = self.objects[name]
@@ -53,9 +56,9 @@ class FakeS3:
         IfNoneMatch: str | None = None,  # noqa: N803
         ContentType: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
-        self._fail("PutObject")
-        self.before()
         name = f"s3://{Bucket}/{Key}"
+        self._fail("PutObject", name)
+        self.before()
         current = self.objects.get(name)
         is_plan = ContentType is not None
         assert is_plan or (IfMatch is None) != (IfNoneMatch is None), "a ledger has a condition"
@@ -68,9 +71,10 @@ class FakeS3:
         self.writes += 1
         return {"ETag": etag(content)}
 
-    def _fail(self, operation: str) -> None:
-        if operation in self.error:
-            raise client_error(operation, self.error[operation])
+    def _fail(self, operation: str, name: str) -> None:
+        for failing in (operation, f"{operation} {name}"):
+            if failing in self.error:
+                raise client_error(operation, self.error[failing])
 
 
 @dataclass

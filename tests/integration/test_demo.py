@@ -98,6 +98,8 @@ def test_demo_succeeds_and_says_so(demo: subprocess.CompletedProcess[str]) -> No
         r"cli 400 d 64 MB keep recently pulled",
         r"reports weekly 70 d 92 MB keep used 20\d\d-\d\d-\d\d: task/prod/weekly",
         r"monthly 80 d 92 MB remove unused",
+        r"search 2\.1 95 d 121 MB remove unused",
+        r"2\.0 210 d 120 MB keep in use: prod/web/Deployment/search",
     ],
 )
 def test_dry_run_shows_the_verdict_and_why(sections: dict[str, str], row: str) -> None:
@@ -108,7 +110,9 @@ def test_dry_run_shows_the_verdict_and_why(sections: dict[str, str], row: str) -
 def test_dry_run_says_what_was_scanned_and_what_does_not_exist_here(
     sections: dict[str, str],
 ) -> None:
-    assert re.search(r"^Found in use: .*\becs \(\d+\).*\blambda \(4\)", sections["1"], re.MULTILINE)
+    assert re.search(
+        r"^Found in use: eks \(1\), .*\becs \(\d+\).*\blambda \(4\)", sections["1"], re.MULTILINE
+    )
     assert re.search(r"^Not in this region: .*\bapp-runner\b", sections["1"], re.MULTILINE)
 
 
@@ -122,9 +126,9 @@ def test_repository_that_did_not_opt_in_is_listed_but_not_judged(
 
 def test_real_run_removes_what_the_dry_run_announced(sections: dict[str, str]) -> None:
     announced = verdicts(sections["1"], "remove")
-    assert len(announced) == 11
+    assert len(announced) == 12
     assert verdicts(sections["2"], "removed") == announced
-    assert "Removed 11 images, 0 failed. Kept 13, all for the same reasons" in sections["2"]
+    assert "Removed 12 images, 0 failed. Kept 14, all for the same reasons" in sections["2"]
 
 
 def test_what_is_left_is_shown(sections: dict[str, str]) -> None:
@@ -149,7 +153,7 @@ def test_lines_fit_a_terminal_and_hold_no_colour_codes(
 def test_proof_fails_if_an_image_in_use_was_deleted() -> None:
     destroyed = run_python("-c", DESTROY)
     assert destroyed.stdout.endswith("\nThe demo FAILED.\n"), destroyed.stderr
-    assert "VIOLATED  All 11 images that something needs are still there" in destroyed.stdout
+    assert "VIOLATED  All 12 images that something needs are still there" in destroyed.stdout
     assert "VIOLATED  The dry run changed nothing" in destroyed.stdout
     assert re.search(r"the service worker needs sha256:[0-9a-f]{64}", destroyed.stdout)
     assert destroyed.returncode == 1

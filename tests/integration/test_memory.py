@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
 
 from ecr_cleaner.core.ledger import Ledger
-from integration.program import Program
+from integration.program import Program, Run
 from world import World
 
 LEDGER = {"LEDGER": "s3://memory/ledger"}
@@ -74,6 +75,43 @@ def test_the_ledger_is_begun_and_written_over_its_own_version(
         assert all(len(condition) == 1 for condition in conditions)
     content = world.client("s3").get_object(Bucket=bucket, Key="ledger")["Body"].read()
     assert Ledger.read(content).since.isoformat() == run.summary["remembers_since"]
+
+
+def test_a_second_run_describes_only_new_task_definitions(
+    world: World, program: Program, app: str, bucket: str
+) -> None:
+    images = {tag: world.image(app, tag, days_old=OLD) for tag in ("v1", "v2", "old")}
+    cluster = world.cluster("prod")
+    first = world.task_definition("web", world.uri(app, "v1"))
+    world.service(cluster, "web", first)
+    assert described(program.run(**LEDGER)) == {first}
+    assert described(program.run(**LEDGER)) == set()
+
+    second = world.task_definition("job", world.uri(app, "v2"))
+    run = program.delete(**LEDGER)
+    assert described(run) == {second}
+    assert world.digests(app) == {images["v1"], images["v2"]}
+    stored = world.client("s3").get_object(Bucket=bucket, Key="ledger.answers")["Body"].read()
+    assert {first, second} <= set(gzip.decompress(stored).decode().split('"'))
+
+
+def described(run: Run) -> set[str]:
+    return {one["taskDefinition"] for one in run.called("ecs:DescribeTaskDefinition")}
+
+
+def test_a_damaged_cache_changes_nothing_but_the_calls(
+    world: World, program: Program, app: str, bucket: str
+) -> None:
+    used = world.image(app, "v1", days_old=OLD)
+    world.image(app, "old", days_old=OLD)
+    definition = world.task_definition("web", world.uri(app, "v1"))
+    program.run(**LEDGER)
+    world.client("s3").put_object(Bucket=bucket, Key="ledger.answers", Body=b"damaged")
+    run = program.delete(**LEDGER)
+    assert (run.summary["complete"], described(run)) == (True, {definition})
+    assert world.digests(app) == {used}
+    (warning,) = run.events("Cached answers could not be read or written")
+    assert warning["why"].startswith("it is damaged")
 
 
 def test_without_its_bucket_the_run_fails_and_removes_nothing(

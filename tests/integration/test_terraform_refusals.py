@@ -51,6 +51,11 @@ def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ter
             ("rate(2 days)", "run_interval_hours is 24"),
         ),
         ({"run_interval_hours": 168}, ("run_interval_hours is 168", "84", "silence_alarm_enabled")),
+        ({"scan_regions": ["enabled"]}, ('scan_regions is ["enabled"]', "every enabled region")),
+        (
+            {"scan_accounts": ["organization", "123456789012"]},
+            ('scan_accounts is ["organization","123456789012"]', "12 digits", '["organization"]'),
+        ),
         ({"timeout": 60}, ("timeout is 60", "120 to 900", "last 60 seconds")),
         (
             {"on_failure_destination_kms_key_arn": f"arn:aws:kms:{REGION}:123456789012:key/1"},

@@ -33,6 +33,17 @@ module "second" {{
 }}
 """
 
+SCAN_ROLE = """
+provider "aws" {{
+  region = "{region}"
+}}
+
+module "scan_role" {{
+  source            = "{source}"
+  cleaner_role_arns = ["arn:aws:iam::123456789012:role/cleaner"]
+}}
+"""
+
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[FakeAws]:
@@ -90,7 +101,10 @@ class Quiet(SimpleHTTPRequestHandler):
 def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
     """Serve an archive with what a release contains, and return its address."""
     command = ["git", "archive", "--format=zip", f"--output={tmp_path / 'module.zip'}", "HEAD"]
-    contents = ["lambda_src", "terraform", "examples/in-cluster", ":(exclude)terraform/tests"]
+    contents = [
+        *("lambda_src", "terraform", "examples/in-cluster"),
+        *(":(exclude)terraform/tests", ":(exclude)terraform/modules/scan-role/tests"),
+    ]
     subprocess.run([*command, *contents], cwd=repository, check=True, timeout=60)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
         thread = Thread(target=server.serve_forever)
@@ -108,3 +122,23 @@ def test_two_instances_from_the_archive_of_a_release(
     plan = instances(aws, directory, f"{archive}//terraform").plan()
 
     assert planned(plan, "aws_lambda_function") == {"first", "second"}
+
+
+def plan_of_scan_role(aws: FakeAws, directory: Path, source: str) -> dict[str, str]:
+    """Return the plan of a configuration that uses the module for other accounts by itself."""
+    directory.mkdir()
+    (directory / "main.tf").write_text(SCAN_ROLE.format(region=REGION, source=source))
+    return Terraform(directory, environ=dict(aws.environ)).init().plan()
+
+
+def test_scan_role_from_git_and_from_the_archive_of_a_release(
+    aws: FakeAws, repository: Path, archive: str, tmp_path: Path
+) -> None:
+    git = f"git::file://{repository}//terraform/modules/scan-role"
+    plans = [
+        plan_of_scan_role(aws, tmp_path / "git", git),
+        plan_of_scan_role(aws, tmp_path / "zip", f"{archive}//terraform/modules/scan-role"),
+    ]
+
+    for plan in plans:
+        assert planned(plan, "aws_iam_role") == {"scan_role"}

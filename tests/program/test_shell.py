@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -112,6 +113,8 @@ def test_ledger_is_read_and_not_written(
     stored = Ledger(NOW.date()).stored()
     s3.objects[LEDGER] = stored
     monkeypatch.setenv("LEDGER", LEDGER)
+    changed = mock.Mock(return_value=b"more is known")
+    monkeypatch.setattr("ecr_cleaner.usage.shared.known_answers.KnownAnswers.changed", changed)
     assert shell.main(["plan"]) == 0
     assert (s3.objects, s3.writes) == ({LEDGER: stored}, 0)
     assert "1 of 1 image would" in capsys.readouterr().out

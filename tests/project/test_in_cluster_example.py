@@ -98,5 +98,7 @@ def test_job_runs_a_command_that_exists_under_the_service_account() -> None:
 def test_readme_shows_the_access_entry_of_the_module() -> None:
     readme = (DIRECTORY / "README.md").read_text()
     assert f'kubernetes_groups = ["{READER}"]' in readme
+    scan_role = (ROOT / "terraform/modules/scan-role/README.md").read_text()
+    assert f'kubernetes_groups = ["{READER}"]' in scan_role
     for file in re.findall(r"`([a-z-]+\.yaml)`", readme):
         assert (DIRECTORY / file).exists()

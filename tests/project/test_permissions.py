@@ -20,15 +20,18 @@ PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").re
 OPTIONAL = Settings(
     inspector_coverage=True, reference_lists=("ssm:list",), cluster_documents=("s3://bucket/",)
 )
-GROUPS = ("usage", "optional", "guards", "memory", "pull-times")
+GROUPS = ("usage", "optional", "guards", "memory", "pull-times", "targets")
 ALONE = ("read", "regions", "delete", "archive")
 LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
     f"{group}.{name}": actions for group in GROUPS for name, actions in PERMISSIONS[group].items()
 }
-OTHER_SERVICES = {"ecr", "eks", "s3", "sqs", "ssm"}  # not of a source of every run
+# Not of a source of every run.
+OTHER_SERVICES = {"ec2", "ecr", "eks", "organizations", "s3", "sqs", "ssm", "sts"}
 CHANGES_SOMETHING = {"delete", "archive", "pull-times.register"}
 # In a dry run as well: of the module itself, not of ECR.
 MEMORY = {"memory.ledger", "memory.events", "memory.plans"}
+# The role that is assumed only reads: a test of its module says so.
+ASSUMES = {"targets.accounts"}
 
 
 @cache
@@ -87,7 +90,11 @@ def test_the_memory_needs_nothing_of_ecr(name: str) -> None:
     assert {one.partition(":")[0] for one in LISTS[name]} <= {"s3", "sqs"}
 
 
-@pytest.mark.parametrize("name", sorted(LISTS.keys() - CHANGES_SOMETHING - MEMORY))
+def test_another_account_is_only_entered() -> None:
+    assert LISTS["targets.accounts"] == ["sts:AssumeRole"]
+
+
+@pytest.mark.parametrize("name", sorted(LISTS.keys() - CHANGES_SOMETHING - MEMORY - ASSUMES))
 def test_what_a_dry_run_may_do_only_reads(name: str) -> None:
     verbs = {re.sub(r"([a-z])[A-Z].*", r"\1", one.partition(":")[2]) for one in LISTS[name]}
 

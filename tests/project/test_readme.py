@@ -245,7 +245,8 @@ def other_actions() -> Iterator[str]:
 def test_every_other_action_is_in_the_table_with_its_reason() -> None:
     rows = table("action")
     documented = [action for row in rows.values() for action in quoted(row["action"])]
-    assert sorted(documented) == sorted(other_actions())
+    # An action may be in several lists.
+    assert set(documented) == set(other_actions())
     assert all(row["why"] for row in rows.values())
 
 

@@ -15,7 +15,7 @@ from core.worlds import HOST, NOW, ago, usage
 from ecr_cleaner.core.errors import LedgerError, RunFailedError
 from ecr_cleaner.core.ledger import Ledger, Use, day_of
 from ecr_cleaner.core.model import Image
-from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.run.ledger_file import LedgerFile
 from ecr_cleaner.workers import Workers
 from fakes.ecr import Call
@@ -111,6 +111,19 @@ def test_a_judgement_and_the_one_before_it_are_of_the_same_day(world: World) -> 
     assert index.digest in world.ecr.digests("app")
 
 
+def test_a_function_that_moved_to_another_image_can_go_back_for_some_days(world: World) -> None:
+    """Both by digest, as Lambda resolves it, and the image before is 200 days old."""
+    before = world.push("app", "before", tags=["v1"], pushed_at=ago(200))
+    world.push("app", "unused", tags=["v0"], pushed_at=ago(200))
+    world.uses(usage("app", "arn:function", digest=before.digest))
+    world.run(WATCHING)
+    after = world.push("app", "after", tags=["v2"])
+    world.uses(usage("app", "arn:function", digest=after.digest))
+    a_night_later(world)
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {before.digest, after.digest}
+
+
 def test_it_stays_for_so_many_days_and_no_longer(world: World) -> None:
     old = used_the_night_before(world)
     a_night_later(world, 13)
@@ -118,6 +131,26 @@ def test_it_stays_for_so_many_days_and_no_longer(world: World) -> None:
     assert old in world.ecr.digests("app")
     a_night_later(world)
     world.run(DELETING)
+    assert old not in world.ecr.digests("app")
+
+
+def test_a_rule_has_days_of_its_own(world: World) -> None:
+    """They may be more than those of the other repositories, and more than 35."""
+    old = used_the_night_before(world)
+    longer = replace(DELETING, rules=(RepositoryRule(("app",), keep_used_days=60),))
+    for nights in (58, 1):
+        a_night_later(world, nights)
+        world.run(longer)
+        assert old in world.ecr.digests("app")
+    a_night_later(world)
+    world.run(longer)
+    assert old not in world.ecr.digests("app")
+
+
+def test_a_rule_may_forget_at_once(world: World) -> None:
+    old = used_the_night_before(world)
+    rules = (RepositoryRule(("other",)), RepositoryRule(("*",), keep_used_days=0))
+    world.run(replace(DELETING, rules=rules))
     assert old not in world.ecr.digests("app")
 
 

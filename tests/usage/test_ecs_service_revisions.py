@@ -12,7 +12,7 @@ from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.ecs import Ecs
 from fakes.aws_api import FakeApi, Parameters, error, found
-from fakes.scripted import HOST, Scripted, by
+from fakes.scripted import HOST, Scripted, any_task_definition, by
 
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
 CLUSTER = f"{PREFIX}:cluster/main"
@@ -190,6 +190,21 @@ def test_service_that_ecs_does_not_deploy_keeps_the_previous_revision_of_its_def
 
     assert tags(found_in(api)) == {"7", "5"}
     assert {one["familyPrefix"] for one in api.asked("ListTaskDefinitions")} == {"web"}
+
+
+@pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])
+def test_task_set_that_is_gone_since_yesterday_leaves_its_definition_for_a_rollback(
+    controller: str,
+) -> None:
+    """An external controller names no definition in the service, only in its task sets."""
+    now, before, older = family(7, 6, 5)
+    task_sets = [{"id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": now}]
+    web = service("web", deploymentController={"type": controller}, taskSets=task_sets)
+    del web["taskDefinition"]
+    api = ecs(web, definitions=any_task_definition)
+    api.line("ListTaskDefinitions", {"taskDefinitionArns": [now, before, older]})
+
+    assert tags(found_in(api)) == {"web-7", "web-6"}
 
 
 def test_first_revision_of_a_family_has_no_previous_one() -> None:

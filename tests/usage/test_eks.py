@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
@@ -35,7 +32,6 @@ from ecr_cleaner.workers import Workers
 from fakes.aws_api import DEFAULTS, account, error
 from fakes.certificates import authority
 from fakes.kubernetes import (
-    TOKEN,
     WORKFLOWS,
     FakeCluster,
     Fault,
@@ -81,6 +77,7 @@ def described(cluster: FakeCluster, **more: Any) -> dict[str, Any]:
     encoded = base64.b64encode(cluster.authority.pem.encode()).decode()
     content = {
         "status": "ACTIVE",
+        "arn": "arn:aws:eks:eu-west-1:123456789012:cluster/prod",
         "endpoint": cluster.url,
         "certificateAuthority": {"data": encoded},
         "accessConfig": {"authenticationMode": "API"},
@@ -338,6 +335,28 @@ def test_cluster_without_an_endpoint_guards(state: str) -> None:
     assert f"its status is {state}" in readings["new"].problem
 
 
+def test_connected_cluster_is_to_be_read_from_within() -> None:
+    arn = "arn:aws:eks:eu-west-1:123456789012:cluster/rack"
+    rack = {"status": "ACTIVE", "arn": arn, "connectorConfig": {"provider": "OTHER"}}
+
+    _, readings = scanned({"rack": {"cluster": rack}})
+
+    assert readings["rack"].problem.startswith("it is only connected to EKS")
+    assert f"with --cluster={arn}, and" in readings["rack"].fix
+
+
+def test_denied_kinds_are_all_named_and_the_others_are_read(cluster: FakeCluster) -> None:
+    cluster.create("pods", "web", spec=POD)
+    cluster.denied.update({"deployments.apps", "jobs.batch"})
+
+    usages, readings = scanned({"prod": cluster})
+
+    assert "it denies a list (deployments.apps, jobs.batch): " in readings["prod"].problem
+    assert '["deployments"]' in readings["prod"].fix
+    assert '["jobs"]' in readings["prod"].fix
+    assert [one.consumer for one in usages] == ["prod/default/Pod/web"]
+
+
 # -- Faults --------------------------------------------------------------------------------------
 
 
@@ -548,30 +567,3 @@ def test_role_that_cannot_be_assumed_for_a_token_is_an_error_of_ours() -> None:
 
     with pytest.raises(CleanerError, match=r"no token can be made for the cluster prod: .* assume"):
         eks_token(session, mock.Mock(), "prod")
-
-
-# -- An independent client -----------------------------------------------------------------------
-
-if shutil.which("kubectl"):
-
-    @pytest.mark.parametrize("kind", ["pods", "deployments.apps", "rollouts.argoproj.io"])
-    def test_kubectl_reads_the_fake_without_complaint(kind: str, tmp_path: Path) -> None:
-        with running() as cluster:
-            cluster.resources.extend(WORKFLOWS)
-            for number in range(7):
-                cluster.create(kind, f"x-{number}", spec=POD)
-            ca = tmp_path / "ca.crt"
-            ca.write_text(cluster.authority.pem)
-            server = [f"--server={cluster.url}", f"--certificate-authority={ca}"]
-            command = ["kubectl", *server, f"--token={TOKEN}", "get", kind, "--all-namespaces"]
-            done = subprocess.run(
-                [*command, "--chunk-size=3", "--output=name"],
-                env={"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-
-        assert (done.returncode, done.stderr) == (0, "")
-        assert len(done.stdout.splitlines()) == 7

@@ -20,19 +20,22 @@ from threading import Lock
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-from urllib3 import HTTPSConnectionPool, Timeout
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     SSLError,
 )
 from urllib3.response import BaseHTTPResponse
 
+from ecr_cleaner.aws import proxy
 from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import (
+    EVERY,
     SKIPPED_GROUPS,
     ClusterError,
     Kind,
@@ -45,8 +48,9 @@ from ecr_cleaner.deadline import CONNECT_TIMEOUT, READ_TIMEOUT, Deadline
 PAGE_BYTES = 1_500_000
 FIRST_LIMIT = 100
 MOST_ITEMS = 500
-# No page is larger: an object has at most a few MB.
-MOST_BYTES = 256 * 1024 * 1024
+# A larger page is asked for again in smaller parts: an object has at most a few MB.
+MOST_BYTES = 64 * 1024 * 1024
+_SMALLER = 10
 
 RESTARTS = 3
 _ATTEMPTS = 4
@@ -105,6 +109,10 @@ class _Pool(HTTPSConnectionPool):
     ConnectionCls = _Connection
 
 
+class _TooLargeError(ClusterError):
+    """An answer has more than ``MOST_BYTES``."""
+
+
 class KubernetesApi:
     """The API of one cluster. ``token`` returns a new bearer token whenever it is called."""
 
@@ -156,20 +164,29 @@ class KubernetesApi:
         while True:
             following = {"continue": token} if token else {}
             query = urlencode({"limit": limit, **following})
-            answer = self._fetch(f"{kind.path}?{query}", kind)
-            with _ONE_PAGE:
-                body = self._unpacked(answer, kind)
-                size = len(body)
-                page = self._list(body, kind)
-                token = self._continue(page, kind)
-                take(page["items"])
-                del body, page
+            try:
+                size, token = self._page(f"{kind.path}?{query}", kind, take)
+            except _TooLargeError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // _SMALLER)
+                continue
             if not token:
                 return
             if token in seen:
                 raise self._garbled("a list repeats the token of a page", kind)
             seen.add(token)
             limit = max(1, min(MOST_ITEMS, limit * PAGE_BYTES // max(size, 1)))
+
+    def _page(self, path: str, kind: Kind, take: Callable[[Items], None]) -> tuple[int, str]:
+        """Hand out one page; return its size and the token of the next one."""
+        answer = self._fetch(path, kind)
+        with _ONE_PAGE:
+            body = self._unpacked(answer, kind)
+            page = self._list(body, kind)
+            token = self._continue(page, kind)
+            take(page["items"])
+            return len(body), token
 
     # -- Answers ---------------------------------------------------------------------------------
 
@@ -205,7 +222,7 @@ class KubernetesApi:
         try:
             answer = self._get(path, "APIResourceList")
         except ClusterError as error:
-            kind = Kind(group, version, "*")
+            kind = Kind(group, version, EVERY)
             raise self._error(error.obstacle, error.detail, kind) from error
         for resource in self._objects(answer, "resources"):
             verbs = resource.get("verbs")
@@ -262,8 +279,10 @@ class KubernetesApi:
             unpacked = reader.decompress(body, MOST_BYTES)
         except zlib.error as error:
             raise self._garbled(f"it cannot be unpacked: {error}", kind) from error
+        if reader.unconsumed_tail:
+            raise self._too_large(kind)
         if not reader.eof:
-            raise self._garbled("it is cut off or too large", kind)
+            raise self._garbled("it is cut off", kind)
         return unpacked
 
     # -- Requests --------------------------------------------------------------------------------
@@ -348,18 +367,19 @@ class KubernetesApi:
                 return bytes(body)
             body += chunk
             if len(body) > MOST_BYTES:
-                raise self._garbled(f"it has more than {MOST_BYTES} bytes", kind)
+                raise self._too_large(kind)
 
     @cached_property
-    def _pool(self) -> HTTPSConnectionPool:
+    def _pool(self) -> HTTPConnectionPool:
         address = urlsplit(self._endpoint.url)
         if address.scheme != "https" or not address.hostname:
             raise self._error(Obstacle.NOT_ACTIVE, f"its address is {self._endpoint.url!r}")
         timeout = Timeout(
             connect=CONNECT_TIMEOUT.total_seconds(), read=READ_TIMEOUT.total_seconds()
         )
-        return _Pool(
-            address.hostname, address.port or 443, timeout=timeout, ssl_context=self._trust()
+        port = address.port or 443
+        return proxy.connections(
+            _Pool, address.hostname, port, timeout=timeout, ssl_context=self._trust()
         )
 
     @property
@@ -384,6 +404,10 @@ class KubernetesApi:
     def _failed(self, error: HTTPError, kind: Kind | None) -> ClusterError:
         if isinstance(error, SSLError):
             return self._error(Obstacle.NOT_TRUSTED, str(error), kind)
+        if isinstance(error, ProxyError):
+            host = urlsplit(self._endpoint.url).netloc
+            detail = f"{host}: {error.args[0]}: {error.original_error}"
+            return self._error(Obstacle.NOT_FORWARDED, detail, kind)
         if isinstance(error, ConnectTimeoutError | NewConnectionError | NameResolutionError):
             host = urlsplit(self._endpoint.url).netloc
             return self._error(Obstacle.NOT_REACHED, f"{host}: {_brief(error)}", kind)
@@ -399,6 +423,10 @@ class KubernetesApi:
     def _garbled(self, problem: str, kind: Kind | None = None) -> ClusterError:
         return self._error(Obstacle.GARBLED, problem, kind)
 
+    def _too_large(self, kind: Kind | None) -> _TooLargeError:
+        problem = f"it has more than {MOST_BYTES} bytes"
+        return _TooLargeError(self._cluster, Obstacle.GARBLED, problem, kind)
+
     def _error(self, obstacle: Obstacle, detail: str, kind: Kind | None = None) -> ClusterError:
         return ClusterError(self._cluster, obstacle, detail, kind)
 
@@ -409,7 +437,8 @@ def _may_pass(error: HTTPError) -> bool:
     Not if the certificate is not trusted, and not for a host that cannot be connected to: urllib3's
     errors for a refused connection and an unknown name are ConnectTimeoutError too.
     """
-    return not isinstance(error, SSLError | ConnectTimeoutError)
+    cause = error.original_error if isinstance(error, ProxyError) else error
+    return not isinstance(cause, SSLError | ConnectTimeoutError)
 
 
 def _brief(error: HTTPError) -> str:

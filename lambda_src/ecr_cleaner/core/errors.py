@@ -90,6 +90,10 @@ class LedgerError(CleanerError):
     """The ledger cannot be read or written, so it is unknown what was in use before."""
 
 
+class CacheError(CleanerError):
+    """Cached answers cannot be read. They are asked for again, so the run goes on."""
+
+
 class LogError(CleanerError):
     """The log cannot be written."""
 

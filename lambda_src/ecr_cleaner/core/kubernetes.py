@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,10 @@ REQUIRED = (
     Kind("", "v1", "configmaps"),
     Kind("", "v1", "pods"),
 )
+# In place of a resource: whatever a version of a group has.
+EVERY = "*"
+EVERYWHERE = "0.0.0.0/0"
+
 REQUIRED_GROUPS = frozenset(kind.group for kind in REQUIRED)
 _REQUIRED_NAMES = tuple(kind.name for kind in REQUIRED)
 
@@ -88,7 +93,9 @@ class Obstacle(StrEnum):
     """What keeps a cluster from being read in full."""
 
     NOT_ACTIVE = "it is not active"
+    CONNECTED = "it is only connected to EKS"
     NOT_REACHED = "its API server could not be reached"
+    NOT_FORWARDED = "the proxy did not connect to its API server"
     NOT_TRUSTED = "the certificate of its API server is not signed by the cluster's CA"
     NOT_IDENTIFIED = "no token could be made for it"
     NOT_AUTHENTICATED = "it does not know the caller"
@@ -101,14 +108,24 @@ class Obstacle(StrEnum):
 
 
 class ClusterError(CleanerError):
-    """A Kubernetes cluster could not be read in full; ``kind`` names the list that failed."""
+    """A Kubernetes cluster could not be read in full.
+
+    ``kind`` names the list that failed; ``kinds`` also the others that failed in the same way.
+    """
 
     def __init__(
-        self, cluster: str, obstacle: Obstacle, detail: str, kind: Kind | None = None
+        self,
+        cluster: str,
+        obstacle: Obstacle,
+        detail: str,
+        kind: Kind | None = None,
+        others: Sequence[Kind] = (),
     ) -> None:
-        listed = f" ({kind.name})" if kind else ""
+        self.kinds = (kind, *others) if kind else ()
+        names = ", ".join(one.name for one in self.kinds)
+        listed = f" ({names})" if names else ""
         self.reason = f"{obstacle.value}{listed}: {detail}"
-        named = {"kind": kind.name} if kind else {}
+        named = {"kind": names} if names else {}
         super().__init__(
             f"Kubernetes cluster {cluster}: {self.reason}",
             cluster=cluster,
@@ -121,11 +138,19 @@ class ClusterError(CleanerError):
         self.kind = kind
 
 
+def denied(errors: Sequence[ClusterError]) -> ClusterError:
+    """Return one error for several lists that a cluster denies, so that one fix names them all."""
+    first, *others = errors
+    kinds = [one.kind for one in others if one.kind]
+    return ClusterError(first.cluster, first.obstacle, first.detail, first.kind, kinds)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What DescribeCluster returns about the ways into a cluster; empty for one's own cluster."""
 
     name: str = ""
+    arn: str = ""
     authentication_mode: str = ""
     is_public: bool = False
     public_cidrs: Sequence[str] = field(default=())
@@ -134,40 +159,73 @@ class Access:
     security_group: str = ""
 
 
-_DOCUMENT = (
-    "or run scan-cluster in the cluster (examples/in-cluster) and name its documents in "
-    "CLUSTER_DOCUMENTS"
+# Of these, only one list failed: another way is not to need it.
+_OF_ONE_KIND = frozenset(
+    {
+        *(Obstacle.FORBIDDEN, Obstacle.VANISHED, Obstacle.EXPIRED),
+        *(Obstacle.GARBLED, Obstacle.FAILED),
+    }
 )
 
 
 def fix_for(error: ClusterError, access: Access) -> str:
     """Return what to do, as a sentence without its end."""
+    waiver = _waiver(error.kinds) if error.obstacle in _OF_ONE_KIND else ""
+    return _fix_for(error, access) + waiver
+
+
+def _fix_for(error: ClusterError, access: Access) -> str:
     if error.obstacle is Obstacle.NOT_REACHED:
         return _fix_network(access)
     if error.obstacle is Obstacle.NOT_IDENTIFIED:
         return _fix_token(access)
     if error.obstacle is Obstacle.NOT_AUTHENTICATED:
         return _fix_entry(access)
-    if error.obstacle is Obstacle.FORBIDDEN and error.kind:
-        return _fix_role(error.kind, access)
-    return _FIXES[error.obstacle] + (_waiver(error.kind) if error.kind else "")
+    if error.obstacle is Obstacle.FORBIDDEN and error.kind and error.kind.resource != EVERY:
+        return _fix_role(error.kinds, access)
+    if error.obstacle is Obstacle.CONNECTED:
+        return _document(access)
+    fix = _FIXES[error.obstacle]
+    return _or_document(fix, access) if error.obstacle in _OF_THE_WAY else fix
 
 
 _FIXES = {
     Obstacle.NOT_ACTIVE: "wait until it is active, or delete it",
-    Obstacle.NOT_TRUSTED: "find out what answers in place of the API server, such as a proxy "
-    f"between the function and the cluster, {_DOCUMENT}",
-    Obstacle.FORBIDDEN: "allow the caller to read the API's list of resources (system:discovery)",
+    Obstacle.NOT_FORWARDED: "let the proxy that HTTPS_PROXY names connect to this address, or name "
+    "its host in NO_PROXY",
+    Obstacle.NOT_TRUSTED: "find out what answers in place of the API server, such as a proxy that "
+    "ends TLS",
+    Obstacle.FORBIDDEN: "allow the caller to read the API's list of resources (ClusterRole "
+    "system:discovery)",
     Obstacle.VANISHED: "the next run reads it again; if this repeats, repair the API service of "
     "this kind",
     Obstacle.EXPIRED: "the API server drops lists faster than they can be read: raise the memory "
-    f"of the function, {_DOCUMENT}",
-    Obstacle.REDIRECTED: f"find out what answers in place of the API server, {_DOCUMENT}",
-    Obstacle.GARBLED: "find out what changes the answers of the API server, such as a proxy "
-    f"between the function and the cluster, {_DOCUMENT}",
+    "of the function, or the CPU of the pod",
+    Obstacle.REDIRECTED: "find out what answers in place of the API server",
+    Obstacle.GARBLED: "find out what changes the answers of the API server, such as a proxy, or "
+    "repair the API service of this kind",
     Obstacle.FAILED: "the next run reads it again; if this repeats, look into the log of the API "
     "server (an API service without a backend also answers so)",
 }
+# Of these, reading the cluster from within is a fix as well.
+_OF_THE_WAY = frozenset(
+    {
+        *(Obstacle.NOT_FORWARDED, Obstacle.NOT_TRUSTED, Obstacle.EXPIRED),
+        *(Obstacle.REDIRECTED, Obstacle.GARBLED),
+    }
+)
+
+
+def _document(access: Access) -> str:
+    """Return how to read a cluster from within; a document of an EKS cluster counts by its ARN."""
+    return (
+        f"run scan-cluster in the cluster (examples/in-cluster) with --cluster={access.arn}, and "
+        "name its document in CLUSTER_DOCUMENTS"
+    )
+
+
+def _or_document(fix: str, access: Access) -> str:
+    return f"{fix}, or {_document(access)}" if access.name else fix
 
 
 def _fix_network(access: Access) -> str:
@@ -181,12 +239,15 @@ def _fix_network(access: Access) -> str:
             f"security group {access.security_group} accept port 443 from the function's"
         )
     if not access.is_public:
-        return f"{inside}, {_DOCUMENT}"
+        return _or_document(inside, access)
     cidrs = ", ".join(access.public_cidrs)
-    return (
-        f"allow the address that the function comes from, which is that of its NAT gateway, in "
-        f"publicAccessCidrs (now {cidrs}), or {inside}, {_DOCUMENT}"
+    outside = (
+        "allow the address that the function comes from, which is that of its NAT gateway, in "
+        f"publicAccessCidrs (now {cidrs})"
     )
+    if EVERYWHERE in access.public_cidrs:
+        outside = "give the function's subnets a way to the internet, such as a NAT gateway"
+    return _or_document(f"{outside}, or {inside}", access)
 
 
 def _fix_token(access: Access) -> str:
@@ -211,20 +272,27 @@ def _fix_entry(access: Access) -> str:
     )
 
 
-def _waiver(kind: Kind) -> str:
-    """Return the second way, for a kind whose group need not be read."""
-    if kind.group in REQUIRED_GROUPS:
+def _waiver(kinds: Iterable[Kind]) -> str:
+    """Return the second way, for kinds whose groups need not be read."""
+    groups = sorted({kind.group for kind in kinds} - REQUIRED_GROUPS)
+    if not groups:
         return ""
     return (
-        f"; if nothing in the API group {kind.group} runs images of this registry, name the group "
-        "in WAIVED_API_GROUPS"
+        f"; if nothing in the API group {' or '.join(groups)} runs images of this registry, name "
+        "the group in WAIVED_API_GROUPS"
     )
 
 
-def _fix_role(kind: Kind, access: Access) -> str:
+def _fix_role(kinds: Iterable[Kind], access: Access) -> str:
+    by_group: dict[str, list[str]] = {}
+    for kind in kinds:
+        by_group.setdefault(kind.group, []).append(kind.resource)
+    rules = ", ".join(
+        f'{{apiGroups: ["{group}"], resources: {json.dumps(resources)}, verbs: ["list"]}}'
+        for group, resources in by_group.items()
+    )
     entry = f", and name that group in the access entry of {access.name}" if access.name else ""
     return (
-        f'add {{apiGroups: ["{kind.group}"], resources: ["{kind.resource}"], verbs: ["list"]}} to '
-        f"the ClusterRole {READER}, bind it to the group {READER} "
-        f"(examples/in-cluster/cluster-role.yaml){entry}{_waiver(kind)}"
+        f"add {rules} to the ClusterRole {READER}, bind it to the group {READER} "
+        f"(examples/in-cluster/cluster-role.yaml){entry}"
     )

@@ -32,6 +32,7 @@ class Policy:
 
     ``keep_pulled_days`` 0 means that pulls do not count. ``push_is_pull``: an image that was never
     pulled counts as pulled when it was pushed. ``untagged_keep_days`` None: as ``keep_days``.
+    ``keep_used_days`` 0 means that only what is in use now counts.
     """
 
     keep_days: int
@@ -43,6 +44,7 @@ class Policy:
     archive_days: int | None
     waived_guards: tuple[str, ...]
     untagged_keep_days: int | None = None
+    keep_used_days: int = 0
 
 
 def is_opted_in(repository: Repository) -> bool:
@@ -91,6 +93,7 @@ def policy_for(repository: Repository, settings: Settings) -> Policy:
         archive_days=settings.archive_days,
         waived_guards=(*settings.waived_guards, *rule.waived_guards),
         untagged_keep_days=None if untagged_days < 0 else untagged_days,
+        keep_used_days=_first(rule.keep_used_days, settings.keep_used_days),
     )
 
 

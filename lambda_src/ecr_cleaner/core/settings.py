@@ -55,6 +55,7 @@ class RepositoryRule:
     keep_pulled_days: int | None = None
     waived_guards: tuple[str, ...] = ()
     untagged_keep_days: int | None = None
+    keep_used_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,11 @@ class Settings:
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
             warnings=_dry_run_warnings(environ.get("DRY_RUN")),
         )
+
+    @property
+    def most_used_days(self) -> int:
+        """The greatest number of days for which a use counts in any repository."""
+        return max(self.keep_used_days, *(rule.keep_used_days or 0 for rule in self.rules), 0)
 
     def fields(self) -> dict[str, Any]:
         """Return the settings as a field of a log line, without those that are not set."""
@@ -366,6 +372,10 @@ _RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "keep_tag_patterns": (_are_patterns, _PATTERNS),
     "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "untagged_keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
+    "keep_used_days": (
+        _is_whole_number(MOST_USED_DAYS),
+        f"a whole number from 0 to {MOST_USED_DAYS}",
+    ),
     "waived_guards": (_are_guards, f"an array of {', '.join(WAIVABLE_GUARDS)}"),
 }
 _RULES_ALLOWED = (

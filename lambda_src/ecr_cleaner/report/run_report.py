@@ -87,6 +87,14 @@ class RunReport:
         for problem in problems:
             self._log.error(events.PLAN_FAILED, error=problem)
 
+    def answers_known(self, where: str, answers: int, damaged: int) -> None:
+        """Write how many answers are known from earlier scans."""
+        self._log.info(events.ANSWERS_READ, cache=where, answers=answers, damaged=damaged)
+
+    def answers_failed(self, where: str, sentence: str) -> None:
+        """Warn that answers that are known are asked for again, in this run or in the next."""
+        self._log.warning(events.ANSWERS_FAILED, cache=where, why=sentence)
+
     def not_opted_in(self, repositories: Iterable[Repository]) -> None:
         """Warn of repositories whose owner probably meant to opt in."""
         for repository in repositories:

@@ -32,9 +32,10 @@ from ecr_cleaner.run.memory import Memory
 from ecr_cleaner.run.plans import NoPlan, PlanSink
 from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
+from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
 from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import Shared, Target
 from ecr_cleaner.usage.source import UsageSource
 
 # Each of them holds the listing of its repository in memory.
@@ -68,6 +69,7 @@ class Cleaner:
         self._guards = GuardChecks(aws, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
+        self._answers = StoredAnswers(aws, settings, self._report)
         max_age = timedelta(seconds=settings.rescan_after_seconds)
         self._usage = FreshUsage(self._scan, aws.deadline, max_age)
 
@@ -125,7 +127,9 @@ class Cleaner:
                 calls=reading.calls,
             )
 
-        return scan(Target(self._aws, self._settings), self._sources, report)
+        with self._answers.used() as answers:
+            shared = Shared(self._aws, answers)
+            return scan(Target(self._aws, self._settings, shared), self._sources, report)
 
     def _survey(self) -> list[Repository]:
         """Return all repositories; read what else a run needs if any repository opted in."""

@@ -59,7 +59,7 @@ class Judging:
         return self.usage.in_use.of(self.repository)
 
     def _known(self, moment: Moment, elsewhere: frozenset[str]) -> Known:
-        today = day_of(moment.now)
+        today, days = day_of(moment.now), self.policy.keep_used_days
         return Known(
-            lambda image: self.memory.last_use(self.repository.name, image, today), elsewhere
+            lambda image: self.memory.last_use(self.repository.name, image, today, days), elsewhere
         )

@@ -12,7 +12,10 @@ from ecr_cleaner.core.model import Repository, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result
 from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.run.memory import LedgerStore
 from ecr_cleaner.run.plans import Plans
+from ecr_cleaner.run.stored_answers import StoredAnswers
+from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
 
@@ -58,6 +61,13 @@ class SeenSource:
         return map(self.look.see, self.source.usages(target))
 
 
+class ReadAnswers(StoredAnswers):
+    """Reads the cache beside the ledger and does not write it."""
+
+    def _write(self, store: LedgerStore, answers: KnownAnswers) -> None:
+        del store, answers
+
+
 class Looker(Cleaner):
     """A dry run that reads the ledger and does not write it, and leaves all events in the queue."""
 
@@ -72,6 +82,7 @@ class Looker(Cleaner):
         seen = [SeenSource(source, look) for source in sources]
         super().__init__(aws, settings, log, seen, look.plans)
         self._look = look
+        self._answers = ReadAnswers(aws, settings, self._report)
 
     def _remember_events(self, repositories: Sequence[Repository]) -> None:
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)

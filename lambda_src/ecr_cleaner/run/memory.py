@@ -40,9 +40,9 @@ class Memory:
 
     def __init__(self, aws: Aws, settings: Settings) -> None:
         self._deadline = aws.deadline
-        self._days = settings.keep_used_days
+        self._days = settings.most_used_days
         self._lock = Lock()
-        self._store = _store(aws, settings)
+        self._store = store_at(aws, settings.ledger) if settings.ledger else None
         self._queue = _queue(aws, settings)
         self._version: str | None = None
         self._ledger: Ledger | None = None
@@ -107,13 +107,13 @@ class Memory:
             for reference, consumer in in_use.written_in(registry):
                 self._ledger.record_reference(reference, Use(consumer, today))
 
-    def last_use(self, repository: str, image: Image, today: date) -> tuple[str, ...]:
-        """Return the consumer that used the image lately, and the day; nothing if there is none."""
+    def last_use(self, repository: str, image: Image, today: date, days: int) -> tuple[str, ...]:
+        """Return the last consumer of the image, and the day; nothing if it was longer ago."""
         if not self._ledger:
             return ()
         with self._lock:
             use = self._ledger.last_use(repository, image)
-        if use is None or not is_recent(use, today, self._days):
+        if use is None or not is_recent(use, today, days):
             return ()
         return use.consumer, use.day.isoformat()
 
@@ -196,12 +196,9 @@ def _explained(store: LedgerStore, done: str) -> Iterator[None]:
         ) from error
 
 
-def _store(aws: Aws, settings: Settings) -> LedgerStore | None:
-    if settings.ledger is None:
-        return None
-    if settings.ledger.startswith("s3://"):
-        return LedgerObject(aws.api("s3"), settings.ledger)
-    return LedgerFile(settings.ledger)
+def store_at(aws: Aws, where: str) -> LedgerStore:
+    """Return the store at ``s3://BUCKET/KEY`` or at the path of a file."""
+    return LedgerObject(aws.api("s3"), where) if where.startswith("s3://") else LedgerFile(where)
 
 
 def _queue(aws: Aws, settings: Settings) -> EventQueue | None:

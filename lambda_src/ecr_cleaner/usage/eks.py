@@ -25,9 +25,9 @@ class Eks:
     name = EKS_SOURCE
     service = "eks"
     what = (
-        "in every EKS cluster, every object that is not a secret: workloads (also those scaled to "
-        "zero), old ReplicaSets, jobs, templates, config maps and custom resources, every string "
-        "of them; running pods also by the digest that they run"
+        "in every EKS cluster, every object except secrets, events, nodes, endpoints and leases: "
+        "workloads (also those scaled to zero), old ReplicaSets, jobs, templates, config maps and "
+        "custom resources, every string of them; running pods also by the digest that they run"
     )
 
     def usages(self, target: Target) -> Iterable[Usage]:
@@ -52,9 +52,7 @@ class Eks:
         access = _access(name, cluster)
         endpoint, authority = _endpoint(cluster)
         if not endpoint:
-            where = "it has no API server that the function could call"
-            state = f"its status is {cluster.get('status')}, and {where}"
-            problem, fix = explained(name, ClusterError(name, Obstacle.NOT_ACTIVE, state), access)
+            problem, fix = explained(name, _without_endpoint(name, cluster), access)
             target.clusters.append(ClusterReading(self.name, name, problem, fix))
             return HeldReferences()
         document = read_cluster(
@@ -74,10 +72,17 @@ def _endpoint(cluster: Description) -> tuple[str, str]:
     return cluster.get("endpoint") or "", authority
 
 
+def _without_endpoint(name: str, cluster: Description) -> ClusterError:
+    where = "it has no API server that the function could call"
+    obstacle = Obstacle.CONNECTED if cluster.get("connectorConfig") else Obstacle.NOT_ACTIVE
+    return ClusterError(name, obstacle, f"its status is {cluster.get('status')}, and {where}")
+
+
 def _access(name: str, cluster: Description) -> Access:
     network = cluster.get("resourcesVpcConfig") or {}
     return Access(
         name=name,
+        arn=cluster.get("arn", ""),
         authentication_mode=(cluster.get("accessConfig") or {}).get("authenticationMode", ""),
         is_public=bool(network.get("endpointPublicAccess")),
         public_cidrs=tuple(network.get("publicAccessCidrs") or ()),

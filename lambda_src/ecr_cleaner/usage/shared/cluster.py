@@ -12,6 +12,7 @@ from ecr_cleaner.core.kubernetes import (
     ClusterError,
     Kind,
     Obstacle,
+    denied,
     fix_for,
     missing_kinds,
 )
@@ -68,9 +69,18 @@ def _read_kinds(
     missing = missing_kinds(kind.name for kind in kinds)
     if missing:
         raise ClusterError(cluster, Obstacle.VANISHED, f"it does not list {', '.join(missing)}")
+    refused: list[ClusterError] = []
     for kind in kinds:
-        _read_kind(cluster, api, held, kind)
-        read.append(kind.name)
+        try:
+            _read_kind(cluster, api, held, kind)
+        except ClusterError as error:
+            if error.obstacle is not Obstacle.FORBIDDEN:
+                raise
+            refused.append(error)
+        else:
+            read.append(kind.name)
+    if refused:
+        raise denied(refused)
 
 
 def _read_kind(cluster: str, api: KubernetesApi, held: HeldReferences, kind: Kind) -> None:

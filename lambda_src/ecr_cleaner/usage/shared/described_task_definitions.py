@@ -9,11 +9,13 @@ from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.walk import Found, find
+from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 
 UNKNOWN = "Unable to describe task definition"
 
 # Targets may name the latest revision by an ARN without one. DescribeTaskDefinition is documented
 # to take the family for that.
+_REVISION = re.compile(r"arn:[^:]+:ecs:[^:]+:[0-9]{12}:task-definition/[^:]+:[0-9]+")
 _WITHOUT_REVISION = re.compile(r"arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/(?P<family>[^:]+)")
 
 
@@ -21,10 +23,15 @@ class DescribedTaskDefinitions:
     """What ECS task definitions refer to: images, and what their environments and commands name.
 
     A task definition that is INACTIVE is described like any other: services may still run it.
+
+    A revision never changes, and its number is not given to another one after it was deleted, so
+    one that an earlier scan described is not described again. A family without a revision always
+    is. Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-definition-state.html
     """
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, answers: KnownAnswers) -> None:
         self._aws = aws
+        self._answers = answers
         self._known: Once[str, Found] = Once()
 
     def found(self, names: Iterable[str]) -> dict[str, Found]:
@@ -47,7 +54,16 @@ class DescribedTaskDefinitions:
             raise
 
     def _found(self, name: str) -> Found:
-        return self._known.get(name, lambda: self._describe(name))
+        return self._known.get(name, lambda: self._remembered(name))
+
+    def _remembered(self, name: str) -> Found:
+        if not _REVISION.fullmatch(name):
+            return self._describe(name)
+        known = self._answers.found(name)
+        if known is None:
+            known = self._describe(name)
+            self._answers.remember(name, known)
+        return known
 
     def _describe(self, name: str) -> Found:
         latest = _WITHOUT_REVISION.fullmatch(name)

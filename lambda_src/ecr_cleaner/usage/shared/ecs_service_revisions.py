@@ -6,10 +6,11 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from ecr_cleaner.aws.api import Answer
-from ecr_cleaner.core.errors import OperationAbsentError
+from ecr_cleaner.core.errors import ApiError, OperationAbsentError
 from ecr_cleaner.usage.shared.ecs_answers import described
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import batches
@@ -18,6 +19,8 @@ REVISIONS_A_CALL = 20
 _GONE = ("ServiceNotFoundException", "ClusterNotFoundException")
 # A deployment that has not ended may yet become the one that runs.
 _DEAD = frozenset({"STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
+# A deployment that was created so long ago is certainly listed.
+_LISTED_AFTER = timedelta(days=1)
 
 
 def is_deployed_by_ecs(service: Answer) -> bool:
@@ -35,16 +38,20 @@ def _deployed(target: Target, service: Answer) -> list[str]:
     """Return the targets of unfinished deployments and of the two latest successful ones.
 
     Of those two, one is what runs, the other what a rollback goes to. A service that ECS does not
-    deploy itself has no such deployments.
+    deploy itself has no such deployments. Deployments are read-only, so their list is the same as
+    long as the most recent one is.
     """
     if not is_deployed_by_ecs(service):
         return []
+    key = _latest_if_ended(target, service)
+    known = target.answers.names(key) if key else None
+    if known is not None:
+        return known
     try:
         listed = list(
-            target.api("ecs").each_found(
+            target.api("ecs").each(
                 "ListServiceDeployments",
                 "serviceDeployments",
-                *_GONE,
                 cluster=service["clusterArn"],
                 service=service["serviceArn"],
                 maxResults=100,
@@ -53,10 +60,39 @@ def _deployed(target: Target, service: Answer) -> list[str]:
     except OperationAbsentError as error:
         target.note_absent(error)
         return []
+    except ApiError as error:
+        if error.code in _GONE:
+            return []
+        raise
     listed.sort(key=lambda deployment: deployment["createdAt"], reverse=True)
     successful = [one for one in listed if one["status"] == "SUCCESSFUL"][:2]
     open_ended = [one for one in listed if one["status"] not in _DEAD | {"SUCCESSFUL"}]
-    return [_target(deployment) for deployment in (*open_ended, *successful)]
+    deployed = [_target(deployment) for deployment in (*open_ended, *successful)]
+    if key and not open_ended:
+        target.answers.remember_names(key, deployed)
+    return deployed
+
+
+def _latest_if_ended(target: Target, service: Answer) -> str | None:
+    """Return what identifies the most recent deployment; None if any is or may be under way.
+
+    ECS documents PRIMARY as the most recent deployment of a service, and COMPLETED as its end.
+    Sources: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html,
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-deployment.html
+    """
+    deployments = service.get("deployments", [])
+    if len(deployments) != 1:
+        return None
+    (latest,) = deployments
+    state = (latest.get("status"), latest.get("rolloutState"))
+    created = latest.get("createdAt")
+    if state != ("PRIMARY", "COMPLETED") or not created or not latest.get("id"):
+        return None
+    if target.deadline.now() - created < _LISTED_AFTER:
+        return None
+    current = sorted(revision["arn"] for revision in service.get("currentServiceRevisions", ()))
+    parts = (service["serviceArn"], "deployments", latest["id"], created.isoformat(), *current)
+    return " ".join(parts)
 
 
 def _target(deployment: Mapping[str, Any]) -> str:

@@ -14,15 +14,17 @@ from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.shared.described_task_definitions import DescribedTaskDefinitions
+from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.workers import Workers
 
 
 class Shared:
     """Answers that several sources need; each is asked for once in a scan."""
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, answers: KnownAnswers | None = None) -> None:
+        self.answers = answers or KnownAnswers()
         self.listings: Once[tuple[str, ...], list[Any]] = Once()
-        self.task_definitions = DescribedTaskDefinitions(aws)
+        self.task_definitions = DescribedTaskDefinitions(aws, self.answers)
         self.clusters: list[ClusterReading] = []
 
 
@@ -32,6 +34,7 @@ class Target:
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
     target with notes of its own.
     ``clusters`` collects the result of each Kubernetes cluster that was read.
+    ``answers`` are known from earlier scans, because AWS does not change them.
     """
 
     def __init__(self, aws: Aws, settings: Settings, shared: Shared | None = None) -> None:
@@ -48,6 +51,10 @@ class Target:
     @property
     def clusters(self) -> list[ClusterReading]:
         return self._shared.clusters
+
+    @property
+    def answers(self) -> KnownAnswers:
+        return self._shared.answers
 
     @property
     def task_definitions(self) -> DescribedTaskDefinitions:

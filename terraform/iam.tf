@@ -59,6 +59,12 @@ locals {
 
   repositories_arn = "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/*"
 
+  # The wildcards of a pattern have the same meaning in an ARN.
+  swept_arns = [
+    for pattern in distinct(coalescelist(var.repository_filter, ["*"])) :
+    "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/${pattern}"
+  ]
+
   in_this_region = { StringEquals = { "aws:RequestedRegion" = local.region } }
 
   # The domain in kms:ViaService. In China, names with and without ".cn" match.
@@ -154,7 +160,7 @@ locals {
         Sid      = "SweepOptedInRepositories"
         Effect   = "Allow"
         Action   = local.sweep_actions
-        Resource = local.repositories_arn
+        Resource = local.swept_arns
         Condition = {
           StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" }
         }
@@ -220,6 +226,8 @@ resource "aws_iam_role" "function" {
   path                 = var.iam_path
   description          = "Lets the function ${var.name} find and clean images in ECR."
   permissions_boundary = var.permissions_boundary
+  # Policies that were attached outside Terraform do not prevent its deletion.
+  force_detach_policies = true
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

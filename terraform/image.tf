@@ -30,6 +30,9 @@ locals {
 
   images_kept = 10
 
+  # As container engines name it.
+  image_architecture = var.architecture == "x86_64" ? "amd64" : var.architecture
+
   # ECR cannot change the key of a repository. With a name for each key, the repository with the new key can
   # be created before the function leaves the one with the old key.
   repository_name = var.kms_key_arn == null ? var.name : "${var.name}-${substr(sha256(var.kms_key_arn), 0, 8)}"
@@ -131,7 +134,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
 }
 
 resource "terraform_data" "image" {
-  count = local.build_image ? 1 : 0
+  count = local.build_locally ? 1 : 0
 
   triggers_replace = [local.image_uri]
 
@@ -144,7 +147,7 @@ resource "terraform_data" "image" {
     environment = merge(var.build_environment, {
       CONTAINER_ENGINE   = var.container_engine
       IMAGE_URI          = local.image_uri
-      IMAGE_ARCHITECTURE = var.architecture == "x86_64" ? "amd64" : var.architecture
+      IMAGE_ARCHITECTURE = local.image_architecture
       IMAGE_REGION       = local.region
     })
   }

@@ -40,6 +40,7 @@ locals {
     KEEP_PULLED_DAYS     = tostring(var.keep_pulled_days)
     UNTAGGED_KEEP_DAYS   = tostring(var.untagged_keep_days)
     KEEP_USED_DAYS       = tostring(var.keep_used_days)
+    REPOSITORY_FILTER    = length(var.repository_filter) == 0 ? null : join(",", distinct(var.repository_filter))
     REPOSITORY_RULES     = length(local.repository_rules) == 0 ? null : jsonencode(local.repository_rules)
     ACTION               = var.action
     ARCHIVE_DAYS         = tostring(var.archive_days)
@@ -131,6 +132,7 @@ resource "aws_lambda_function" "this" {
   # are only named in the settings, and the first run needs them.
   depends_on = [
     terraform_data.image,
+    aws_lambda_invocation.build,
     aws_ecr_repository_policy.this,
     aws_iam_role_policy.function,
     aws_s3_bucket_public_access_block.memory,

@@ -68,6 +68,11 @@ output "repository_url" {
   value       = one(aws_ecr_repository.this[*].repository_url)
 }
 
+output "build_project_name" {
+  description = "Name of the CodeBuild project that builds the image. Null unless build_with is \"codebuild\" and the module builds the image."
+  value       = one(aws_codebuild_project.build[*].name)
+}
+
 output "metric_namespace" {
   description = "CloudWatch namespace of the metrics that are extracted from the log. Null if metrics_enabled is false."
   value       = var.metrics_enabled ? local.metric_namespace : null

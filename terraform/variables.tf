@@ -181,6 +181,19 @@ variable "register_pull_exclusion" {
   nullable    = false
 }
 
+variable "repository_filter" {
+  description = "Patterns of repository names, in which * stands for any text and ? for one character. Only opted-in repositories that match one of them are cleaned, and IAM allows removals only there. An empty list matches all. To clean repositories of one region with different settings, use one instance for each group, with filters that do not overlap."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    # No brackets, which the program would understand and IAM would not.
+    condition     = alltrue([for pattern in var.repository_filter : can(regex("^[a-z0-9._/*?-]+$", pattern))])
+    error_message = "repository_filter is ${jsonencode(var.repository_filter)}; each pattern must consist of *, ? and characters of repository names: lower-case letters, digits, dots, hyphens, underscores and slashes."
+  }
+}
+
 variable "repository_rules" {
   description = <<-EOT
     Settings for some repositories. The first rule whose pattern matches the name of a repository applies to it. Each rule is an
@@ -597,8 +610,25 @@ variable "build_image" {
   }
 }
 
+variable "build_with" {
+  description = "Where the module builds the image: \"local\" on the machine that runs Terraform, with container_engine and the AWS CLI, or \"codebuild\" in the account, with nothing but Terraform on this machine."
+  type        = string
+  default     = "local"
+  nullable    = false
+
+  validation {
+    condition     = contains(["local", "codebuild"], var.build_with)
+    error_message = "build_with is \"${var.build_with}\"; it must be local or codebuild."
+  }
+
+  validation {
+    condition     = var.build_with != "codebuild" || length(var.build_environment) == 0
+    error_message = "build_with is codebuild, but build_environment has the keys ${join(", ", keys(var.build_environment))}; leave build_environment empty, because it is for builds on the machine that runs Terraform."
+  }
+}
+
 variable "container_engine" {
-  description = "Command that builds and pushes the image: docker, podman, finch or nerdctl."
+  description = "Command that builds and pushes the image if build_with is \"local\": docker, podman, finch or nerdctl."
   type        = string
   default     = "docker"
   nullable    = false
@@ -639,7 +669,7 @@ variable "extra_build_args" {
 }
 
 variable "build_environment" {
-  description = "Additional environment variables of the build script, such as AWS_PROFILE if the credentials of the provider do not come from the environment."
+  description = "Additional environment variables of the build script if build_with is \"local\", such as AWS_PROFILE if the credentials of the provider do not come from the environment."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -58,15 +58,24 @@ def option(arguments: list[str], name: str) -> str:
     return arguments[arguments.index(name) + 1]
 
 
-def ecr(region: str) -> Any:
+def client_of(service: Any, region: str | None = None) -> Any:
     """Return a client of the fake AWS, which AWS_ENDPOINT_URL names."""
     import boto3  # noqa: PLC0415  # a fifth of a second, and most calls need none
 
-    return boto3.client("ecr", region_name=region)
+    return boto3.client(service, region_name=region)
+
+
+def ecr(region: str) -> Any:
+    """Return a client of ECR."""
+    return client_of("ecr", region)
 
 
 def aws(arguments: list[str]) -> None:
-    """Answer the calls of the AWS CLI that the build script makes."""
+    """Answer the calls of the AWS CLI that the build makes."""
+    if arguments[:2] == ["s3", "cp"]:
+        bucket, _, key = arguments[2].removeprefix("s3://").partition("/")
+        client_of("s3").download_file(bucket, key, arguments[3])
+        return
     client = ecr(option(arguments, "--region"))
     if arguments[1] == "describe-images":
         tag = option(arguments, "--image-ids").removeprefix("imageTag=")

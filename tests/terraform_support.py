@@ -382,9 +382,11 @@ def judged_resource(statement: dict[str, Any], action: str, resource: str) -> st
 def judge_statement_and_tags(
     statement: IAMPolicyStatement, action: str, resource: str = "*", *others: Any
 ) -> PermissionResult:
-    """Check the conditions on tags, which moto ignores, before the rest of the statement."""
+    """Check the conditions on tags and TLS, which moto ignores, before the rest."""
     if not tag_conditions_hold(statement._statement, resource):  # noqa: SLF001
         return PermissionResult.NEUTRAL
+    if "aws:SecureTransport" in str(statement._statement.get("Condition")):  # noqa: SLF001
+        return PermissionResult.NEUTRAL  # as if this server had a certificate
     judged = judged_resource(statement._statement, action, resource)  # noqa: SLF001
     return judge_statement(statement, action, judged, *others)
 

@@ -45,6 +45,8 @@ _ENVIRONMENT = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_REGION": REGION,
+    # The simulation has 30 regions, which take long.
+    "SCAN_REGIONS": REGION,
     "AWS_DEFAULT_REGION": REGION,
     # Let moto resolve the images of functions in its own ECR.
     "MOTO_LAMBDA_STUB_ECR": "false",

@@ -180,7 +180,7 @@ run "delete" {
       Sid       = "SweepOptedInRepositories"
       Effect    = "Allow"
       Action    = ["ecr:BatchDeleteImage"]
-      Resource  = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
+      Resource  = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
       Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
     })
     error_message = "Only images in opted-in repositories may be deleted."
@@ -189,6 +189,28 @@ run "delete" {
   assert {
     condition     = !contains(local.function_statements[*].Effect, "Deny")
     error_message = "Without a dry run, no statement may deny anything."
+  }
+}
+
+run "delete_in_some_repositories" {
+  command = plan
+
+  variables {
+    dry_run           = false
+    repository_filter = ["team-a/*", "tools"]
+  }
+
+  assert {
+    condition = one([for statement in local.function_statements : statement.Resource if statement.Sid == "SweepOptedInRepositories"]) == [
+      "arn:aws:ecr:eu-central-1:123456789012:repository/team-a/*",
+      "arn:aws:ecr:eu-central-1:123456789012:repository/tools",
+    ]
+    error_message = "Only repositories that match the filter may be cleaned."
+  }
+
+  assert {
+    condition     = output.environment.REPOSITORY_FILTER == "team-a/*,tools"
+    error_message = "The program must have the same filter."
   }
 }
 
@@ -554,6 +576,11 @@ run "trust_policy" {
   assert {
     condition     = jsondecode(aws_iam_role.function[0].assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     error_message = "Only functions in this account may have the role."
+  }
+
+  assert {
+    condition     = aws_iam_role.function[0].force_detach_policies
+    error_message = "Policies that were attached elsewhere must not prevent the deletion of the role."
   }
 }
 

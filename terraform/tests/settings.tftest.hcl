@@ -292,3 +292,16 @@ run "another_partition" {
     error_message = "Keys must be usable through the services of the partition: ${local.via_suffix}"
   }
 }
+
+run "several_instances" {
+  command = plan
+
+  module {
+    source = "./tests/several_instances"
+  }
+
+  assert {
+    condition     = output.log_group_names == ["/aws/lambda/team-a", "/aws/lambda/team-b"]
+    error_message = "The block of the module must accept count, for_each and depends_on: ${jsonencode(output.log_group_names)}"
+  }
+}

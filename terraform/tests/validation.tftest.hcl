@@ -375,6 +375,26 @@ run "kms_key_for_event_bus" {
   expect_failures = [var.on_failure_destination_kms_key_arn]
 }
 
+run "filter_with_comma" {
+  command = plan
+
+  variables {
+    repository_filter = ["team-a/*,team-b/*"]
+  }
+
+  expect_failures = [var.repository_filter]
+}
+
+run "filter_with_brackets_or_without_characters" {
+  command = plan
+
+  variables {
+    repository_filter = ["team-[ab]/*", ""]
+  }
+
+  expect_failures = [var.repository_filter]
+}
+
 run "name_that_no_bucket_may_have" {
   command = plan
 

@@ -23,6 +23,7 @@ from ecr_cleaner.usage.sources import SOURCES
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
 )
+OTHER_SERVICES = {"ec2", "ecr", "eks", "inspector2", "organizations", "sqs", "ssm", "sts"}
 # The operation that an action allows, if it has another name.
 CALLED_AS = {"DeleteMessage": "DeleteMessageBatch"}
 GARBLED = {
@@ -61,9 +62,7 @@ def client_of(service: str) -> Any:
 
 def operations() -> list[tuple[str, str]]:
     """Return every operation whose answer has a content that the program reads, by service."""
-    services = {source.service for source in SOURCES} | {
-        *("ecr", "eks", "inspector2", "organizations", "sqs", "ssm", "sts")
-    }
+    services = {source.service for source in SOURCES} | OTHER_SERVICES
     models = {name: client_of(name).meta.service_model for name in sorted(services)}
     return [
         (name, CALLED_AS.get(operation, operation))

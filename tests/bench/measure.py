@@ -154,6 +154,7 @@ def _aws(fake: Fake) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": fake.url,
         "AWS_REGION": REGION,
+        "SCAN_REGIONS": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

@@ -10,7 +10,6 @@ from bench.world import INDEX, World
 
 # Operations that need one call per run, besides those of scans.
 _ONCE = (
-    "ecr:DescribeRegistry",
     "ecr:GetRegistryPolicy",
     "ecr:ListPullTimeUpdateExclusions",
     "sts:GetCallerIdentity",
@@ -28,6 +27,7 @@ def least_calls(world: World, *, deleting: bool) -> Counter[str]:
     scans = 2 if deleting and any(world.removable.values()) else 1
     calls = Counter({name: scans * number for name, number in _least_scan(world).items()})
     calls.update(dict.fromkeys(_ONCE, 1))
+    calls["ecr:DescribeRegistry"] = scans
     calls["ecr:DescribeRepositories"] = calls_for(len(world.repositories), 1000)
     calls["ecr:ListTagsForResource"] = len(world.repositories)
     for name, repository in world.repositories.items():

@@ -18,7 +18,8 @@ from ecr_cleaner.core.guards import (
     no_usage,
 )
 from ecr_cleaner.core.in_use import RepositoryUse
-from ecr_cleaner.core.model import ClusterReading, Guard
+from ecr_cleaner.core.locations import Scanned
+from ecr_cleaner.core.model import ClusterReading, Guard, Registry
 
 OWN = "111122223333"
 OTHER = "999988887777"
@@ -413,3 +414,97 @@ def test_no_usage_says_how_to_go_on() -> None:
     assert guarded
     assert guarded.guard is Guard.NO_USAGE
     assert "set EXPECT_NO_USAGE to true" in guarded.why
+
+
+# -- What was scanned is no outsider -----------------------------------------------------------
+
+ORGANIZATION = "o-a1b2c3d4e5"
+SCANNED = Scanned(frozenset({Registry(OTHER, "us-east-1")}), ORGANIZATION)
+THIRD = "555566667777"
+
+
+@pytest.mark.parametrize(
+    ("document", "outsider"),
+    [
+        (policy(statement()), None),
+        (policy(statement(Principal={"AWS": [OWN, OTHER]})), None),
+        (policy(statement(Principal={"AWS": [OTHER, THIRD]})), THIRD),
+        (policy(statement(Principal="*")), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalAccount", [OWN, OTHER]))), None),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalAccount", [OTHER, THIRD]))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalOrgID", ORGANIZATION))), None),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringEquals", "aws:PrincipalOrgID", [ORGANIZATION, "o-other"]))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringLike", "aws:PrincipalOrgID", "o-*"))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "StringNotEquals", "aws:PrincipalOrgID", ORGANIZATION))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringLike", "aws:PrincipalOrgPaths", f"{ORGANIZATION}/r-1/*"))), None),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAnyValue:StringLike", "aws:PrincipalOrgPaths", f"{ORGANIZATION}*"))), "everyone"),
+        (policy(statement(Principal="*", Condition=condition(
+            "ForAllValues:StringLike", "aws:PrincipalOrgPaths", f"{ORGANIZATION}/*"))), "everyone"),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringLike", "aws:sourceArn", f"arn:aws:lambda:eu-west-1:{OTHER}:function:*"))), None),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringEquals", "aws:SourceOrgID", ORGANIZATION))), None),
+        (policy(statement(Principal={"Service": "lambda.amazonaws.com"}, Condition=condition(
+            "StringLike", "aws:sourceArn", f"arn:aws:lambda:eu-west-1:{THIRD}:function:*"))),
+         "lambda.amazonaws.com"),
+    ],
+)  # fmt: skip
+def test_accounts_and_organizations_that_were_scanned_do_not_guard(
+    document: str, outsider: str | None
+) -> None:
+    guarded = cross_account_pull(REPOSITORY, [document], (), SCANNED)
+    assert (guarded is None) == (outsider is None)
+    if guarded:
+        assert guarded.why.startswith(f"{outsider} may pull from it, ")
+        assert "scan them with SCAN_ACCOUNTS" in guarded.why
+
+
+def test_an_organization_that_was_not_scanned_whole_guards() -> None:
+    partly = Scanned(SCANNED.registries)
+    limited = condition("StringEquals", "aws:PrincipalOrgID", ORGANIZATION)
+    assert cross_account_pull(
+        REPOSITORY, [policy(statement(Principal="*", Condition=limited))], (), partly
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "guards"), [("us-east-1", False), ("us-west-2", True)], ids=["scanned", "not"]
+)
+def test_replication_of_deletions_guards_where_nothing_was_scanned(
+    region: str, *, guards: bool
+) -> None:
+    destination = {"registryId": OTHER, "region": region}
+    rules = [{"destinations": [destination], "deleteReplication": ENABLED}]
+    guarded = delete_replication(REPOSITORY, {"rules": rules}, SCANNED)
+    assert (guarded is not None) == guards
+    assert guarded is None or "scan it with SCAN_ACCOUNTS and SCAN_REGIONS" in guarded.why
+
+
+ELSEWHERE = f"arn:aws:eks:us-east-1:{OTHER}:cluster/prod"
+
+
+@pytest.mark.parametrize(
+    ("readings", "waived", "named"),
+    [
+        ([], (), [ELSEWHERE]),
+        ([ClusterReading("eks", ELSEWHERE)], (), []),
+        ([ClusterReading("eks", "prod")], (), [ELSEWHERE]),
+        ([ClusterReading("cluster-documents", ELSEWHERE)], (), []),
+        ([ClusterReading("eks", ELSEWHERE, "denied", "allow it")], (), [ELSEWHERE]),
+        ([], ("prod",), [ELSEWHERE]),
+        ([], (ELSEWHERE,), []),
+    ],
+)
+def test_clusters_elsewhere_go_by_their_arn(
+    readings: list[ClusterReading], waived: tuple[str, ...], named: list[str]
+) -> None:
+    found = list(eks_clusters(REPOSITORY.registry, [ELSEWHERE], readings, waived))
+    assert [one.why.split()[3] for one in found] == named

@@ -9,11 +9,13 @@ from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action, Repository
 from ecr_cleaner.core.policy import (
     Policy,
+    is_in_filter,
     is_opted_in,
     misspelled_tags,
     opt_in_looks_meant,
     policy_for,
     raised_keep_days,
+    unmatched_filters,
     unmatched_rules,
 )
 from ecr_cleaner.core.settings import RepositoryRule, Settings
@@ -159,6 +161,31 @@ def test_rule_that_matches_no_repository_is_named() -> None:
     rules = (RepositoryRule(("app",)), RepositoryRule(("payment/*", "pay")), RepositoryRule(("*",)))
     found = unmatched_rules(Settings(rules=rules), [repository("app"), repository("payments/api")])
     assert found == ["entry 2 of REPOSITORY_RULES matches no repository: payment/*, pay"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "expected"),
+    [
+        ((), "app", True),
+        (("*",), "team-a/app", True),
+        (("team-a/*",), "team-a/web/app", True),
+        (("team-a/*",), "team-ab/app", False),
+        (("team-a/*",), "Team-A/app", False),
+        (("app", "team-a/*"), "app", True),
+        (("app",), "app2", False),
+    ],
+)
+def test_filter_decides_by_the_whole_name(
+    patterns: tuple[str, ...], name: str, *, expected: bool
+) -> None:
+    settings = Settings(repository_filter=patterns)
+    assert is_in_filter(repository(name), settings) is expected
+
+
+def test_pattern_of_the_filter_that_matches_no_repository_is_named() -> None:
+    settings = Settings(repository_filter=("team-a/*", "team-b/*", "app"))
+    found = unmatched_filters(settings, [repository("app"), repository("team-a/app")])
+    assert found == ["REPOSITORY_FILTER has a pattern that matches no repository: team-b/*"]
 
 
 def test_guards_are_waived_by_the_settings_and_by_the_rule() -> None:

@@ -77,6 +77,7 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("EXPECT_NO_USAGE", "false", "expect_no_usage", False),
         ("RESCAN_AFTER_SECONDS", "0", "rescan_after_seconds", 0),
         ("RESCAN_AFTER_SECONDS", "900", "rescan_after_seconds", 900),
+        ("REPOSITORY_FILTER", "team-a/*, tools", "repository_filter", ("team-a/*", "tools")),
         ("REPOSITORY_RULES", "[]", "rules", ()),
         ("WAIVED_SOURCES", "batch, ecs", "waived_sources", ("batch", "ecs")),
         ("WAIVED_GUARDS", "eks-clusters", "waived_guards", ("eks-clusters",)),
@@ -92,6 +93,15 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("REFERENCE_LISTS_MAX_AGE_DAYS", "30", "reference_lists_max_age_days", 30),
         ("INSPECTOR_COVERAGE", "true", "inspector_coverage", True),
         ("WAIVED_CLUSTERS", "dev, test", "waived_clusters", ("dev", "test")),
+        ("SCAN_REGIONS", "enabled", "scan_regions", ()),
+        ("SCAN_REGIONS", "", "scan_regions", ()),
+        ("SCAN_REGIONS", "eu-west-1,us-gov-east-1", "scan_regions", ("eu-west-1", "us-gov-east-1")),
+        ("SCAN_ACCOUNTS", "organization", "scan_organization", True),
+        ("SCAN_ACCOUNTS", "organization", "scan_accounts", ()),
+        ("SCAN_ACCOUNTS", "222233334444", "scan_accounts", ("222233334444",)),
+        ("SCAN_ROLE_NAME", "reader", "scan_role_name", "reader"),
+        ("SCAN_ROLE_NAME", "platform/reader", "scan_role_name", "platform/reader"),
+        ("SCAN_EXTERNAL_ID", "a1:b2", "scan_external_id", "a1:b2"),
         ("WAIVED_API_GROUPS", "argoproj.io", "waived_api_groups", ("argoproj.io",)),
         ("CLUSTER_DOCUMENTS", "s3://a/b/", "cluster_documents", ("s3://a/b/",)),
         ("CLUSTER_DOCUMENTS", "s3://a/", "cluster_documents", ("s3://a/",)),
@@ -124,6 +134,10 @@ LEVELS = "one of DEBUG, INFO, WARNING, ERROR"
 LIST = "a comma-separated list without empty entries"
 WAIVABLE_GUARDS = "a comma-separated list of eks-clusters, cross-account-pull, delete-replication"
 API_GROUPS = "a comma-separated list of API groups of custom resources, such as argoproj.io"
+SCAN_REGIONS = "enabled, or a comma-separated list of regions such as eu-west-1"
+SCAN_ACCOUNTS = "organization, or a comma-separated list of account ids of 12 digits"
+ROLE_NAME = "a role's NAME or PATH/NAME"
+EXTERNAL_ID = "2 to 1224 letters, digits and +=,.@:/_-"
 DOCUMENTS = "a comma-separated list of s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json"
 GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
 
@@ -169,6 +183,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             for name in (
                 *("KEEP_TAG_PATTERNS", "WAIVED_SOURCES", "REFERENCE_LISTS", "WAIVED_GUARDS"),
                 *("WAIVED_CLUSTERS", "WAIVED_API_GROUPS", "CLUSTER_DOCUMENTS"),
+                *("SCAN_REGIONS", "SCAN_ACCOUNTS", "REPOSITORY_FILTER"),
             )
             for value in (",", "v*,", " ", "a,,b")
         ),
@@ -185,6 +200,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             ("CLUSTER_DOCUMENT_MINUTES", value, "a whole number from 1 to 1440")
             for value in (*BAD_NUMBERS, "0", "1441")
         ),
+        ("REPOSITORY_FILTER", "", "unset for all repositories, or name a pattern"),
         # The built-in groups with required kinds have no dot, so none of them can be waived.
         *(
             ("WAIVED_API_GROUPS", value, API_GROUPS)
@@ -194,6 +210,19 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             ("CLUSTER_DOCUMENTS", value, DOCUMENTS)
             for value in ("bucket/", "s3://bucket", "s3:///x/", "s3://bucket/key", "ssm:x")
         ),
+        *(
+            ("SCAN_REGIONS", value, SCAN_REGIONS)
+            for value in ("all", "eu-west", "eu_west_1", "EU-WEST-1", "eu-west-1a", "*")
+        ),
+        *(
+            ("SCAN_ACCOUNTS", value, SCAN_ACCOUNTS)
+            for value in ("all", "organisation", "1111-2222-3333", "11112222333", "o-a1b2c3d4e5")
+        ),
+        *(
+            ("SCAN_ROLE_NAME", value, ROLE_NAME)
+            for value in ("", "/path/name", "path/", "a b", "a" * 65)
+        ),
+        *(("SCAN_EXTERNAL_ID", value, EXTERNAL_ID) for value in ("", "a", "a b", "ä1")),
     ],
 )
 def test_a_bad_value_is_an_error_that_names_it_and_what_is_allowed(

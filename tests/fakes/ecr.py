@@ -141,6 +141,7 @@ class FakeEcr:
         self.before: Callable[[Call], None] = lambda _: None
         self.registry_policy: str | None = None
         self.replication: Answer = {"rules": []}
+        self.cache_rules: list[Answer] = []
         self.pull_exclusions = [ROLE]
         self.page_size = MOST_A_PAGE
         self.empty_pages = False
@@ -297,6 +298,10 @@ class FakeEcr:
             raise _error("GetRegistryPolicy", code, "the registry has no policy")
         return {"registryId": self.account, "policyText": self.registry_policy}
 
+    def _cache_rules(self, parameters: Parameters) -> Answer:
+        operation, key = "DescribePullThroughCacheRules", "pullThroughCacheRules"
+        return self._page(operation, key, self.cache_rules, parameters)
+
     def _describe_registry(self, _: Parameters) -> Answer:
         return {"registryId": self.account, "replicationConfiguration": self.replication}
 
@@ -428,6 +433,7 @@ _OPERATIONS: dict[str, Callable[[FakeEcr, Parameters], Answer]] = {
     "GetRepositoryPolicy": FakeEcr._repository_policy,  # noqa: SLF001
     "GetRegistryPolicy": FakeEcr._get_registry_policy,  # noqa: SLF001
     "DescribeRegistry": FakeEcr._describe_registry,  # noqa: SLF001
+    "DescribePullThroughCacheRules": FakeEcr._cache_rules,  # noqa: SLF001
     "DescribeImages": FakeEcr._describe_images,  # noqa: SLF001
     "BatchGetImage": FakeEcr._batch_get,  # noqa: SLF001
     "BatchDeleteImage": FakeEcr._batch_delete,  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""In-memory S3, SQS and STS at the level of boto3's client, as much of them as a run calls."""
+"""In-memory S3, SQS, STS and EC2 at the level of boto3's client, as much of them as a run calls."""
 
 from __future__ import annotations
 
@@ -129,6 +129,17 @@ class FakeSts:
 
     def get_caller_identity(self) -> dict[str, Any]:
         return {"Arn": CALLER, "Account": "111122223333"}
+
+
+class FakeEc2:
+    """Knows which regions are enabled."""
+
+    def __init__(self, *regions: str) -> None:
+        self.meta = meta_of("ec2")
+        self.regions = regions or ("eu-west-1",)
+
+    def describe_regions(self) -> dict[str, Any]:
+        return {"Regions": [{"RegionName": one} for one in self.regions]}
 
 
 def etag(content: bytes) -> str:

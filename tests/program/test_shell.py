@@ -21,7 +21,7 @@ from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.shell import Wanted, wanted_image
 from ecr_cleaner.workers import Workers
 from fakes.ecr import FakeEcr, StoredImage
-from fakes.small_services import FakeS3, FakeSts
+from fakes.small_services import FakeEc2, FakeS3, FakeSts
 from run.test_cleaner import OPTED_IN, SOMETHING_IN_USE, StubAws, StubSource
 
 ELSEWHERE = (
@@ -57,7 +57,7 @@ def s3() -> FakeS3:
 @pytest.fixture(autouse=True)
 def account(ecr: FakeEcr, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the fakes the account, in which ``app:v2`` is in use."""
-    others: dict[str, Any] = {"s3": s3, "sts": FakeSts()}
+    others: dict[str, Any] = {"s3": s3, "sts": FakeSts(), "ec2": FakeEc2()}
 
     def aws(_: object, workers: Workers, __: object = None) -> StubAws:
         return StubAws(ecr, workers, Deadline(lambda: NOW), others)

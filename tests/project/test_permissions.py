@@ -25,7 +25,7 @@ ALONE = ("read", "regions", "delete", "archive")
 LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
     f"{group}.{name}": actions for group in GROUPS for name, actions in PERMISSIONS[group].items()
 }
-# Not of a source of every run.
+# Of no source of every run.
 OTHER_SERVICES = {"ec2", "ecr", "eks", "organizations", "s3", "sqs", "ssm", "sts"}
 CHANGES_SOMETHING = {"delete", "archive", "pull-times.register"}
 # In a dry run as well: of the module itself, not of ECR.

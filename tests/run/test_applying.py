@@ -19,7 +19,7 @@ from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.plan_places import stored_plan
 from ecr_cleaner.run.plans import NoPlan
 from ecr_cleaner.workers import Workers
-from fakes.small_services import FakeSts
+from fakes.small_services import FakeEc2, FakeSts
 from run.test_cleaner import SOMETHING_IN_USE, StubAws, StubSource, World
 from run.test_plans import DRY, PLAN
 
@@ -40,7 +40,7 @@ def world(workers: Workers) -> World:
 
 
 def aws_of(world: World) -> Aws:
-    others: dict[str, Any] = {"s3": world.s3, "sqs": world.sqs, "sts": FakeSts()}
+    others: dict[str, Any] = {"s3": world.s3, "sqs": world.sqs, "sts": FakeSts(), "ec2": FakeEc2()}
     return cast("Aws", StubAws(world.ecr, world.workers, Deadline(world.clock), others))
 
 

@@ -33,7 +33,7 @@ from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import ROLE, Call, FakeEcr, StoredImage
 from fakes.log import FakeLog
-from fakes.small_services import FakeS3, FakeSqs, FakeSts
+from fakes.small_services import FakeEc2, FakeS3, FakeSqs, FakeSts
 
 DELETING = Settings(dry_run=False)
 ARCHIVING = Settings(dry_run=False, action=Action.ARCHIVE)
@@ -48,6 +48,7 @@ class StubSource:
     found: Callable[[int], Iterable[Usage]]
     name: str = "stub"
     service: str = "stub"
+    everywhere: bool = True
     scans: int = 0
 
     def usages(self, target: Target) -> Iterable[Usage]:
@@ -64,6 +65,7 @@ class StubAws:
     workers: Workers
     deadline: Deadline
     others: dict[str, Any] = field(default_factory=dict)
+    region: str = "eu-west-1"
 
     def api(self, service: str) -> Api:
         return Api(self.ecr if service == "ecr" else self.others[service])
@@ -110,7 +112,7 @@ class World:
         plans: Plans | None = None,
     ) -> dict[str, Any]:
         deadline = Deadline(self.clock, seconds_left)
-        others = {"s3": self.s3, "sqs": self.sqs, "sts": FakeSts()}
+        others = {"s3": self.s3, "sqs": self.sqs, "sts": FakeSts(), "ec2": FakeEc2()}
         aws = cast("Aws", StubAws(self.ecr, self.workers, deadline, others))
         place = place_of(aws, settings.plans)
         with closing(plans or (Plans("run-1", place) if place else NoPlan())) as sink:
@@ -170,7 +172,9 @@ def test_guards_are_not_read_if_no_repository_is_opted_in(workers: Workers) -> N
     world = World(workers)
     world.ecr.create("off", {})
     assert world.run()["repositories"] == 0
+    # A scan asks for replication: who uses a replica uses the image.
     assert {call.operation for call in world.ecr.calls} == {
+        "DescribeRegistry",
         "DescribeRepositories",
         "ListTagsForResource",
     }

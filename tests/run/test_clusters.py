@@ -27,6 +27,7 @@ class ClusterSource:
     results: Callable[[int], Iterable[ClusterReading]]
     name: str = "eks"
     service: str = "ecs"  # one that the stub of AWS offers
+    everywhere: bool = True
     scans: int = 0
 
     def usages(self, target: Target) -> Iterable[Usage]:

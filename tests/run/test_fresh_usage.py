@@ -11,7 +11,7 @@ from core.worlds import NOW, REGISTRY, usage
 from ecr_cleaner.core.errors import ApiError, OutOfTimeError, ScanError
 from ecr_cleaner.deadline import RESERVE, Deadline
 from ecr_cleaner.run.fresh_usage import FRESH_FOR, FreshUsage
-from ecr_cleaner.usage.scan import Reading, Scan, State
+from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State
 
 DENIED = ApiError("ecs", "ListClusters", code="AccessDenied", message="no")
 
@@ -40,7 +40,8 @@ class Run:
         self.scans += 1
         self.passes(self.seconds_a_scan)
         found = usage("app", digest=f"sha256:{self.scans:064}")
-        return Scan((Reading("stub", State.SCANNED, (found,)),))
+        reading = Reading("stub", State.SCANNED, (found,))
+        return Scan((SourceReading("stub", (reading,)),))
 
     def passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

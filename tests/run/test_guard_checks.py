@@ -11,14 +11,16 @@ import pytest
 
 from core.worlds import REPOSITORY, policy_of, repository, usage
 from ecr_cleaner.aws.availability import Availability
+from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.in_use import InUse
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Guard, ImageReference, Registry, Usage
 from ecr_cleaner.core.policy import policy_for
 from ecr_cleaner.core.settings import RepositoryRule, Settings
-from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.guard_checks import GuardChecks, Seen
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import REGION, FakeSession, error
 from fakes.scripted import DENIED, THROTTLED, Scripted
@@ -44,13 +46,19 @@ def ecr(**lines: Any) -> Scripted:
     guarded: dict[str, Any] = {
         "GetRegistryPolicy": error("RegistryPolicyNotFoundException"),
         "GetRepositoryPolicy": {"policyText": FOREIGN},
-        "DescribeRegistry": {"replicationConfiguration": REPLICATED},
     }
     return Scripted("ecr", **(guarded | lines))
 
 
 def eks(*pages: Any) -> Scripted:
     return Scripted("eks", ListClusters=[{"clusters": list(page)} for page in pages])
+
+
+def locations(aws: Aws) -> Locations:
+    """Return the locations of a run over this account and region only."""
+    found = Locations(aws, Settings())
+    found.all = (Location("123456789012", aws.region),)
+    return found
 
 
 @contextmanager
@@ -60,40 +68,40 @@ def guards(
     with Workers(2) as workers:
         aws = Aws(FakeSession(apis, region), workers)
         registry = EcrRegistry(aws.api("ecr"), workers)
-        checks = GuardChecks(aws, registry, settings or Settings())
+        checks = GuardChecks(locations(aws), workers, registry, settings or Settings())
         checks.read()
         yield checks
 
 
+def seen(*clusters: ClusterReading, used: Any = IN_USE, replication: Any = REPLICATED) -> Seen:
+    return Seen(InUse(used), clusters, replication)
+
+
 def standing(
-    *apis: Scripted, settings: Settings | None = None, used: Any = IN_USE, **more: Any
+    *apis: Scripted,
+    settings: Settings | None = None,
+    saw: Seen | None = None,
+    **more: Any,
 ) -> list[str]:
     """Return the names of the guards that apply to the repository under these settings."""
     settings = settings or Settings()
     with guards(*apis, settings=settings, **more) as made:
-        found = made.check(REPOSITORY, policy_for(REPOSITORY, settings), InUse(used)).guards
+        found = made.check(REPOSITORY, policy_for(REPOSITORY, settings), saw or seen()).guards
     return [guarded.guard.value for guarded in found]
 
 
 def test_all_guards_are_listed_in_this_order() -> None:
     registry, clusters = ecr(), eks(["prod"])
 
-    assert standing(registry, clusters, used=()) == ["no-usage", *NAMES]
-    assert registry.actions == [
-        "ecr:DescribeRegistry",
-        "ecr:GetRegistryPolicy",
-        "ecr:GetRepositoryPolicy",
-    ]
+    assert standing(registry, clusters, saw=seen(used=())) == ["no-usage", *NAMES]
+    assert registry.actions == ["ecr:GetRegistryPolicy", "ecr:GetRepositoryPolicy"]
     assert clusters.actions == ["eks:ListClusters"]
 
 
 def test_no_guard_applies_if_nothing_hides_consumers() -> None:
-    registry = ecr(
-        GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"),
-        DescribeRegistry={"replicationConfiguration": {"rules": []}},
-    )
+    registry = ecr(GetRepositoryPolicy=error("RepositoryPolicyNotFoundException"))
 
-    assert standing(registry, eks([])) == []
+    assert standing(registry, eks([]), saw=seen(replication={"rules": []})) == []
 
 
 @pytest.mark.parametrize("guard", ALL, ids=NAMES)
@@ -103,10 +111,10 @@ def test_guard_that_is_waived_for_the_run_makes_no_call(guard: Guard) -> None:
     found = standing(registry, clusters, settings=Settings(waived_guards=(guard.value,)))
 
     assert found == [name for name in NAMES if name != guard.value]
-    operations = {
+    operations: dict[Guard, set[str]] = {
         Guard.EKS_CLUSTERS: {"eks:ListClusters"},
         Guard.CROSS_ACCOUNT_PULL: {"ecr:GetRegistryPolicy", "ecr:GetRepositoryPolicy"},
-        Guard.DELETE_REPLICATION: {"ecr:DescribeRegistry"},
+        Guard.DELETE_REPLICATION: set(),
     }
     called = {*registry.actions, *clusters.actions}
     assert called == {one for other in ALL if other is not guard for one in operations[other]}
@@ -119,8 +127,8 @@ def test_guard_that_a_rule_waives_applies_to_the_other_repositories(guard: Guard
     theirs = repository("team/app")
 
     with guards(ecr(), eks(["prod"]), settings=settings) as made:
-        waived = made.check(theirs, policy_for(theirs, settings), InUse(IN_USE)).guards
-        others = made.check(REPOSITORY, policy_for(REPOSITORY, settings), InUse(IN_USE)).guards
+        waived = made.check(theirs, policy_for(theirs, settings), seen()).guards
+        others = made.check(REPOSITORY, policy_for(REPOSITORY, settings), seen()).guards
 
     assert [one.guard for one in waived] == [other for other in ALL if other is not guard]
     assert [one.guard for one in others] == list(ALL)
@@ -137,9 +145,8 @@ def test_registry_settings_are_read_once_and_policies_once_per_repository() -> N
     registry, clusters = ecr(), eks(["prod"])
     with guards(registry, clusters) as made:
         for number in range(5):
-            assert made.check(repository(f"app-{number}"), policy_of(), InUse(IN_USE)).guards
+            assert made.check(repository(f"app-{number}"), policy_of(), seen()).guards
 
-    assert len(registry.asked("DescribeRegistry")) == 1
     assert len(registry.asked("GetRegistryPolicy")) == 1
     assert len(clusters.asked("ListClusters")) == 1
     asked = [one["repositoryName"] for one in registry.asked("GetRepositoryPolicy")]
@@ -149,7 +156,7 @@ def test_registry_settings_are_read_once_and_policies_once_per_repository() -> N
 def test_setting_waives_the_guard_against_no_usage() -> None:
     settings = Settings(expect_no_usage=True, waived_guards=tuple(NAMES))
 
-    assert standing(ecr(), eks([]), settings=settings, used=()) == []
+    assert standing(ecr(), eks([]), settings=settings, saw=seen(used=())) == []
 
 
 def test_usage_by_this_function_itself_does_not_count() -> None:
@@ -157,9 +164,9 @@ def test_usage_by_this_function_itself_does_not_count() -> None:
     waived = tuple(NAMES)
 
     ours = Settings(function_name="ecr-cleaner", waived_guards=waived)
-    assert standing(ecr(), eks([]), settings=ours, used=[own]) == ["no-usage"]
+    assert standing(ecr(), eks([]), settings=ours, saw=seen(used=[own])) == ["no-usage"]
     another = Settings(function_name="another", waived_guards=waived)
-    assert standing(ecr(), eks([]), settings=another, used=[own]) == []
+    assert standing(ecr(), eks([]), settings=another, saw=seen(used=[own])) == []
 
 
 def test_usage_in_another_registry_does_not_count() -> None:
@@ -167,13 +174,13 @@ def test_usage_in_another_registry_does_not_count() -> None:
     elsewhere = ImageReference(Registry("111122223333", "us-east-1"), "app")
     other = Usage(elsewhere, "arn:task", "stub")
 
-    assert standing(ecr(), eks([]), settings=waived, used=[other]) == ["no-usage"]
+    assert standing(ecr(), eks([]), settings=waived, saw=seen(used=[other])) == ["no-usage"]
 
 
 def test_clusters_are_read_from_all_pages_also_after_an_empty_one() -> None:
     clusters = eks([], ["prod"], ["test"])
     with guards(ecr(), clusters) as made:
-        (guarded, *_) = made.check(REPOSITORY, policy_of(), InUse(IN_USE)).guards
+        (guarded, *_) = made.check(REPOSITORY, policy_of(), seen()).guards
 
     assert "the Kubernetes cluster prod was not read in full" in guarded.why
     assert all(one["include"] == ["all"] for one in clusters.asked("ListClusters"))
@@ -182,7 +189,7 @@ def test_clusters_are_read_from_all_pages_also_after_an_empty_one() -> None:
 def test_cluster_that_the_scan_read_in_full_does_not_guard() -> None:
     with guards(ecr(), eks(["prod", "test"])) as made:
         readings = [ClusterReading("eks", "prod"), ClusterReading("eks", "test", "denied", "allow")]
-        found = made.check(REPOSITORY, policy_of(), InUse(IN_USE), readings).guards
+        found = made.check(REPOSITORY, policy_of(), seen(*readings)).guards
 
     assert [one.guard for one in found] == list(ALL)
     assert "cluster test was not read in full: denied" in found[0].why
@@ -222,18 +229,15 @@ def test_both_policies_count(repository_policy: Any, registry_policy: Any, *, st
 
 
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED])
-@pytest.mark.parametrize("operation", ["GetRegistryPolicy", "DescribeRegistry"])
-def test_registry_that_cannot_be_read_is_an_error_for_the_run(
-    operation: str, fault: Exception
-) -> None:
+def test_registry_that_cannot_be_read_is_an_error_for_the_run(fault: Exception) -> None:
     """An unknown guard is not an absent one."""
     with (
-        pytest.raises(ApiError, match=f"ecr {operation} failed with") as failure,
-        guards(ecr().line(operation, fault), eks([])),
+        pytest.raises(ApiError, match="ecr GetRegistryPolicy failed with") as failure,
+        guards(ecr(GetRegistryPolicy=fault), eks([])),
     ):
         pass
 
-    assert failure.value.action == (f"ecr:{operation}" if fault is DENIED else None)
+    assert failure.value.action == ("ecr:GetRegistryPolicy" if fault is DENIED else None)
 
 
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED])
@@ -251,6 +255,6 @@ def test_clusters_that_cannot_be_read_are_an_error_for_the_run(fault: Exception)
 def test_policy_that_cannot_be_read_is_an_error_for_its_repository(fault: Exception) -> None:
     with guards(ecr(GetRepositoryPolicy=fault), eks([])) as made:
         with pytest.raises(ApiError, match="ecr GetRepositoryPolicy failed with"):
-            made.check(REPOSITORY, policy_of(), InUse(IN_USE))
+            made.check(REPOSITORY, policy_of(), seen())
         waived = policy_of(waived_guards=("cross-account-pull",))
-        assert made.check(REPOSITORY, waived, InUse(IN_USE)).guards
+        assert made.check(REPOSITORY, waived, seen()).guards

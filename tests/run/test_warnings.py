@@ -92,8 +92,9 @@ def test_scan_that_takes_longer_than_it_may_age_is_warned_about_and_cleans_all_t
 
 def test_the_log_begins_with_the_settings_and_each_source(world: World) -> None:
     world.run()
-    started, scanned, *_ = world.log.lines
+    started, targets, scanned, *_ = world.log.lines
     assert (started["event"], started["settings"]["dry_run"]) == ("Run started", False)
+    assert (targets["event"], targets["targets"]) == ("Accounts and regions to scan", 1)
     assert (scanned["event"], scanned["source"]) == ("Usage source scanned", "stub")
 
 

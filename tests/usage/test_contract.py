@@ -22,7 +22,7 @@ import ecr_cleaner
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage import rows, rows_sagemaker
-from ecr_cleaner.usage.scan import Reading, scan
+from ecr_cleaner.usage.scan import SourceReading, scan
 from ecr_cleaner.usage.shared.reading import NEVER, Row, Rows, Step
 from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.usage.sources import SOURCES, sources_for
@@ -133,7 +133,7 @@ class World:
         alone = replace(self.source, rows=(self.row,))
         return found(alone, self.api, no_tasks())
 
-    def reading(self, rest: Iterable[Row] = ()) -> Reading:
+    def reading(self, rest: Iterable[Row] = ()) -> SourceReading:
         alone = replace(self.source, rows=(self.row, *rest))
         with account(self.api, no_tasks()) as target:
             (reading,) = scan(target, [alone]).readings

@@ -23,6 +23,7 @@ from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.usage.sources import SOURCES, sources_for
 from ecr_cleaner.workers import Workers
 from fakes.aws_api import REGION, FakeSession
+from fakes.ecr import CALLER
 from fakes.log import FakeLog
 from fakes.scripted import DENIED, HOST, Scripted
 
@@ -47,7 +48,7 @@ class EmptyAccount:
     """An account that has every service, and nothing in any of them."""
 
     def __init__(self) -> None:
-        services = {source.service for source in EVERYTHING} | {"ecr", "ssm"}
+        services = {source.service for source in EVERYTHING} | {"ecr", "ec2", "ssm", "sts"}
         self.apis = {service: Scripted(service) for service in services}
         self._sessions: dict[str, FakeSession] = {}
 
@@ -63,6 +64,8 @@ class EmptyAccount:
             api.calls.clear()
         self.apis["ecr"].line("DescribeRepositories", {"repositories": []})
         parameter = {"Value": f"{HOST}/app:1", "LastModifiedDate": datetime.now(UTC)}
+        self.apis["ecr"].line("DescribeRegistry", {"replicationConfiguration": {"rules": []}})
+        self.apis["sts"].line("GetCallerIdentity", {"Arn": CALLER})
         self.apis["ssm"].line("GetParameter", {"Parameter": parameter})
         self.apis["s3"].line("ListObjectsV2", {"KeyCount": 0})
         for source in EVERYTHING:
@@ -87,6 +90,7 @@ class EmptyAccount:
         log = FakeLog()
         with Workers(4) as workers:
             aws = Aws(self.session(region), workers)
+            self.apis["ec2"].line("DescribeRegions", {"Regions": [{"RegionName": region}]})
             summary = Cleaner(aws, settings, log.logger(), sources_for(settings)).run()
         return summary, log
 
@@ -277,8 +281,9 @@ def test_source_that_fails_ends_the_run_before_coverage_is_stated(
 
     assert failure.value.fields["source"] == source.name
     assert failure.value.fields["missing_action"] in ACTIONS[source.name]
-    # Repositories are listed beside the scan; beyond that, nothing was done.
-    assert {operation for operation, _ in empty.apis["ecr"].calls} <= {"DescribeRepositories"}
+    # Repositories and copies are listed beside the scan; beyond that, nothing was done.
+    beside = {"DescribeRegistry", "DescribeRepositories"}
+    assert {operation for operation, _ in empty.apis["ecr"].calls} <= beside
 
 
 class Surprising:
@@ -287,6 +292,7 @@ class Surprising:
     name = "surprising"
     service = "ecs"
     what = "nothing"
+    everywhere = True
 
     def usages(self, account: object) -> list[Any]:
         del account

@@ -16,7 +16,7 @@ from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.reference_lists import MOST_BYTES, ReferenceLists
-from ecr_cleaner.usage.scan import Reading, Scan, State, scan
+from ecr_cleaner.usage.scan import Scan, SourceReading, State, scan
 from ecr_cleaner.usage.shared.target import Target
 from fakes.aws_api import account, error, tags
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted, by
@@ -483,6 +483,6 @@ def test_one_list_that_fails_ends_the_run_though_others_were_read() -> None:
 def test_scan_counts_what_was_listed() -> None:
     (reading,) = scanned(s3()).readings
 
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, SourceReading)
     assert reading.state is State.SCANNED
     assert (reading.fields()["state"], reading.fields()["usages"]) == ("scanned", 1)

@@ -10,10 +10,11 @@ import pytest
 
 from core.worlds import NOW, usage
 from ecr_cleaner.core.errors import ApiError, OutOfTimeError, ScanError
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.usage.scan import Reading, State, scan
+from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State, scan
 from ecr_cleaner.usage.shared.target import Target
 from fakes.aws_api import FakeApi, account
 
@@ -25,6 +26,7 @@ class StubSource:
     name: str
     found: Callable[[Target], Iterable[Usage]]
     service: str = "ecs"
+    everywhere: bool = True
 
     def usages(self, target: Target) -> Iterable[Usage]:
         return self.found(target)
@@ -56,11 +58,12 @@ def test_each_source_ends_with_its_usages_calls_and_seconds() -> None:
         now[0] += timedelta(seconds=7)
         return lists_clusters(target)
 
-    readings: list[Reading] = []
+    readings: list[SourceReading] = []
     with account(ecs(), deadline=Deadline(lambda: now[0])) as one:
         scan(one, [StubSource("slow", slow)], readings.append)
 
-    assert readings == [Reading("slow", State.SCANNED, (usage(),), seconds=7, calls=6)]
+    slow_reading = Reading("slow", State.SCANNED, (usage(),), seconds=7, calls=6)
+    assert readings == [SourceReading("slow", (slow_reading,))]
 
 
 def test_calls_of_one_source_do_not_count_for_another() -> None:
@@ -71,11 +74,11 @@ def test_calls_of_one_source_do_not_count_for_another() -> None:
 
 
 def test_source_that_was_waived_is_reported_as_well() -> None:
-    readings: list[Reading] = []
+    readings: list[SourceReading] = []
     with account(settings=Settings(waived_sources=("idle",))) as one:
         scan(one, [StubSource("idle", fails(KeyError()))], readings.append)
 
-    assert readings == [Reading("idle", State.WAIVED)]
+    assert readings == [SourceReading("idle", (Reading("idle", State.WAIVED),))]
 
 
 def test_scan_without_time_names_what_it_did_not_finish() -> None:
@@ -83,7 +86,7 @@ def test_scan_without_time_names_what_it_did_not_finish() -> None:
         StubSource("done", lambda _: []),
         StubSource("late", fails(OutOfTimeError("no time left to call ecs"))),
     ]
-    readings: list[Reading] = []
+    readings: list[SourceReading] = []
     with account() as one, pytest.raises(OutOfTimeError) as failure:
         scan(one, sources, readings.append)
 
@@ -97,3 +100,109 @@ def test_scan_without_time_names_what_it_did_not_finish() -> None:
 def test_source_that_fails_is_named(error: Exception) -> None:
     with account() as one, pytest.raises(ScanError, match="usage source broken could not be read"):
         scan(one, [StubSource("broken", fails(error))])
+
+
+# -- Several targets ---------------------------------------------------------------------------
+
+HERE = Location("111122223333", "eu-west-1")
+THERE = Location("111122223333", "us-east-1")
+MEMBER = Location("222233334444", "us-east-1")
+
+
+def by_target(
+    **found: Callable[[Target], Iterable[Usage]],
+) -> Callable[[Target], Iterable[Usage]]:
+    """Do as the test says in a region; ``here`` is the region of the registry."""
+
+    def usages(target: Target) -> Iterable[Usage]:
+        name = target.elsewhere.region.replace("-", "_") if target.elsewhere else "here"
+        return found[name](target)
+
+    return usages
+
+
+def nothing(_: Target) -> list[Usage]:
+    return []
+
+
+def scanned_in(
+    *places: Location, sources: list[StubSource], on_reading: Callable[[SourceReading], None]
+) -> Scan:
+    with account(ecs()) as home:
+
+        def target(place: Location) -> Callable[[], Target]:
+            return lambda: Target(home._aws, Settings(), place)  # noqa: SLF001 - as targets_of does
+
+        return scan(home, sources, on_reading, [target(place) for place in places])
+
+
+def test_usages_of_every_target_count_and_name_where_they_are() -> None:
+    readings: list[SourceReading] = []
+    source = StubSource("ecs", by_target(here=nothing, us_east_1=lists_clusters))
+    found = scanned_in(THERE, MEMBER, sources=[source], on_reading=readings.append)
+
+    assert list(found.usages) == [usage(), usage()]
+    assert found.coverage() == {"ecs": {"state": "scanned", "usages": 2}}
+    (reading,) = readings
+    assert reading.calls == 12
+    assert reading.by_target() == {
+        "usages_elsewhere": {"111122223333/us-east-1": 1, "222233334444/us-east-1": 1}
+    }
+
+
+def test_source_that_is_asked_once_is_asked_beside_the_registry() -> None:
+    source = StubSource("lists", by_target(here=lists_clusters), everywhere=False)
+    found = scanned_in(THERE, sources=[source], on_reading=lambda _: None)
+
+    assert found.coverage() == {"lists": {"state": "scanned", "usages": 1}}
+
+
+def test_source_that_fails_elsewhere_names_the_account_and_region() -> None:
+    denied = ApiError("ecs", "ListTasks", code="AccessDenied", message="service control policy")
+    source = StubSource("ecs", by_target(here=nothing, us_east_1=fails(denied)))
+    with pytest.raises(ScanError) as failure:
+        scanned_in(MEMBER, sources=[source], on_reading=lambda _: None)
+
+    message = str(failure.value)
+    assert message.startswith("usage source ecs could not be read in full in 222233334444/us-east-")
+    assert "name the other regions in SCAN_REGIONS" in message
+    assert failure.value.fields["target"] == "222233334444/us-east-1"
+
+
+def test_source_without_time_in_one_target_is_not_finished() -> None:
+    readings: list[SourceReading] = []
+
+    def no_time(target: Target) -> list[Usage]:
+        del target
+        assert [reading.source for reading in readings] == ["early"]
+        raise OutOfTimeError("no time left")
+
+    late = by_target(here=nothing, us_east_1=no_time)
+    sources = [StubSource("early", lambda _: [], everywhere=False), StubSource("late", late)]
+    with pytest.raises(OutOfTimeError, match=r"not finished: late \(1 of 2 targets\); raise"):
+        scanned_in(THERE, sources=sources, on_reading=readings.append)
+
+    assert [reading.source for reading in readings] == ["early"]
+
+
+def test_service_that_only_other_regions_lack_counts_as_scanned() -> None:
+    readings = (
+        Reading("braket", State.SCANNED),
+        Reading("braket", State.NOT_IN_REGION, target=THERE),
+        Reading("braket", State.NOT_IN_REGION, target=MEMBER),
+    )
+    everywhere = SourceReading("braket", readings)
+    assert everywhere.fields() == {"state": "scanned", "usages": 0}
+    assert everywhere.by_target() == {"not_in": ["us-east-1"]}
+    assert SourceReading("braket", readings[1:]).state is State.NOT_IN_REGION
+
+
+def test_absent_operation_names_the_target() -> None:
+    readings = (
+        Reading("emr", State.SCANNED, absent_operations=("ListSteps",)),
+        Reading("emr", State.SCANNED, absent_operations=("ListClusters",), target=THERE),
+    )
+    assert SourceReading("emr", readings).fields()["absent_operations"] == [
+        "ListClusters in 111122223333/us-east-1",
+        "ListSteps",
+    ]

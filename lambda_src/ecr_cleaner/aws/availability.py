@@ -10,7 +10,7 @@ import boto3
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.once import Once
-from ecr_cleaner.core.errors import ApiError, ServiceUnknownError
+from ecr_cleaner.core.errors import CleanerError, IncompleteAnswerError, ServiceUnknownError
 
 # Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
 # the SDK's list of its regions is final.
@@ -32,18 +32,19 @@ _PUBLISHED_NAMES = {"bedrock-agentcore-control": "bedrock-agentcore", "greengras
 
 
 class Availability:
-    """Knows which services the session's region has; each is looked up once, if that succeeds.
+    """Knows which services regions have; each is looked up once, if that succeeds.
 
-    ``api`` returns the Api of a service, in the session's region or in another one.
+    ``api`` returns the Api of a service in a region.
     """
 
-    def __init__(self, session: boto3.Session, api: Callable[[str, str | None], Api]) -> None:
+    def __init__(self, session: boto3.Session, api: Callable[[str, str], Api]) -> None:
         self._session = session
         self._api = api
         self._looking = Lock()
-        self._known: Once[str, bool] = Once(keeps_errors=False)
+        self._known: Once[tuple[str, str], bool] = Once(keeps_errors=False)
+        self._published: Once[str, frozenset[str]] = Once(keeps_errors=False)
 
-    def offers(self, service: str) -> bool:
+    def offers(self, service: str, region: str) -> bool:
         """Return whether the region has this service.
 
         The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101). So a
@@ -53,43 +54,42 @@ class Availability:
 
         Raise ServiceUnknownError if there is no evidence.
         """
-        return self._known.get(service, lambda: self._look_up(service))
+        return self._known.get((service, region), lambda: self._offers(service, region))
 
-    def _look_up(self, service: str) -> bool:
-        if self._is_listed(service):
+    def _offers(self, service: str, region: str) -> bool:
+        if self._is_listed(service, region):
             return True
         if service in _NO_MORE_REGIONS:
             # A region that the SDK does not know at all is asked.
-            return not self._is_listed("ecr")
-        if host_exists(self._api(service, None).host):
+            return not self._is_listed("ecr", region)
+        if host_exists(self._api(service, region).host):
             return True
-        return self._session.region_name in self._published_regions(service)
+        try:
+            return region in self._published.get(service, lambda: self._published_regions(service))
+        except CleanerError as error:
+            raise ServiceUnknownError(service, region, str(error)) from error
 
-    def _is_listed(self, service: str) -> bool:
-        region = self._session.region_name
+    def _is_listed(self, service: str, region: str) -> bool:
         # Serialised: loading SDK data is CPU-bound, and the first source must not wait. This is
         # not the lock of the clients, or that source would wait for the others' lists.
         with self._looking:
             partition = self._session.get_partition_for_region(region)
             return region in self._session.get_available_regions(service, partition)
 
-    def _published_regions(self, service: str) -> set[str]:
-        region = self._session.region_name
-        asked = region if region in _PUBLISHING or not self._is_standard(region) else "us-east-1"
+    def _published_regions(self, service: str) -> frozenset[str]:
         path = f"{_PUBLISHED}/{_PUBLISHED_NAMES.get(service, service)}/regions"
-        problem = f"AWS publishes no regions of it ({path})"
-        try:
-            found = self._api("ssm", asked).each("GetParametersByPath", "Parameters", Path=path)
-            regions = {parameter["Value"] for parameter in found}
-        except ApiError as error:
-            raise ServiceUnknownError(service, region, str(error)) from error
+        ssm = self._api("ssm", self._publishing_region())
+        found = ssm.each("GetParametersByPath", "Parameters", Path=path)
+        regions = frozenset(parameter["Value"] for parameter in found)
         if not regions:
-            raise ServiceUnknownError(service, region, problem)
+            raise IncompleteAnswerError(f"AWS publishes no regions of it ({path})")
         return regions
 
-    def _is_standard(self, region: str) -> bool:
+    def _publishing_region(self) -> str:
+        own = str(self._session.region_name)
         with self._looking:
-            return self._session.get_partition_for_region(region) == "aws"
+            is_standard = self._session.get_partition_for_region(own) == "aws"
+        return own if own in _PUBLISHING or not is_standard else "us-east-1"
 
 
 def host_exists(host: str) -> bool:

@@ -1,16 +1,19 @@
-"""The session: the clients of an account."""
+"""Sessions and the clients of an account and region."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from threading import Lock
+from functools import cache
+from threading import RLock
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError
-from botocore.session import get_session
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session, get_session
 from botocore.utils import parse_timestamp
 
 from ecr_cleaner.aws.answers import refuse_garbled_answers
@@ -33,39 +36,51 @@ _CONFIG = Config(
 )
 
 
+# boto3 makes clients safely in one thread at a time.
+_MAKING = RLock()
+
+
 class Aws:
-    """The account and region of the session, with one client for each service that is asked."""
+    """One account and region, with one client for each service that is asked.
+
+    The account is that of the session. The region is the session's, unless another is named.
+    """
 
     def __init__(
-        self, session: boto3.Session, workers: Workers, deadline: Deadline | None = None
+        self,
+        session: boto3.Session,
+        workers: Workers,
+        deadline: Deadline | None = None,
+        region: str | None = None,
+        availability: Availability | None = None,
     ) -> None:
         self._session = session
-        self._apis: dict[tuple[str, str | None], Api] = {}
-        self._making = Lock()
-        self._availability = Availability(session, self.api)
+        self._apis: dict[tuple[str, str], Api] = {}
+        self._availability = availability or Availability(session, self.api)
+        self.region = region or str(session.region_name)
         self.workers = workers
         self.deadline = deadline or Deadline()
 
-    @property
-    def region(self) -> str:
-        """The name of the session's region."""
-        return str(self._session.region_name)
+    def elsewhere(self, region: str, session: boto3.Session | None = None) -> Aws:
+        """Return another region, of this account or of that of another session."""
+        return Aws(
+            session or self._session, self.workers, self.deadline, region, self._availability
+        )
 
     def api(self, service: str, region: str | None = None) -> Api:
-        """Return the one Api of a service, in the session's region unless another is named.
+        """Return the one Api of a service, in this region unless another is named.
 
         Raise CleanerError if the client cannot be made, such as with half of the credentials.
         """
-        # boto3 makes clients safely in one thread at a time.
-        with self._making:
-            key = (service, region)
+        key = (service, region or self.region)
+        with _MAKING:
             if key not in self._apis:
-                self._apis[key] = Api(self._client(service, region), deadline=self.deadline)
+                self._apis[key] = Api(self._client(*key), deadline=self.deadline)
             return self._apis[key]
 
     def offers(self, service: str) -> bool:
         """Return whether the region has this service; raise CleanerError if that is unknown."""
-        return self._availability.offers(service)
+        return self._availability.offers(service, self.region)
 
     def kubernetes(self, cluster: str, url: str, authority: str) -> KubernetesApi:
         """Return the API of an EKS cluster; ``authority`` is its CA as DescribeCluster has it."""
@@ -76,7 +91,7 @@ class Aws:
         endpoint = Endpoint(url, authority_of(authority))
         return KubernetesApi(cluster, endpoint, token, self.deadline)
 
-    def _client(self, service: str, region: str | None) -> Any:
+    def _client(self, service: str, region: str) -> Any:
         make: Any = self._session.client  # typed for literal names of services only
         try:
             client = make(service, region_name=region, config=_CONFIG)
@@ -94,10 +109,7 @@ def open_session(region: str | None) -> boto3.Session:
     if neither names a region, or if the configuration is broken.
     """
     try:
-        core = get_session()
-        factory = core.get_component("response_parser_factory")
-        factory.set_parser_defaults(timestamp_parser=_time)
-        session = boto3.Session(botocore_session=core, region_name=region)
+        session = boto3.Session(botocore_session=_core(), region_name=region)
     except BotoCoreError as error:
         raise CleanerError(str(error)) from error
     name, allowed = "AWS_REGION", "the name of an AWS region"
@@ -106,6 +118,55 @@ def open_session(region: str | None) -> boto3.Session:
     if not re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", session.region_name):
         raise InvalidSettingError(name, session.region_name, allowed)
     return session
+
+
+def assumed_session(account: Aws, role: str, external_id: str | None) -> boto3.Session:
+    """Return a session with the credentials of a role, which renew themselves.
+
+    ``account`` is whose credentials assume it. The first call of a client raises ApiError if the
+    role cannot be assumed.
+    """
+    parameters = {"RoleArn": role, "RoleSessionName": "ecr-cleaner"}
+    if external_id:
+        parameters["ExternalId"] = external_id
+
+    def fetch() -> dict[str, str]:
+        found = account.api("sts").call("AssumeRole", **parameters)["Credentials"]
+        return {
+            "access_key": found["AccessKeyId"],
+            "secret_key": found["SecretAccessKey"],
+            "token": found["SessionToken"],
+            "expiry_time": found["Expiration"].isoformat(),
+        }
+
+    core = _core()
+    credentials = DeferredRefreshableCredentials(fetch, "assume-role")
+    core.register_component("credential_provider", _Holder(credentials))
+    return boto3.Session(botocore_session=core, region_name=account.region)
+
+
+class _Holder:
+    """Hands the SDK the credentials that it asks its chain of providers for."""
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return self._credentials
+
+
+def _core() -> Session:
+    """Return a session of the SDK. All of them share what was read of its models."""
+    core = get_session()
+    factory = core.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_time)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return core
+
+
+@cache
+def _loader(path: str | None) -> Loader:
+    return create_loader(path)
 
 
 def _time(value: Any) -> datetime:

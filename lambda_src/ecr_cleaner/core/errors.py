@@ -68,15 +68,63 @@ class IncompleteAnswerError(CleanerError):
 
 
 class ScanError(CleanerError):
-    """A usage source could not be read in full, so it is unknown what is in use."""
+    """A usage source could not be read in full, so it is unknown what is in use.
 
-    def __init__(self, source: str, cause: Exception) -> None:
-        details = dict(cause.fields) if isinstance(cause, CleanerError) else {}
-        details.pop("error", None)
-        problem = str(cause) if isinstance(cause, CleanerError) else repr(cause)
+    ``target`` names the account and region, if it is not the one of the registry.
+    """
+
+    def __init__(self, source: str, cause: Exception, target: str | None = None) -> None:
+        where = f" in {target}" if target else ""
         super().__init__(
-            f"usage source {source} could not be read in full: {problem}", source=source, **details
+            f"usage source {source} could not be read in full{where}: {_text(cause)}"
+            f"{_advice(cause) if target else ''}",
+            source=source,
+            **({"target": target} if target else {}),
+            **_details(cause),
         )
+
+
+class TargetError(CleanerError):
+    """An account or region cannot be scanned, so it is unknown what is in use there."""
+
+    def __init__(self, target: str, cause: Exception) -> None:
+        super().__init__(
+            f"{target} could not be scanned: {_text(cause)}{_advice(cause)}",
+            target=target,
+            **_details(cause),
+        )
+
+
+def _text(cause: Exception) -> str:
+    return str(cause) if isinstance(cause, CleanerError) else repr(cause)
+
+
+def _details(cause: Exception) -> dict[str, Any]:
+    fields = cause.fields if isinstance(cause, CleanerError) else {}
+    return {name: value for name, value in fields.items() if name != "error"}
+
+
+# What AWS answers to credentials that a region does not know: it is not enabled in the account
+# (https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html).
+_NOT_ENABLED = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "OptInRequired", "UnrecognizedClientException"}
+)
+
+
+def _advice(cause: Exception) -> str:
+    """Return how to see another account or region, or how to leave it out."""
+    if not isinstance(cause, ApiError):
+        return ""
+    if cause.fields["operation"] == "AssumeRole":
+        return (
+            "; create the role that SCAN_ROLE_NAME names in the account (terraform/modules/"
+            "scan-role), or leave the account out of SCAN_ACCOUNTS"
+        )
+    if "service control policy" in str(cause):
+        return "; if the policy closes the region, name the other regions in SCAN_REGIONS"
+    if cause.code in _NOT_ENABLED:
+        return "; if the region is not enabled, leave it out of SCAN_REGIONS"
+    return ""
 
 
 class ManifestError(CleanerError):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ecr_cleaner.core.in_use import RepositoryUse
+from ecr_cleaner.core.locations import Scanned
 from ecr_cleaner.core.model import ClusterReading, Guard, Registry, Repository, StandingGuard
 
 # What it takes to pull (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-pull-iam.html).
@@ -21,7 +23,11 @@ EKS_SOURCE = "eks"
 _OWN_ACCOUNT_KEYS = frozenset({"aws:principalaccount", "aws:sourceaccount"})
 _SOURCE_ARN_KEYS = frozenset({"aws:sourcearn", "aws:principalarn"})
 _SOURCE_ORG_KEYS = frozenset({"aws:sourceorgid", "aws:sourceorgpaths"})
+_ORG_ID_KEYS = frozenset({"aws:principalorgid", "aws:sourceorgid"})
+_ORG_PATH_KEYS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
 _STRICT_OPERATORS = frozenset({"stringequals", "stringlike", "arnlike", "arnequals"})
+# For keys with several values. ForAllValues would let those pass who have none.
+_STRICT_FOR_PATHS = frozenset({"foranyvalue:stringequals", "foranyvalue:stringlike"})
 
 # The usage sources that see what these services pull for the account.
 _SOURCE_OF_SERVICE = {
@@ -55,9 +61,15 @@ _ANY_ARN = re.compile(r"arn:[^:]*:[^:]*:[^:]*:(?P<account>[^:]*):")
 
 
 def cross_account_pull(
-    repository: Repository, policies: Iterable[str], waived_sources: Collection[str] = ()
+    repository: Repository,
+    policies: Iterable[str],
+    waived_sources: Collection[str] = (),
+    scanned: Scanned = Scanned(),  # noqa: B008 - frozen
 ) -> StandingGuard | None:
     """Return the guard if a policy lets anybody pull whose use no usage source sees.
+
+    Whoever belongs to an account that was scanned is seen, and so is everybody in the organization
+    if all of it was scanned.
 
     ``policies`` are the documents that apply: the repository's own and the registry's. A document
     that cannot be parsed guards as well.
@@ -65,15 +77,16 @@ def cross_account_pull(
     outsiders = dict.fromkeys(
         outsider
         for policy in policies
-        for outsider in _outsiders(repository, policy, waived_sources)
+        for outsider in _outsiders(repository, policy, waived_sources, scanned)
     )
     if not outsiders:
         return None
     return StandingGuard(
         Guard.CROSS_ACCOUNT_PULL,
         f"{', '.join(outsiders)} may pull from it, and no scan of this account shows what they "
-        f"run; waive the guard {Guard.CROSS_ACCOUNT_PULL} if nobody does, or list their images "
-        "through REFERENCE_LISTS and waive it",
+        "run; if these are accounts, scan them with SCAN_ACCOUNTS; else waive the guard "
+        f"{Guard.CROSS_ACCOUNT_PULL} if nobody pulls, or list their images through REFERENCE_LISTS "
+        "and waive it",
     )
 
 
@@ -94,9 +107,11 @@ def _aws_principals(policy: str) -> Iterator[str]:
 
 
 def delete_replication(
-    repository: Repository, configuration: Mapping[str, Any]
+    repository: Repository,
+    configuration: Mapping[str, Any],
+    scanned: Scanned = Scanned(),  # noqa: B008 - frozen
 ) -> StandingGuard | None:
-    """Return the guard if ECR would replicate a deletion to other registries.
+    """Return the guard if ECR would replicate a deletion to registries where nothing was scanned.
 
     ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry.
     """
@@ -105,14 +120,20 @@ def delete_replication(
         for rule in configuration.get("rules", ())
         if rule.get("deleteReplication", {}).get("enabled") and _applies(rule, repository.name)
         for destination in rule.get("destinations", ())
+        if _registry(destination) not in scanned.registries
     ]
     if not destinations:
         return None
     return StandingGuard(
         Guard.DELETE_REPLICATION,
         f"a deletion would be replicated to {', '.join(dict.fromkeys(destinations))}, where "
-        f"nothing was scanned; waive the guard {Guard.DELETE_REPLICATION} if nothing runs there",
+        "nothing was scanned; scan it with SCAN_ACCOUNTS and SCAN_REGIONS, or waive the guard "
+        f"{Guard.DELETE_REPLICATION} if nothing runs there",
     )
+
+
+def _registry(destination: Mapping[str, Any]) -> Registry:
+    return Registry(str(destination.get("registryId")), str(destination.get("region")))
 
 
 def no_usage(in_use: Iterable[RepositoryUse], own_function: str) -> StandingGuard | None:
@@ -141,8 +162,8 @@ def eks_clusters(
 ) -> Iterator[StandingGuard]:
     """Yield a guard for each Kubernetes cluster that was not read in full.
 
-    ``listed`` are the names of the EKS clusters in the region. The others are known from their
-    usage documents only.
+    ``listed`` are the EKS clusters: beside the registry by name, elsewhere by ARN. The others are
+    known from their usage documents only.
     """
     by_cluster: dict[tuple[bool, str], list[ClusterReading]] = {(True, one): [] for one in listed}
     for reading in readings:
@@ -153,14 +174,14 @@ def eks_clusters(
 
 
 def _cluster(registry: Registry, reading: ClusterReading) -> tuple[bool, str]:
-    """Return whether this is an EKS cluster of the region, and its name.
+    """Return whether this is an EKS cluster, and its name as in the listing.
 
     A usage document means one only by its ARN, because any cluster may have the same name.
     """
     arn = re.fullmatch(r"arn:[^:]+:eks:([^:]+):([^:]+):cluster/(.+)", reading.cluster)
     if arn and (arn[1], arn[2]) == (registry.region, registry.account):
         return True, arn[3]
-    return reading.source == EKS_SOURCE, reading.cluster
+    return arn is not None or reading.source == EKS_SOURCE, reading.cluster
 
 
 def _unread_cluster(name: str, readings: Sequence[ClusterReading]) -> StandingGuard:
@@ -184,14 +205,14 @@ def _applies(rule: Mapping[str, Any], name: str) -> bool:
 
 
 def _outsiders(
-    repository: Repository, policy: str, waived_sources: Collection[str]
+    repository: Repository, policy: str, waived_sources: Collection[str], scanned: Scanned
 ) -> Iterator[str]:
+    insiders = replace(scanned, registries=scanned.registries | {repository.registry})
     try:
         statements = _listed(json.loads(policy)["Statement"])
         for statement in statements:
             if statement.get("Effect") != "Deny" and _covers_pulls(statement, repository):
-                account = repository.registry.account
-                yield from _outside_principals(statement, account, waived_sources)
+                yield from _outside_principals(statement, insiders, waived_sources)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         yield "somebody named in a policy that could not be parsed"
 
@@ -209,13 +230,13 @@ def _covers_pulls(statement: Mapping[str, Any], repository: Repository) -> bool:
 
 
 def _outside_principals(
-    statement: Mapping[str, Any], account: str, waived_sources: Collection[str]
+    statement: Mapping[str, Any], insiders: Scanned, waived_sources: Collection[str]
 ) -> Iterator[str]:
     if "NotPrincipal" in statement:
         yield "everyone"
         return
     condition = statement.get("Condition", {})
-    is_limited = _is_limited_to(account, condition)
+    is_limited = _is_limited_to(insiders, condition)
     principal = statement["Principal"]
     by_kind = principal if isinstance(principal, dict) else {"AWS": principal}
     for kind, names in by_kind.items():
@@ -225,7 +246,7 @@ def _outside_principals(
                 # Without such a condition, a service acts for this account.
                 outside = outside or (_names_source(condition) and not is_limited)
             else:
-                outside = not (is_limited or _is_own(name, account))
+                outside = not (is_limited or _is_own(name, insiders))
             if outside:
                 yield "everyone" if name == "*" else name
 
@@ -239,9 +260,9 @@ def _is_seen(service: str, waived_sources: Collection[str]) -> bool:
     return name in _SOURCE_OF_SERVICE and _SOURCE_OF_SERVICE[name] not in waived_sources
 
 
-def _is_own(principal: str, account: str) -> bool:
+def _is_own(principal: str, insiders: Scanned) -> bool:
     match = _ACCOUNT.fullmatch(principal)
-    is_own = match is not None and match["account"] == account
+    is_own = match is not None and match["account"] in insiders.accounts
     return is_own or _DELETED_IDENTITY.fullmatch(principal) is not None
 
 
@@ -251,14 +272,31 @@ def _conditions(condition: Mapping[str, Any]) -> Iterator[tuple[str, str, list[s
             yield operator.lower(), key.lower(), _listed(values)
 
 
-def _is_limited_to(account: str, condition: Mapping[str, Any]) -> bool:
+def _is_limited_to(insiders: Scanned, condition: Mapping[str, Any]) -> bool:
     return any(
-        operator in _STRICT_OPERATORS
-        and (
-            (key in _OWN_ACCOUNT_KEYS and all(value == account for value in values))
-            or (key in _SOURCE_ARN_KEYS and all(_arn_account(v) == account for v in values))
-        )
+        _is_strict(operator, key) and all(_is_inside(key, value, insiders) for value in values)
         for operator, key, values in _conditions(condition)
+    )
+
+
+def _is_strict(operator: str, key: str) -> bool:
+    return operator in _STRICT_OPERATORS or (
+        key in _ORG_PATH_KEYS and operator in _STRICT_FOR_PATHS
+    )
+
+
+def _is_inside(key: str, value: str, insiders: Scanned) -> bool:
+    """Return whether a condition key with this value leaves only those that were scanned."""
+    organization = insiders.organization
+    return (
+        (key in _OWN_ACCOUNT_KEYS and value in insiders.accounts)
+        or (key in _SOURCE_ARN_KEYS and _arn_account(value) in insiders.accounts)
+        or (key in _ORG_ID_KEYS and organization is not None and value == organization)
+        or (
+            key in _ORG_PATH_KEYS
+            and organization is not None
+            and value.startswith(f"{organization}/")
+        )
     )
 
 

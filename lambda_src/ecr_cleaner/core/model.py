@@ -84,8 +84,9 @@ class Usage:
 class ClusterReading:
     """The result of reading one Kubernetes cluster; without a ``problem`` it was read in full.
 
-    ``cluster`` is the name in a reading of the source ``eks``; in that of a usage document it is
-    the ARN of an EKS cluster, or any name of another cluster.
+    In a reading of the source ``eks``, ``cluster`` is the name of a cluster beside the registry, or
+    the ARN of one elsewhere. In that of a usage document it is the ARN of an EKS cluster, or any
+    name of another cluster.
     """
 
     source: str

@@ -62,13 +62,32 @@ def misspelled_tags(repository: Repository) -> list[str]:
     return sorted(key for key in repository.tags if key not in TAGS and _looks_like_ours(key))
 
 
+def is_in_filter(repository: Repository, settings: Settings) -> bool:
+    """Return whether ``REPOSITORY_FILTER`` leaves this repository to this run."""
+    patterns = settings.repository_filter
+    return not patterns or _matches(patterns, repository.name)
+
+
+def unmatched_filters(settings: Settings, repositories: Iterable[Repository]) -> list[str]:
+    """Return a warning for each pattern of the filter that matches no repository."""
+    names = [repository.name for repository in repositories]
+    return [
+        f"REPOSITORY_FILTER has a pattern that matches no repository: {pattern}"
+        for pattern in settings.repository_filter
+        if not any(fnmatchcase(name, pattern) for name in names)
+    ]
+
+
 def unmatched_rules(settings: Settings, repositories: Iterable[Repository]) -> list[str]:
-    """Return a warning for each rule that matches no repository, probably by a typo."""
+    """Return a warning for each rule that matches no repository, probably by a typo.
+
+    Hand in only repositories that the filter leaves to this run: a rule for others has no effect.
+    """
     names = [repository.name for repository in repositories]
     return [
         f"entry {number} of REPOSITORY_RULES matches no repository: {', '.join(rule.repositories)}"
         for number, rule in enumerate(settings.rules, start=1)
-        if not any(_matches(rule, name) for name in names)
+        if not any(_matches(rule.repositories, name) for name in names)
     ]
 
 
@@ -115,12 +134,12 @@ def _looks_like_ours(key: str) -> bool:
 
 
 def _first_rule(name: str, settings: Settings) -> RepositoryRule:
-    matching = (rule for rule in settings.rules if _matches(rule, name))
+    matching = (rule for rule in settings.rules if _matches(rule.repositories, name))
     return next(matching, RepositoryRule(repositories=()))
 
 
-def _matches(rule: RepositoryRule, name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in rule.repositories)
+def _matches(patterns: Iterable[str], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _tag(repository: Repository, key: str, most: int) -> int | None:

@@ -54,8 +54,13 @@ def parse(text: str) -> ImageReference | None:
     match = _HOST.fullmatch(host)
     if not match or not slash:
         return None
-    region = (match["region1"] or match["region2"]).lower()
-    return _parse_path(Registry(match["account"], region), path)
+    return _parse_path(_registry(match), path)
+
+
+def registry_of(host: str) -> Registry | None:
+    """Return the private registry that a host name means, or None if it is not the name of one."""
+    match = _HOST.fullmatch(host)
+    return _registry(match) if match else None
 
 
 def is_tag(text: str) -> bool:
@@ -66,6 +71,10 @@ def is_tag(text: str) -> bool:
 def is_digest(text: str) -> bool:
     """Return whether this is a valid digest."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def _registry(match: re.Match[str]) -> Registry:
+    return Registry(match["account"], (match["region1"] or match["region2"]).lower())
 
 
 def _parse_path(registry: Registry, path: str) -> ImageReference | None:

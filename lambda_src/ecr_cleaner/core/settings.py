@@ -39,8 +39,16 @@ _NOT_DECIDING = frozenset(
         "price_per_gb_month",
         "register_pull_exclusion",
         "rescan_after_seconds",
+        # A secret that decides only whether an account can be read.
+        "scan_external_id",
     }
 )
+_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+_ROLE_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}", re.ASCII)
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
 
 
@@ -64,10 +72,13 @@ class Settings:
 
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
     ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
-    ``untagged_keep_days`` None means as ``keep_days``; ``ledger`` None means that the program does
-    not remember what was in use, ``event_queue`` None that it reads no events, and ``plans`` None
-    that it writes no plan. ``price_per_gb_month`` is in dollars, for 10^9 bytes.
-    ``function_name`` is the name of the Lambda function, set by Lambda.
+    ``untagged_keep_days`` None means as ``keep_days``; ``repository_filter`` without patterns means
+    all repositories; ``ledger`` None means that the program does not remember what was in use,
+    ``event_queue`` None that it reads no events, and ``plans`` None that it writes no plan.
+    ``price_per_gb_month`` is in dollars, for 10^9 bytes.
+    ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
+    the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
+    organization. ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
 
@@ -82,6 +93,7 @@ class Settings:
     ledger: str | None = None
     event_queue: str | None = None
     register_pull_exclusion: bool = False
+    repository_filter: tuple[str, ...] = ()
     rules: tuple[RepositoryRule, ...] = ()
     action: Action = Action.DELETE
     archive_days: int | None = None
@@ -102,6 +114,11 @@ class Settings:
     plan_max_age_days: int = 7
     approval: bool = False
     price_per_gb_month: float = 0.10
+    scan_regions: tuple[str, ...] = ()
+    scan_accounts: tuple[str, ...] = ()
+    scan_organization: bool = False
+    scan_role_name: str = "ecr-cleaner-scan"
+    scan_external_id: str | None = None
     log_level: str = "INFO"
     function_name: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -128,6 +145,7 @@ class Settings:
             register_pull_exclusion=read.switch(
                 "REGISTER_PULL_EXCLUSION", default=default.register_pull_exclusion
             ),
+            repository_filter=_repository_filter(read),
             rules=_rules(environ.get("REPOSITORY_RULES", "[]")),
             action=Action(read.one_of("ACTION", _REMOVING, default.action)),
             archive_days=read.optional_number("ARCHIVE_DAYS", MOST_DAYS),
@@ -168,6 +186,16 @@ class Settings:
                 read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
                 or default.price_per_gb_month
             ),
+            scan_regions=_scan_regions(read.names("SCAN_REGIONS")),
+            scan_accounts=_scan_accounts(read.names("SCAN_ACCOUNTS")),
+            scan_organization=read.names("SCAN_ACCOUNTS") == (_ORGANIZATION,),
+            scan_role_name=read.matching(
+                "SCAN_ROLE_NAME", _ROLE_NAME, "NAME or PATH/NAME of a role"
+            )
+            or default.scan_role_name,
+            scan_external_id=read.matching(
+                "SCAN_EXTERNAL_ID", _EXTERNAL_ID, "2 to 1224 letters, digits and +=,.@:/_-"
+            ),
             log_level=read.one_of("LOG_LEVEL", LOG_LEVELS, default.log_level),
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
             warnings=_dry_run_warnings(environ.get("DRY_RUN")),
@@ -180,7 +208,7 @@ class Settings:
 
     def fields(self) -> dict[str, Any]:
         """Return the settings as a field of a log line, without those that are not set."""
-        own = {"function_name", "warnings"}
+        own = {"function_name", "scan_external_id", "warnings"}
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in own}
         values["rules"] = [asdict(rule) for rule in self.rules]
         return {name: value for name, value in values.items() if value not in (None, (), [])}
@@ -270,6 +298,15 @@ class _Reader:
         return chosen
 
 
+def _repository_filter(read: _Reader) -> tuple[str, ...]:
+    name = "REPOSITORY_FILTER"
+    patterns = read.names(name)
+    if name in read.environ and not patterns:
+        # Hardly meant: to leave out a filter by mistake would clean every repository.
+        raise InvalidSettingError(name, "", "unset for all repositories, or name a pattern")
+    return patterns
+
+
 def _event_queue(read: _Reader) -> str | None:
     name = "EVENT_QUEUE"
     url = read.matching(name, _QUEUE, "the URL of an SQS queue")
@@ -295,6 +332,30 @@ def _cluster_documents(prefixes: tuple[str, ...]) -> tuple[str, ...]:
             allowed = "a comma-separated list of s3://BUCKET/PREFIX/ or s3://BUCKET/KEY.json"
             raise InvalidSettingError("CLUSTER_DOCUMENTS", one, allowed)
     return prefixes
+
+
+_ENABLED = "enabled"
+_ORGANIZATION = "organization"
+
+
+def _scan_regions(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names == (_ENABLED,):
+        return ()
+    for one in names:
+        if not _REGION.fullmatch(one):
+            allowed = f"{_ENABLED}, or a comma-separated list of regions such as eu-west-1"
+            raise InvalidSettingError("SCAN_REGIONS", one, allowed)
+    return names
+
+
+def _scan_accounts(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names == (_ORGANIZATION,):
+        return ()
+    for one in names:
+        if not _ACCOUNT.fullmatch(one):
+            allowed = f"{_ORGANIZATION}, or a comma-separated list of account ids of 12 digits"
+            raise InvalidSettingError("SCAN_ACCOUNTS", one, allowed)
+    return names
 
 
 def _dry_run_warnings(value: str | None) -> tuple[str, ...]:

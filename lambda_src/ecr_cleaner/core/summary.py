@@ -100,13 +100,17 @@ class Facts:
     """What a summary says of a run besides the results of its repositories.
 
     ``missing`` holds the broken references to repositories that do not exist, ``coverage`` what
-    was scanned. ``remembers_since`` is the day since which uses are remembered, None if they are
-    not. ``problems`` are the reasons why the run failed as a whole.
+    was scanned, in so many ``targets``: accounts and regions. ``remembers_since`` is the day since
+    which uses are remembered, None if they are not. ``not_matching`` counts the opted-in
+    repositories that are not in ``REPOSITORY_FILTER``. ``problems`` are the reasons why the run
+    failed as a whole.
     """
 
     missing: Mapping[str, Sequence[Broken]] = field(default_factory=dict)
     coverage: Mapping[str, Any] = field(default_factory=dict)
+    targets: int = 1
     remembers_since: date | None = None
+    not_matching: int = 0
     problems: Sequence[str] = ()
     seconds: float = 0
     slowest_scan_seconds: float = 0
@@ -147,7 +151,9 @@ class Summary:
             "complete": self.complete,
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
+            "repositories_not_matching": self.facts.not_matching,
             "guarded": dict(self.guarded),
+            "targets": self.facts.targets,
             "coverage": dict(self.facts.coverage),
             "remembers_since": since.isoformat() if since else None,
             **self.total.fields(),

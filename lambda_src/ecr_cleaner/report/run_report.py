@@ -10,6 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Repository
 from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
 from ecr_cleaner.core.settings import Settings
@@ -29,6 +30,15 @@ class RunReport:
     def started(self) -> None:
         """Write the settings of the run."""
         self._log.info(events.RUN_STARTED, settings=self._settings.fields())
+
+    def targets(self, locations: Sequence[Location], left_out: Mapping[str, str]) -> None:
+        """Write which accounts and regions are scanned: one line, however many they are."""
+        regions: dict[str, list[str]] = {}
+        for one in locations:
+            regions.setdefault(one.account, []).append(one.region)
+        named = {account: " ".join(names) for account, names in regions.items()}
+        more = {"left_out": dict(left_out)} if left_out else {}
+        self._log.info(events.TARGETS, targets=len(locations), accounts=named, **more)
 
     def scanned(self, source: str, *, again: bool, **fields: Any) -> None:
         """Write what a usage source found; repeated scans are for debugging."""

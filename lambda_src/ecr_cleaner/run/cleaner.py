@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval import Approved
+from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Repository
 from ecr_cleaner.core.plan_document import PlanHeader
 from ecr_cleaner.core.policy import (
+    is_in_filter,
     is_opted_in,
     misspelled_tags,
     opt_in_looks_meant,
+    unmatched_filters,
     unmatched_rules,
 )
 from ecr_cleaner.core.rotation import rotated
@@ -34,8 +39,9 @@ from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
-from ecr_cleaner.usage.scan import Reading, Scan, check_waived, scan
-from ecr_cleaner.usage.shared.target import Shared, Target
+from ecr_cleaner.usage.copies import read_copies
+from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
+from ecr_cleaner.usage.shared.target import Target, targets_of
 from ecr_cleaner.usage.source import UsageSource
 
 # Each of them holds the listing of its repository in memory.
@@ -66,7 +72,8 @@ class Cleaner:
         self._deadline = aws.deadline
         self._report = RunReport(log, settings)
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
-        self._guards = GuardChecks(aws, self._registry, settings)
+        self._locations = Locations(aws, settings)
+        self._guards = GuardChecks(self._locations, aws.workers, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
         self._answers = StoredAnswers(aws, settings, self._report)
@@ -83,19 +90,24 @@ class Cleaner:
         check_waived(self._settings, self._sources)
         self._report.started()
         self._report.doubtful(self._settings.warnings)
+        self._locations.read()
+        self._report.targets(self._locations.all, self._locations.left_out)
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
         self._report.clusters(self._usage.clusters)
         self._remember_events(repositories)
         self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
-        self._report.doubtful(unmatched_rules(self._settings, repositories))
-        self._report.not_opted_in(filter(opt_in_looks_meant, repositories))
-        misspelled = {one.name: tags for one in repositories if (tags := misspelled_tags(one))}
+        ours = [one for one in repositories if is_in_filter(one, self._settings)]
+        self._report.doubtful(unmatched_filters(self._settings, repositories))
+        self._report.doubtful(unmatched_rules(self._settings, ours))
+        self._report.not_opted_in(filter(opt_in_looks_meant, ours))
+        misspelled = {one.name: tags for one in ours if (tags := misspelled_tags(one))}
         self._report.misspelled(misspelled)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        chosen = [one for one in repositories if is_opted_in(one) and one.name not in misspelled]
+        opted_in = [one for one in ours if is_opted_in(one)]
+        chosen = [one for one in opted_in if one.name not in misspelled]
         self._begin_plan(began, repositories, missing)
         results = self._clean(chosen, repositories)
         problems = [*self._remember(repositories), *self._finish_plan()]
@@ -104,7 +116,9 @@ class Cleaner:
         facts = Facts(
             missing=missing,
             coverage=self._usage.coverage,
+            targets=len(self._locations.all),
             remembers_since=self._memory.since,
+            not_matching=sum(map(is_opted_in, repositories)) - len(opted_in),
             problems=problems,
             seconds=(ended - began).total_seconds(),
             slowest_scan_seconds=self._usage.longest.total_seconds(),
@@ -118,18 +132,29 @@ class Cleaner:
     def _scan(self) -> Scan:
         again = self._usage.scans > 0
 
-        def report(reading: Reading) -> None:
+        def report(reading: SourceReading) -> None:
             self._report.scanned(
                 reading.source,
                 again=again,
                 **reading.fields(),
+                **reading.by_target(),
                 seconds=round(reading.seconds, 3),
                 calls=reading.calls,
             )
 
         with self._answers.used() as answers:
-            shared = Shared(self._aws, answers)
-            return scan(Target(self._aws, self._settings, shared), self._sources, report)
+            home, *others = targets_of(self._locations, self._settings, answers)
+            found, (replication, copies) = self._aws.workers.both(
+                lambda: scan(home(), self._sources, report, others), lambda: self._copies(others)
+            )
+        return replace(found, copies=copies, replication=replication)
+
+    def _copies(
+        self, others: Sequence[Callable[[], Target]]
+    ) -> tuple[dict[str, Any], tuple[Copies, ...]]:
+        replication = self._registry.replication()
+        registry = self._locations.home.registry
+        return replication, read_copies(registry, replication, others, self._aws.workers)
 
     def _survey(self) -> list[Repository]:
         """Return all repositories; read what else a run needs if any repository opted in."""

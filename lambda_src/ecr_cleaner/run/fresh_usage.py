@@ -33,7 +33,7 @@ class FreshUsage:
     last one, ``longest`` the duration of the slowest. ``scans`` counts the scans that ``in_use``
     holds in full: a judgement from before the last one is out of date.
     ``clusters`` are the results of the Kubernetes clusters in the first scan: a later scan that
-    reads less of them fails.
+    reads less of them fails. ``replication`` is how the registry was replicated in the last scan.
     """
 
     def __init__(self, scan: Callable[[], Scan], deadline: Deadline, max_age: timedelta) -> None:
@@ -46,6 +46,7 @@ class FreshUsage:
         self.coverage: Mapping[str, Any] = {}
         self.clusters: tuple[ClusterReading, ...] = ()
         self.in_use = InUse()
+        self.replication: Mapping[str, Any] = {}
         self.scans = 0
         self.longest = timedelta()
 
@@ -86,6 +87,7 @@ class FreshUsage:
         scanned_at = self._deadline.now()
         scan = self._scan()
         self.in_use.add(scan.usages)
+        self.replication = scan.replication
         self._keep_clusters(scan.clusters)
         self.coverage = self.coverage or scan.coverage()
         self.scanned_at, self.ended_at = scanned_at, self._deadline.now()

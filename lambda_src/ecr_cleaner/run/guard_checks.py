@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
-from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.guards import (
     cross_account_pull,
     delete_replication,
@@ -18,6 +20,20 @@ from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.model import ClusterReading, Guard, Repository, StandingGuard
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.usage.eks import guarded_clusters
+from ecr_cleaner.usage.shared.target import targets_of
+from ecr_cleaner.workers import Workers
+
+
+class Seen(NamedTuple):
+    """What the scans saw: usages, the result of each Kubernetes cluster, and replication.
+
+    ``replication`` is the ``replicationConfiguration`` of the registry.
+    """
+
+    in_use: InUse
+    clusters: Sequence[ClusterReading] = ()
+    replication: Mapping[str, Any] = MappingProxyType({})
 
 
 class Checked(NamedTuple):
@@ -30,13 +46,15 @@ class Checked(NamedTuple):
 class GuardChecks:
     """Finds the guards that stand before each repository."""
 
-    def __init__(self, aws: Aws, registry: EcrRegistry, settings: Settings) -> None:
-        self._aws = aws
+    def __init__(
+        self, locations: Locations, workers: Workers, registry: EcrRegistry, settings: Settings
+    ) -> None:
+        self._locations = locations
+        self._workers = workers
         self._registry = registry
         self._settings = settings
         self._clusters: list[str] = []
         self._policies: list[str] = []
-        self._replication: dict[str, Any] = {}
 
     def read(self) -> None:
         """Read what holds for the whole registry, for guards that are not waived.
@@ -44,32 +62,20 @@ class GuardChecks:
         Raise ApiError if it could not be read: an unknown guard is not an absent one.
         """
         waived = self._settings.waived_guards
-        if Guard.EKS_CLUSTERS not in waived and self._aws.offers("eks"):
-            clusters = self._aws.api("eks").each(
-                "ListClusters", "clusters", include=["all"], maxResults=100
-            )
-            self._clusters = list(clusters)
+        if Guard.EKS_CLUSTERS not in waived:
+            targets = targets_of(self._locations, self._settings)
+            found = self._workers.map(lambda make: guarded_clusters(make()), targets)
+            self._clusters = list(chain.from_iterable(found))
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             self._policies = self._registry.registry_policies()
-        if Guard.DELETE_REPLICATION not in waived:
-            self._replication = self._registry.replication()
 
-    def check(
-        self,
-        repository: Repository,
-        policy: Policy,
-        in_use: InUse,
-        clusters: Sequence[ClusterReading] = (),
-    ) -> Checked:
-        """Return every guard that stands before a sweep of this repository. Call ``read`` first.
-
-        ``clusters`` are the results of the Kubernetes clusters that were read.
-        """
+    def check(self, repository: Repository, policy: Policy, seen: Seen) -> Checked:
+        """Return every guard that stands before a sweep of this repository. Call ``read`` first."""
         waived = policy.waived_guards
         policies: list[str] = []
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             policies = [*self._registry.policies(repository), *self._policies]
-        checks = self._checks(repository, waived, policies, in_use, clusters)
+        checks = self._checks(repository, waived, policies, seen)
         warnings = [
             f"a policy names {identity}, a deleted role or user: nobody can pull by it"
             for identity in deleted_identities(policies)
@@ -81,16 +87,16 @@ class GuardChecks:
         repository: Repository,
         waived: Collection[str],
         policies: Sequence[str],
-        in_use: InUse,
-        clusters: Sequence[ClusterReading],
+        seen: Seen,
     ) -> Iterator[StandingGuard | None]:
         if not self._settings.expect_no_usage:
-            used = in_use.repositories_in(repository.registry).values()
+            used = seen.in_use.repositories_in(repository.registry).values()
             yield no_usage(used, self._settings.function_name)
         if Guard.EKS_CLUSTERS not in waived:
             names = self._settings.waived_clusters
-            yield from eks_clusters(repository.registry, self._clusters, clusters, names)
+            yield from eks_clusters(repository.registry, self._clusters, seen.clusters, names)
         if Guard.CROSS_ACCOUNT_PULL not in waived:
-            yield cross_account_pull(repository, policies, self._settings.waived_sources)
+            waived_sources, scanned = self._settings.waived_sources, self._locations.scanned
+            yield cross_account_pull(repository, policies, waived_sources, scanned)
         if Guard.DELETE_REPLICATION not in waived:
-            yield delete_replication(repository, self._replication)
+            yield delete_replication(repository, seen.replication, self._locations.scanned)

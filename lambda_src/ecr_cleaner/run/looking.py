@@ -57,6 +57,10 @@ class SeenSource:
     def service(self) -> str:
         return self.source.service
 
+    @property
+    def everywhere(self) -> bool:
+        return self.source.everywhere
+
     def usages(self, target: Target) -> Iterable[Usage]:
         return map(self.look.see, self.source.usages(target))
 

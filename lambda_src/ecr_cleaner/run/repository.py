@@ -25,7 +25,7 @@ from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report.repository_report import RepositoryReport
 from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
-from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.guard_checks import GuardChecks, Seen
 from ecr_cleaner.run.judging import Judging
 from ecr_cleaner.run.live_plan import LivePlan
 from ecr_cleaner.run.memory import Memory
@@ -79,8 +79,8 @@ class RepositoryCleaner:
         live, plan = self._judge(repository, images, policy)
         report.doubtful(filter(None, [raised_keep_days(repository, self.settings)]))
         if plan.steps:
-            usage = self.usage
-            checked = self.guards.check(repository, policy, usage.in_use, usage.clusters)
+            seen = Seen(self.usage.in_use, self.usage.clusters, self.usage.replication)
+            checked = self.guards.check(repository, policy, seen)
             result.guards = checked.guards
             report.doubtful(checked.warnings)
         may_sweep = self.memory.is_whole and not (self.settings.dry_run or result.guards)

@@ -25,6 +25,7 @@ class ClusterDocuments:
 
     name = "cluster-documents"
     service = "s3"
+    everywhere = False
     what = (
         "only if `CLUSTER_DOCUMENTS` is set: the same as `eks`, in clusters that the function "
         "cannot reach, written from within by [`scan-cluster`](examples/in-cluster)"

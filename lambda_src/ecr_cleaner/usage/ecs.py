@@ -78,6 +78,7 @@ class Ecs:
 
     name = "ecs"
     service = "ecs"
+    everywhere = True
     what = (
         "every service with all its deployments, task sets and service revisions, the one to roll "
         "back to included; every running and pending task, by the digest that it runs and by the "

@@ -32,6 +32,7 @@ class EcsDaemons:
 
     name = "ecs-daemons"
     service = "ecs"
+    everywhere = True
     what = (
         "every managed daemon of every cluster: the revisions that run, and those that its latest "
         "deployment goes to, comes from or rolls back to, by digest and as written; where a "

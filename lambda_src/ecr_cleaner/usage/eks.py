@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ecr_cleaner.core.guards import EKS_SOURCE
@@ -24,6 +24,7 @@ class Eks:
 
     name = EKS_SOURCE
     service = "eks"
+    everywhere = True
     what = (
         "in every EKS cluster, every object except secrets, events, nodes, endpoints and leases: "
         "workloads (also those scaled to zero), old ReplicaSets, jobs, templates, config maps and "
@@ -32,11 +33,8 @@ class Eks:
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield the references in all clusters; the result of each is added to the target."""
-        listing = target.api("eks").each(
-            "ListClusters", "clusters", include=["all"], maxResults=100
-        )
         waived = target.settings.waived_clusters
-        names = [name for name in listing if name not in waived]
+        names = [name for name in listed_clusters(target) if _named(target, name) not in waived]
         for held in target.workers.map(lambda name: self._read(target, name), names):
             for reference, consumer in held:
                 yield Usage(reference, consumer, self.name)
@@ -44,26 +42,44 @@ class Eks:
     def _read(self, target: Target, name: str) -> HeldReferences:
         found = target.api("eks").find("DescribeCluster", "ResourceNotFoundException", name=name)
         if found is None:  # deleted since the listing: nothing runs in it
-            target.clusters.append(ClusterReading(self.name, name))
+            target.clusters.append(ClusterReading(self.name, _named(target, name)))
             return HeldReferences()
         return self._read_described(target, name, found["cluster"])
 
     def _read_described(self, target: Target, name: str, cluster: Description) -> HeldReferences:
-        access = _access(name, cluster)
+        access, cluster_name = _access(name, cluster), _named(target, name)
         endpoint, authority = _endpoint(cluster)
         if not endpoint:
-            problem, fix = explained(name, _without_endpoint(name, cluster), access)
-            target.clusters.append(ClusterReading(self.name, name, problem, fix))
+            error = _without_endpoint(cluster_name, cluster)
+            problem, fix = explained(cluster_name, error, access)
+            target.clusters.append(ClusterReading(self.name, cluster_name, problem, fix))
             return HeldReferences()
         document = read_cluster(
-            name,
+            cluster_name,
             target.kubernetes(name, endpoint, authority),
             target.deadline,
             waived_api_groups=target.settings.waived_api_groups,
             access=access,
         )
-        target.clusters.append(ClusterReading(self.name, name, document.problem, document.fix))
+        reading = ClusterReading(self.name, cluster_name, document.problem, document.fix)
+        target.clusters.append(reading)
         return document.held
+
+
+def listed_clusters(target: Target) -> Iterator[str]:
+    """Yield the name of every cluster, those that are only connected to EKS included."""
+    return target.api("eks").each("ListClusters", "clusters", include=["all"], maxResults=100)
+
+
+def guarded_clusters(target: Target) -> list[str]:
+    """Return every cluster as a ClusterReading of this source names it."""
+    if not target.offers("eks"):
+        return []
+    return [_named(target, name) for name in listed_clusters(target)]
+
+
+def _named(target: Target, name: str) -> str:
+    return target.named("eks", f"cluster/{name}", name)
 
 
 def _endpoint(cluster: Description) -> tuple[str, str]:

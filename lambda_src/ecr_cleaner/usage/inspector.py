@@ -25,6 +25,7 @@ class Inspector:
 
     name = "inspector"
     service = "inspector2"
+    everywhere = False
     what = (
         "only if `INSPECTOR_COVERAGE` is `true`: what Amazon Inspector saw running on ECS or EKS, "
         "now or within the days of the age"

@@ -28,6 +28,7 @@ class Lambda:
 
     name = "lambda"
     service = "lambda"
+    everywhere = True
     what = (
         "every function built from an image, `$LATEST` and every published version: the image as "
         "written and the digest that Lambda resolved it to; images and task definitions in the "

@@ -20,6 +20,7 @@ class ReferenceLists:
 
     name = "reference-lists"
     service = "s3"
+    everywhere = False
     what = (
         "only if `REFERENCE_LISTS` is set: every entry of your own lists, in S3 or in an SSM "
         "parameter, see [below](#lists-of-your-own)"

@@ -31,6 +31,7 @@ class SageMakerMonitoring:
 
     name = "sagemaker-monitoring"
     service = "sagemaker"
+    everywhere = True
     what = "every monitoring schedule"
 
     def usages(self, target: Target) -> Iterable[Usage]:

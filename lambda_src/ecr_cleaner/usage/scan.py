@@ -1,19 +1,25 @@
-"""Scan: ask every usage source what is in use."""
+"""Scan: ask every usage source what is in use, in every account and region."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
+from threading import Lock
 from typing import Any
 
 from ecr_cleaner.aws.api import counted_calls
+from ecr_cleaner.core.copies import Copies, with_origins
 from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanError
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
+
+# Each holds its clients: about 8 MB for all sources.
+TARGETS_AT_ONCE = 8
 
 
 class State(StrEnum):
@@ -26,10 +32,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of one source, with the seconds and the AWS calls that it took.
+    """The result of one source in one target, with the seconds and the AWS calls that it took.
 
     ``absent_operations`` are those that the region does not offer; ``notes`` are further facts on
-    what the source read.
+    what the source read. ``target`` names the account and region, if not those of the registry.
     """
 
     source: str
@@ -39,25 +45,84 @@ class Reading:
     calls: int = 0
     absent_operations: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    target: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReading:
+    """The result of one source in all targets, that of the registry first."""
+
+    source: str
+    readings: tuple[Reading, ...]
+
+    @property
+    def usages(self) -> tuple[Usage, ...]:
+        """What it found, target by target."""
+        return tuple(chain.from_iterable(reading.usages for reading in self.readings))
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of the slowest target."""
+        return max(reading.seconds for reading in self.readings)
+
+    @property
+    def calls(self) -> int:
+        """The number of AWS calls."""
+        return sum(reading.calls for reading in self.readings)
+
+    @property
+    def state(self) -> State:
+        """Whether it was scanned anywhere; if not, why not beside the registry."""
+        scanned = any(one.state is State.SCANNED for one in self.readings)
+        return State.SCANNED if scanned else self.readings[0].state
 
     def fields(self) -> dict[str, Any]:
-        """Return its fields in a log line and in the summary."""
-        counted = {"usages": len(self.usages)} if self.state is State.SCANNED else {}
-        operations = list(self.absent_operations)
-        absent = {"absent_operations": operations} if operations else {}
-        return {"state": self.state.value, **counted, **absent, **self.notes}
+        """Return its fields in the summary: no more of them for many targets."""
+        count = sum(len(one.usages) for one in self.readings)
+        counted = {"usages": count} if self.state is State.SCANNED else {}
+        absent = sorted(
+            f"{operation} in {one.target}" if one.target else operation
+            for one in self.readings
+            for operation in one.absent_operations
+        )
+        return {
+            "state": self.state.value,
+            **counted,
+            **({"absent_operations": absent} if absent else {}),
+            **self.readings[0].notes,
+        }
+
+    def by_target(self) -> dict[str, Any]:
+        """Return where else it found usages, and which other regions lack its service."""
+        others = [one for one in self.readings if one.target]
+        used = {str(one.target): len(one.usages) for one in others if one.usages}
+        lacking = [one.target for one in others if one.state is State.NOT_IN_REGION]
+        regions = sorted({target.region for target in lacking if target})
+        return {
+            **({"usages_elsewhere": used} if used else {}),
+            **({"not_in": regions} if regions else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The results of all sources, in the order of the sources, and of each Kubernetes cluster."""
+    """The results of all sources, in the order of the sources, and of each Kubernetes cluster.
 
-    readings: tuple[Reading, ...]
+    ``copies`` are the registries that hold copies: who uses a copy uses the image. ``replication``
+    is the ``replicationConfiguration`` of the registry.
+    """
+
+    readings: tuple[SourceReading, ...]
     clusters: tuple[ClusterReading, ...] = ()
+    copies: tuple[Copies, ...] = ()
+    replication: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def usages(self) -> Iterable[Usage]:
-        return chain.from_iterable(reading.usages for reading in self.readings)
+    def usages(self) -> Iterator[Usage]:
+        """Yield what all sources found, and for each copy in use what it is a copy of."""
+        readings = chain.from_iterable(source.readings for source in self.readings)
+        found = chain.from_iterable(reading.usages for reading in readings)
+        return with_origins(found, self.copies)
 
     def coverage(self) -> dict[str, dict[str, Any]]:
         """Return the state of each source, with its number of usages if it was scanned."""
@@ -75,37 +140,76 @@ def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
 
 
 def scan(
-    target: Target,
-    sources: Iterable[UsageSource],
-    on_reading: Callable[[Reading], None] = lambda _: None,
+    home: Target,
+    sources: Sequence[UsageSource],
+    on_reading: Callable[[SourceReading], None] = lambda _: None,
+    others: Sequence[Callable[[], Target]] = (),
 ) -> Scan:
-    """Ask every source; raise ScanError if any one of them could not be read in full.
+    """Ask every source in every target; raise ScanError if one could not be read in full.
 
-    ``on_reading`` is called as each source ends. Raise OutOfTimeError, which names the sources that
-    were not finished, if the deadline came first.
+    ``home`` is the target of the registry. Each of the others is made when its turn comes and
+    forgotten when it is read, because its clients take memory. ``on_reading`` is called as each
+    source ends in the last target. Raise OutOfTimeError, which names the sources that were not
+    finished, if the deadline came first.
     """
-    unfinished = {source.name: source for source in sources}
+    progress = _Progress(sources, 1 + len(others), on_reading)
+    targets = [lambda: home, *others]
 
-    def read(source: UsageSource) -> Reading:
-        reading = _read(source, target)
-        on_reading(reading)
-        del unfinished[source.name]
-        return reading
+    def ask(number: int) -> list[ClusterReading]:
+        target = targets[number]()
+        asked = [source for source in sources if source.everywhere or target is home]
+        target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
+        return target.clusters
 
     try:
-        readings = target.workers.map(read, list(unfinished.values()))
+        clusters = home.workers.map(ask, range(len(targets)), at_once=TARGETS_AT_ONCE)
     except OutOfTimeError as error:
-        names = ", ".join(unfinished)
         raise OutOfTimeError(
-            f"the scan ran out of time, not finished: {names}; raise the timeout or the memory of "
-            "the function"
+            f"the scan ran out of time, not finished: {', '.join(progress.unfinished())}; raise "
+            "the timeout or the memory of the function"
         ) from error
-    return Scan(tuple(readings), tuple(target.clusters))
+    return Scan(progress.readings(), tuple(chain.from_iterable(clusters)))
+
+
+class _Progress:
+    """Collects the results of the sources, target by target."""
+
+    def __init__(
+        self,
+        sources: Iterable[UsageSource],
+        targets: int,
+        on_reading: Callable[[SourceReading], None],
+    ) -> None:
+        self._expected = {one.name: targets if one.everywhere else 1 for one in sources}
+        self._found: dict[str, dict[int, Reading]] = {name: {} for name in self._expected}
+        self._on_reading = on_reading
+        self._lock = Lock()
+
+    def add(self, number: int, reading: Reading) -> None:
+        found = self._found[reading.source]
+        with self._lock:
+            found[number] = reading
+            is_last = len(found) == self._expected[reading.source]
+        if is_last:
+            self._on_reading(self._reading(reading.source))
+
+    def readings(self) -> tuple[SourceReading, ...]:
+        return tuple(map(self._reading, self._expected))
+
+    def unfinished(self) -> Iterator[str]:
+        for name, expected in self._expected.items():
+            read = len(self._found[name])
+            if read < expected:
+                yield f"{name} ({read} of {expected} targets)" if expected > 1 else name
+
+    def _reading(self, name: str) -> SourceReading:
+        found = self._found[name]
+        return SourceReading(name, tuple(found[number] for number in sorted(found)))
 
 
 def _read(source: UsageSource, target: Target) -> Reading:
     if source.name in target.settings.waived_sources:
-        return Reading(source.name, State.WAIVED)
+        return Reading(source.name, State.WAIVED, target=target.elsewhere)
     began = target.deadline.now()
     asked = target.for_source()
     try:
@@ -116,7 +220,8 @@ def _read(source: UsageSource, target: Target) -> Reading:
         raise
     except Exception as error:
         # Any error, an unexpected shape of an answer included, means: not read in full.
-        raise ScanError(source.name, error) from error
+        where = str(target.elsewhere) if target.elsewhere else None
+        raise ScanError(source.name, error, where) from error
     return Reading(
         source.name,
         State.SCANNED if offered else State.NOT_IN_REGION,
@@ -125,4 +230,5 @@ def _read(source: UsageSource, target: Target) -> Reading:
         calls=count.calls,
         absent_operations=tuple(sorted(asked.absent_operations)),
         notes=asked.notes,
+        target=target.elsewhere,
     )

@@ -13,7 +13,8 @@ class UsageSource(Protocol):
     """One kind of thing that runs images.
 
     ``name`` is its name in logs, settings and ``permissions.json``. ``service`` is boto3's name of
-    the AWS service: in a region without that service there is nothing to scan.
+    the AWS service: in a region without that service there is nothing to scan. ``everywhere`` is
+    False if it is asked once, in the account and region of the registry.
     """
 
     @property
@@ -21,6 +22,9 @@ class UsageSource(Protocol):
 
     @property
     def service(self) -> str: ...
+
+    @property
+    def everywhere(self) -> bool: ...
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield every usage; raise CleanerError if not all of them could be read."""

@@ -98,6 +98,7 @@ class Rows:
     what: str
     rows: tuple[Row, ...]
     starts_tasks: bool = False
+    everywhere: bool = True
 
     def usages(self, target: Target) -> Iterable[Usage]:
         """Yield what every answer refers to."""

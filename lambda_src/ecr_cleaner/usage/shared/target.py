@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes import KubernetesApi
+from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -32,21 +35,32 @@ class Target:
     """One account and region during one scan.
 
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
-    target with notes of its own.
+    target with notes of its own. ``elsewhere`` names it; None if it is that of the registry.
     ``clusters`` collects the result of each Kubernetes cluster that was read.
     ``answers`` are known from earlier scans, because AWS does not change them.
     """
 
-    def __init__(self, aws: Aws, settings: Settings, shared: Shared | None = None) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        settings: Settings,
+        elsewhere: Location | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         self._aws = aws
         self._shared = shared or Shared(aws)
+        self.elsewhere = elsewhere
         self.settings = settings
         self.absent_operations: set[str] = set()
         self.notes: dict[str, Any] = {}
 
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""
-        return Target(self._aws, self.settings, self._shared)
+        return Target(self._aws, self.settings, self.elsewhere, self._shared)
+
+    def named(self, service: str, resource: str, name: str) -> str:
+        """Return what names a resource: its name, or its ARN if it is elsewhere."""
+        return self.elsewhere.arn(service, resource) if self.elsewhere else name
 
     @property
     def clusters(self) -> list[ClusterReading]:
@@ -101,3 +115,16 @@ class Target:
     def ecs_clusters(self) -> list[str]:
         """Return the ARN of every ECS cluster."""
         return self.listed("ecs", "ListClusters", "clusterArns", {"maxResults": 100})
+
+
+def targets_of(
+    locations: Locations, settings: Settings, answers: KnownAnswers | None = None
+) -> list[Callable[[], Target]]:
+    """Return how to make the target of each account and region, that of the registry first."""
+
+    def make(location: Location) -> Target:
+        elsewhere = None if location == locations.home else location
+        aws = locations.open(location)
+        return Target(aws, settings, elsewhere, Shared(aws, answers))
+
+    return [partial(make, location) for location in locations.all]

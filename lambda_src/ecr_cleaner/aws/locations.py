@@ -1,0 +1,87 @@
+"""Every account and region to scan: which there are, and the clients for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from ecr_cleaner.aws.session import Aws, assumed_session
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError, TargetError
+from ecr_cleaner.core.locations import (
+    Location,
+    Scanned,
+    active_accounts,
+    caller_of,
+    enabled_regions,
+)
+from ecr_cleaner.core.settings import Settings
+
+
+class Locations:
+    """The accounts and regions to scan; that of the registry, ``home``, is the first.
+
+    ``all`` holds them, empty until ``read``. ``left_out`` holds the state of each account of the
+    organization that runs nothing. ``scanned`` says the same to guards.
+    """
+
+    def __init__(self, home: Aws, settings: Settings) -> None:
+        self._aws = home
+        self._settings = settings
+        self._accounts: dict[str, Aws] = {}
+        self.all: tuple[Location, ...] = ()
+        self.left_out: Mapping[str, str] = {}
+        self.scanned = Scanned()
+
+    @property
+    def home(self) -> Location:
+        """The account and region of the registry."""
+        return self.all[0]
+
+    def read(self) -> None:
+        """Find out which accounts and regions there are; raise CleanerError if that is unknown."""
+        partition, own = caller_of(self._aws.api("sts").call("GetCallerIdentity"))
+        accounts, organization = self._listed_accounts(own)
+        for account in accounts:
+            role = f"arn:{partition}:iam::{account}:role/{self._settings.scan_role_name}"
+            session = assumed_session(self._aws, role, self._settings.scan_external_id)
+            self._accounts[account] = self._aws.elsewhere(self._aws.region, session)
+        self._accounts[own] = self._aws
+        home = Location(own, self._aws.region, partition)
+        others = [one for one in accounts if one != own]
+        regions = self._aws.workers.map(partial(self._regions, own), [own, *others])
+        found = {
+            Location(account, region, partition)
+            for account, names in zip([own, *others], regions, strict=True)
+            for region in names
+        }
+        self.all = (home, *sorted(found - {home}, key=lambda one: (one.account != own, one)))
+        self.scanned = Scanned(frozenset(one.registry for one in self.all), organization)
+
+    def open(self, location: Location) -> Aws:
+        """Return the clients of one of them: those of the registry, or new ones."""
+        if location == self.home:
+            return self._aws
+        return self._accounts[location.account].elsewhere(location.region)
+
+    def _listed_accounts(self, own: str) -> tuple[list[str], str | None]:
+        """Return the accounts besides our own, and the id of the organization if all are meant."""
+        if not self._settings.scan_organization:
+            return [one for one in self._settings.scan_accounts if one != own], None
+        organizations = self._aws.api("organizations")
+        organization = organizations.call("DescribeOrganization")["Organization"]["Id"]
+        listed = organizations.each("ListAccounts", "Accounts")
+        active, self.left_out = active_accounts(listed, own)
+        return [one for one in active if one != own], organization
+
+    def _regions(self, own: str, account: str) -> list[str]:
+        named = self._settings.scan_regions
+        if named:
+            return list(named)
+        try:
+            answer = self._accounts[account].api("ec2").call("DescribeRegions")
+            # The registry's own region is in use, so at home an answer without it is wrong.
+            return enabled_regions(answer, self._aws.region if account == own else None)
+        except OutOfTimeError:
+            raise
+        except CleanerError as error:
+            raise TargetError(account, error) from error

@@ -1,0 +1,108 @@
+"""Copies: repositories that replication or a pull through cache fills from another registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry, Usage
+from ecr_cleaner.core.reference import registry_of
+
+# A pull through cache rule for a whole registry
+# (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreatePullThroughCacheRule.html).
+_ROOT = "ROOT"
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Repositories of ``registry`` whose names begin with ``prefix``, filled from ``origin``.
+
+    The repository ``prefix`` + rest is a copy of ``origin_prefix`` + rest, with the same tags and
+    digests.
+    """
+
+    registry: Registry
+    prefix: str
+    origin: Registry
+    origin_prefix: str
+
+    def origin_of(
+        self, reference: ImageReference | ReferencePattern
+    ) -> ImageReference | ReferencePattern | None:
+        """Return what is used of the origin by whoever uses a copy; None if this is no copy."""
+        if isinstance(reference, ImageReference):
+            if reference.registry != self.registry or not self._holds(reference.repository):
+                return None
+            return replace(reference, registry=self.origin, repository=self._renamed(reference))
+        account, region = self.registry.account, self.registry.region
+        if reference.account not in {None, account} or reference.region not in {None, region}:
+            return None
+        name = self._renamed_pattern(reference.repository)
+        if name is None:
+            return None
+        return replace(
+            reference, repository=name, account=self.origin.account, region=self.origin.region
+        )
+
+    def _holds(self, name: str) -> bool:
+        return name.startswith(self.prefix)
+
+    def _renamed(self, reference: ImageReference) -> str:
+        return self.origin_prefix + reference.repository[len(self.prefix) :]
+
+    def _renamed_pattern(self, name: str) -> str | None:
+        """A pattern whose computed part begins within the prefix may mean any repository of it."""
+        written, star, _ = name.partition("*")
+        if self._holds(written):
+            return self.origin_prefix + name[len(self.prefix) :]
+        return f"{self.origin_prefix}*" if star and self.prefix.startswith(written) else None
+
+
+def replicas(origin: Registry, configuration: Mapping[str, Any]) -> Iterator[Copies]:
+    """Yield the copies that replication makes of the repositories of a registry.
+
+    ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry. A filter of an
+    unknown type counts as one that takes every repository.
+    """
+    for rule in configuration.get("rules", ()):
+        filters = rule.get("repositoryFilters") or [{}]
+        prefixes = {
+            one.get("filter", "") if one.get("filterType") == "PREFIX_MATCH" else ""
+            for one in filters
+        }
+        for destination in rule.get("destinations", ()):
+            registry = Registry(str(destination["registryId"]), str(destination["region"]))
+            for prefix in sorted(prefixes):
+                yield Copies(registry, prefix, origin, prefix)
+
+
+def cached(registry: Registry, rules: Iterable[Mapping[str, Any]]) -> Iterator[Copies]:
+    """Yield the copies that the pull through cache rules of a registry make of other registries.
+
+    Only rules with a private ECR registry upstream: others copy nothing from ECR. Raise
+    IncompleteAnswerError if such a rule does not name its registry.
+    """
+    for rule in rules:
+        url = str(rule.get("upstreamRegistryUrl", ""))
+        origin = registry_of(url.removeprefix("https://"))
+        if origin:
+            prefix = _prefix(rule["ecrRepositoryPrefix"])
+            yield Copies(registry, prefix, origin, _prefix(rule.get("upstreamRepositoryPrefix")))
+        elif rule.get("upstreamRegistry") == "ecr":
+            raise IncompleteAnswerError(f"a pull through cache rule has the ECR registry {url!r}")
+
+
+def _prefix(name: str | None) -> str:
+    return "" if name in {None, "", _ROOT} else f"{name}/"
+
+
+def with_origins(usages: Iterable[Usage], copies: Sequence[Copies]) -> Iterator[Usage]:
+    """Yield the usages, and for each usage of a copy that of what it is a copy of."""
+    for usage in usages:
+        yield usage
+        for one in copies:
+            origin = one.origin_of(usage.reference)
+            if origin:
+                yield replace(usage, reference=origin)

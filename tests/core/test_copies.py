@@ -1,0 +1,119 @@
+"""Who uses a copy uses the image that it is a copy of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.worlds import REGISTRY, sha
+from ecr_cleaner.core.copies import Copies, cached, replicas, with_origins
+from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry, Usage
+
+ELSEWHERE = Registry("222233334444", "us-east-1")
+UPSTREAM = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+DESTINATION = {"registryId": "222233334444", "region": "us-east-1"}
+
+
+def copies(prefix: str = "hub/", origin_prefix: str = "") -> Copies:
+    return Copies(ELSEWHERE, prefix, REGISTRY, origin_prefix)
+
+
+def reference(repository: str, registry: Registry = ELSEWHERE, **more: Any) -> ImageReference:
+    return ImageReference(registry, repository, **more)
+
+
+def pattern(repository: str, **more: Any) -> ReferencePattern:
+    return ReferencePattern(repository, **more)
+
+
+OURS = {"account": REGISTRY.account, "region": REGISTRY.region}
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "origin"),
+    [
+        (copies(), reference("hub/app", tag="v1"), reference("app", REGISTRY, tag="v1")),
+        (
+            copies("hub/", "team/"),
+            reference("hub/app", digest=sha("a")),
+            reference("team/app", REGISTRY, digest=sha("a")),
+        ),
+        (copies(""), reference("app"), reference("app", REGISTRY)),
+        (copies(), reference("app"), None),
+        (copies(), reference("hub/app", REGISTRY), None),
+        (copies(), pattern("hub/app", tag="v1"), pattern("app", tag="v1", **OURS)),
+        (copies(), pattern("hub/a*", account="222233334444"), pattern("a*", **OURS)),
+        (copies(), pattern("hub/a", account="999988887777"), None),
+        (copies(), pattern("hub/a", region="eu-north-1"), None),
+        (copies("hub/", "team/"), pattern("h*/app"), pattern("team/*", **OURS)),
+        (copies("hub/", "team/"), pattern("*"), pattern("team/*", **OURS)),
+        (copies(), pattern("other/*"), None),
+        (copies(), pattern("hub"), None),
+    ],
+)
+def test_a_reference_to_a_copy_means_the_origin(made: Copies, used: Any, origin: Any) -> None:
+    assert made.origin_of(used) == origin
+
+
+def filtered(*filters: tuple[str, str]) -> dict[str, Any]:
+    listed = [{"filter": text, "filterType": kind} for text, kind in filters]
+    return {"destinations": [DESTINATION], "repositoryFilters": listed}
+
+
+@pytest.mark.parametrize(
+    ("rule", "prefixes"),
+    [
+        ({"destinations": [DESTINATION]}, [""]),
+        (filtered(), [""]),
+        (filtered(("prod", "PREFIX_MATCH"), ("base", "PREFIX_MATCH")), ["base", "prod"]),
+        (filtered(("prod", "SOMETHING_NEW")), [""]),
+        ({"repositoryFilters": []}, []),
+    ],
+)
+def test_replication_copies_by_prefix(rule: dict[str, Any], prefixes: list[str]) -> None:
+    found = list(replicas(REGISTRY, {"rules": [rule]}))
+    assert found == [Copies(ELSEWHERE, prefix, REGISTRY, prefix) for prefix in prefixes]
+
+
+def test_no_replication_means_no_copies() -> None:
+    assert list(replicas(REGISTRY, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "prefix", "origin_prefix"),
+    [
+        ({"ecrRepositoryPrefix": "hub"}, "hub/", ""),
+        ({"ecrRepositoryPrefix": "hub", "upstreamRepositoryPrefix": "ROOT"}, "hub/", ""),
+        ({"ecrRepositoryPrefix": "ROOT", "upstreamRepositoryPrefix": "team"}, "", "team/"),
+        ({"ecrRepositoryPrefix": "a/b", "upstreamRepositoryPrefix": "c/d"}, "a/b/", "c/d/"),
+    ],
+)
+@pytest.mark.parametrize("url", [UPSTREAM, f"https://{UPSTREAM}"])
+def test_a_cache_copies_what_is_behind_it(
+    rule: dict[str, str], prefix: str, origin_prefix: str, url: str
+) -> None:
+    rules = [rule | {"upstreamRegistry": "ecr", "upstreamRegistryUrl": url}]
+    assert list(cached(ELSEWHERE, rules)) == [Copies(ELSEWHERE, prefix, REGISTRY, origin_prefix)]
+
+
+def test_a_cache_of_another_kind_of_registry_copies_nothing_of_ecr() -> None:
+    rule = {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"}
+    assert list(cached(ELSEWHERE, [rule])) == []
+
+
+def test_a_cache_of_an_unknown_registry_of_ecr_is_an_error() -> None:
+    rule = {"ecrRepositoryPrefix": "hub", "upstreamRegistry": "ecr"}
+    with pytest.raises(IncompleteAnswerError, match="has the ECR registry ''"):
+        list(cached(ELSEWHERE, [rule]))
+
+
+def test_usages_keep_their_consumer() -> None:
+    used = Usage(reference("hub/app", tag="v1"), "arn:service", "ecs")
+    unrelated = Usage(reference("app", REGISTRY, tag="v1"), "arn:task", "ecs")
+    assert list(with_origins([used, unrelated], [copies()])) == [
+        used,
+        Usage(reference("app", REGISTRY, tag="v1"), "arn:service", "ecs"),
+        unrelated,
+    ]

@@ -1,0 +1,145 @@
+"""Consumers in other regions and in a member account, on moto with its own roles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from integration.program import Program, fails, says
+from world import World
+
+OLD = 90
+MEMBER = "222233334444"
+THERE = "us-east-1"
+HERE_AND_THERE = {"SCAN_REGIONS": f"eu-west-1,{THERE}"}
+NO_RULES = says(pullThroughCacheRules=[])
+
+
+@pytest.fixture
+def image(world: World, program: Program) -> str:
+    """An old image beside one in use; nothing in this region uses it."""
+    name = world.repository("team/app")
+    cluster = world.cluster("main")
+    used = world.image(name, "live", days_old=OLD)
+    world.service(cluster, "web", world.task_definition("web", world.uri(name, digest=used)))
+    program.on("ecr:DescribePullThroughCacheRules", NO_RULES)  # moto lacks it
+    return world.image(name, "v1", days_old=OLD)
+
+
+def task_definition(region: str, image: str, **credentials: Any) -> None:
+    """Register a task definition, the newest of its family."""
+    ecs = boto3.client("ecs", region_name=region, **credentials)
+    ecs.register_task_definition(
+        family="web", containerDefinitions=[{"name": "web", "image": image, "memory": 1}]
+    )
+
+
+def credentials_of_member(role: str = "builder") -> dict[str, str]:
+    """Return credentials in the member account; moto lets anybody assume a role."""
+    answer = boto3.client("sts", region_name="eu-west-1").assume_role(
+        RoleArn=f"arn:aws:iam::{MEMBER}:role/{role}", RoleSessionName="test"
+    )["Credentials"]
+    return {
+        "aws_access_key_id": answer["AccessKeyId"],
+        "aws_secret_access_key": answer["SecretAccessKey"],
+        "aws_session_token": answer["SessionToken"],
+    }
+
+
+def uri(world: World, tag: str = "v1") -> str:
+    return world.uri("team/app", tag=tag)
+
+
+def test_an_image_that_only_another_region_uses_is_kept(
+    world: World, program: Program, image: str
+) -> None:
+    task_definition(THERE, uri(world))
+    run = program.delete(**HERE_AND_THERE)
+    assert run.summary["targets"] == 2
+    assert image in world.digests("team/app")
+    (line,) = [one for one in run.events("Found old image in use") if one["digest"] == image]
+    assert [consumer.split(":")[3] for consumer in line["because"]] == [THERE]
+
+
+def test_every_enabled_region_is_scanned_by_default(
+    world: World, program: Program, image: str
+) -> None:
+    task_definition("ap-south-1", uri(world))
+    names = [{"RegionName": name} for name in ("eu-west-1", "ap-south-1")]
+    program.on("ec2:DescribeRegions", says(Regions=names))
+    program.delete(SCAN_REGIONS="enabled")
+    assert image in world.digests("team/app")
+
+
+def test_an_image_that_only_a_member_account_uses_is_kept(
+    world: World, program: Program, image: str
+) -> None:
+    task_definition(THERE, uri(world), **credentials_of_member())
+    run = program.delete(SCAN_ACCOUNTS=MEMBER, **HERE_AND_THERE)
+    assert run.summary["targets"] == 4
+    assert image in world.digests("team/app")
+    (assumed,) = run.called("sts:AssumeRole")
+    assert assumed["RoleArn"] == f"arn:aws:iam::{MEMBER}:role/ecr-cleaner-scan"
+
+
+def test_without_the_member_account_a_policy_that_lets_it_pull_guards(
+    world: World, program: Program, image: str
+) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{MEMBER}:root"},
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    world.client("ecr").set_repository_policy(repositoryName="team/app", policyText=policy)
+
+    assert program.delete().summary["guarded"] == {"cross-account-pull": 1}
+    assert image in world.digests("team/app")
+    seen = program.delete(SCAN_ACCOUNTS=MEMBER)
+    assert (seen.summary["guarded"], seen.summary["removed"]) == ({}, 1)
+
+
+def test_a_member_account_whose_role_cannot_be_assumed_ends_the_run(
+    world: World, program: Program, image: str
+) -> None:
+    program.on("sts:AssumeRole", fails("AccessDenied"))
+    run = program.delete(SCAN_ACCOUNTS=MEMBER, **HERE_AND_THERE)
+    assert "sts AssumeRole failed with AccessDenied" in run.failure
+    assert "leave the account out of SCAN_ACCOUNTS" in run.failure
+    assert MEMBER in str(run.events("Run failed")[0]["target"])
+    assert image in world.digests("team/app")
+
+
+def test_a_region_that_a_policy_closes_ends_the_run(
+    world: World, program: Program, image: str
+) -> None:
+    closed = fails("AccessDeniedException", "with an explicit deny in a service control policy")
+    program.on("ecr:DescribePullThroughCacheRules", closed)
+    run = program.delete(**HERE_AND_THERE)
+    assert "name the other regions in SCAN_REGIONS" in run.failure
+    assert image in world.digests("team/app")
+
+
+def test_an_organization_is_scanned_and_its_condition_lifts_the_guard(
+    world: World, program: Program, image: str
+) -> None:
+    organizations = world.client("organizations")
+    organization = organizations.create_organization(FeatureSet="ALL")["Organization"]["Id"]
+    member = organizations.create_account(AccountName="member", Email="member@example.com")
+    account = member["CreateAccountStatus"]["AccountId"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": organization}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    world.client("ecr").set_repository_policy(repositoryName="team/app", policyText=policy)
+
+    run = program.delete(SCAN_ACCOUNTS="organization")
+    assert (run.summary["guarded"], run.summary["targets"]) == ({}, 2)
+    assert account in run.events("Accounts and regions to scan")[0]["accounts"]
+    assert image not in world.digests("team/app")

@@ -41,7 +41,7 @@ from table import (
 )
 
 # Not in git. `make page` opens the page.
-PLANS = Path(__file__).resolve().parents[2] / ".demo"
+PLANS = Path(os.environ.get("DEMO_DIRECTORY") or Path(__file__).resolve().parents[2] / ".demo")
 PAGE = PLANS / "page.html"
 
 Line = Mapping[str, Any]

@@ -44,10 +44,13 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.fixture(scope="module")
-def demo() -> subprocess.CompletedProcess[str]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     # The caller's settings must not change what the demo shows.
     return run_python(
-        str(DEMO / "demo.py"), DEFAULT_KEEP_DAYS="1", AWS_ENDPOINT_URL="http://127.0.0.1:9"
+        str(DEMO / "demo.py"),
+        DEFAULT_KEEP_DAYS="1",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        DEMO_DIRECTORY=str(tmp_path_factory.mktemp("demo")),
     )
 
 
@@ -150,8 +153,8 @@ def test_lines_fit_a_terminal_and_hold_no_colour_codes(
     assert "\033" not in demo.stdout
 
 
-def test_proof_fails_if_an_image_in_use_was_deleted() -> None:
-    destroyed = run_python("-c", DESTROY)
+def test_proof_fails_if_an_image_in_use_was_deleted(tmp_path: Path) -> None:
+    destroyed = run_python("-c", DESTROY, DEMO_DIRECTORY=str(tmp_path))
     assert destroyed.stdout.endswith("\nThe demo FAILED.\n"), destroyed.stderr
     assert "VIOLATED  All 12 images that something needs are still there" in destroyed.stdout
     assert "VIOLATED  The dry run changed nothing" in destroyed.stdout

@@ -52,7 +52,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick unit test lint lint-terraform format check e2e bench lock clean
+.PHONY: help setup demo page picture quick unit test lint lint-terraform format check e2e bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,12 @@ bench: setup ## Measure time, memory and calls against a fake AWS of its own: ta
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench.kubernetes
 
+page: demo ## Open the page of the demo's account in a browser
+	@$(BIN)/python -c 'import pathlib, webbrowser; webbrowser.open(pathlib.Path(".demo/page.html").resolve().as_uri())'
+
+picture: demo setup ## Take the picture of the README again, with Chromium
+	@PYTHONPATH=tests:lambda_src $(BIN)/python tests/e2e/picture.py
+
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to the newest versions)
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt
 	$(LOCK) $(DEMO).in --output-file $(DEMO).txt
@@ -137,6 +143,6 @@ $(LOCK_VENV)/uv-$(UV_VERSION):
 
 clean: ## Remove all that the targets made
 	rm -rf $(VENV) $(CHECKOV_VENV) $(LOCK_VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
-		.ruff_cache .coverage .coverage.* htmlcov
+		.ruff_cache .demo .coverage .coverage.* htmlcov
 	find . -name .git -prune -o \( -name __pycache__ -o -name .terraform \) -prune \
 		-exec rm -rf {} +

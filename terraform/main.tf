@@ -54,6 +54,10 @@ locals {
     REFERENCE_LISTS           = length(local.reference_lists) == 0 ? null : join(",", local.reference_lists)
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
     LEDGER                    = var.memory_enabled ? "s3://${local.memory_bucket}/${local.memory_key}" : null
+    PLANS                     = var.memory_enabled ? "s3://${local.memory_bucket}/${local.plans_prefix}" : null
+    PRICE_PER_GB_MONTH        = tostring(var.price_per_gb_month)
+    PLAN_MAX_AGE_DAYS         = tostring(var.plan_max_age_days)
+    APPROVAL                  = tostring(var.approval)
     EVENT_QUEUE               = local.events_enabled ? local.event_queue_url : null
     REGISTER_PULL_EXCLUSION   = tostring(local.register_pull_exclusion)
 

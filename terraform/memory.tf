@@ -1,31 +1,25 @@
-# What was in use, and when: an object in a bucket of the module. The program reads and writes it.
+# What was in use, and when: an object in a bucket of the module. The program reads and writes it. The plans of
+# its runs are in the same bucket.
 
 locals {
   memory_bucket = "${var.name}-${local.account_id}-${local.region}"
   memory_key    = "ledger"
+  plans_prefix  = "plans/"
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
-
-  ledger_actions = local.permissions.memory.ledger
 
   # The name of the bucket is predictable: if it is deleted, another account could create it.
   in_this_account = { StringEquals = { "s3:ResourceAccount" = local.account_id } }
 
   memory_statements = [
     for statement in [
+      # One statement, because IAM limits the length of the policy. s3:ListBucket is an action on the bucket, and
+      # the others are actions on objects: the ledger, the cache beside it and the plans. Without s3:ListBucket, S3
+      # answers that access is denied if there is no ledger yet.
       var.memory_enabled ? {
-        Sid    = "RememberUsage"
-        Effect = "Allow"
-        Action = sort(setsubtract(local.ledger_actions, ["s3:ListBucket"]))
-        # The ledger, and the cache of answers that the program stores beside it.
-        Resource  = "${local.memory_arn}/${local.memory_key}*"
-        Condition = local.in_this_account
-      } : null,
-      var.memory_enabled ? {
-        Sid    = "ListLedgerBucket"
-        Effect = "Allow"
-        # Without it, S3 answers that access is denied if there is no ledger yet.
-        Action    = ["s3:ListBucket"]
-        Resource  = local.memory_arn
+        Sid       = "RememberUsageAndPlans"
+        Effect    = "Allow"
+        Action    = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
+        Resource  = [local.memory_arn, "${local.memory_arn}/${local.memory_key}*", "${local.memory_arn}/${local.plans_prefix}*"]
         Condition = local.in_this_account
       } : null,
       local.events_enabled ? {
@@ -110,6 +104,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "memory" {
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
+    }
+  }
+
+  rule {
+    id     = "expire-plans"
+    status = "Enabled"
+
+    filter {
+      prefix = local.plans_prefix
+    }
+
+    expiration {
+      days = var.plans_kept_days
     }
   }
 

@@ -118,10 +118,53 @@ variable "keep_used_days" {
 }
 
 variable "memory_enabled" {
-  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when. If it is set to false, or name changes, the bucket is destroyed with what it remembers."
+  description = "Whether the module creates a bucket in which the function remembers which images were in use, and when, and in which it writes the plan of each run. If it is set to false, or name changes, the bucket is destroyed with all that is in it."
   type        = bool
   default     = true
   nullable    = false
+}
+
+variable "plans_kept_days" {
+  description = "The plan of each run, and its page, are deleted from the module's bucket after this many days."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = floor(var.plans_kept_days) == var.plans_kept_days && var.plans_kept_days >= 1 && var.plans_kept_days <= 36500
+    error_message = "plans_kept_days is ${var.plans_kept_days}; it must be a whole number of days from 1 to 36500."
+  }
+}
+
+variable "approval" {
+  description = "Whether the schedule only plans, and images are removed only by applying a plan: invoke the function with {\"apply\": \"s3://...\"}. It needs dry_run = false to remove anything."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "plan_max_age_days" {
+  description = "A plan that was made more than this many days ago cannot be applied."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    condition     = floor(var.plan_max_age_days) == var.plan_max_age_days && var.plan_max_age_days >= 1 && var.plan_max_age_days <= 36500
+    error_message = "plan_max_age_days is ${var.plan_max_age_days}; it must be a whole number of days from 1 to 36500."
+  }
+}
+
+variable "price_per_gb_month" {
+  description = "What a GB of image storage costs in a month, in dollars. Plans estimate costs with it."
+  type        = number
+  default     = 0.10
+  nullable    = false
+
+  validation {
+    condition     = var.price_per_gb_month >= 0 && var.price_per_gb_month <= 999999
+    error_message = "price_per_gb_month is ${var.price_per_gb_month}; it must be a number of dollars from 0 to 999999."
+  }
 }
 
 variable "events_enabled" {

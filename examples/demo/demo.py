@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +39,10 @@ from table import (
     table,
     without_repeats,
 )
+
+# Not in git. `make page` opens the page.
+PLANS = Path(os.environ.get("DEMO_DIRECTORY") or Path(__file__).resolve().parents[2] / ".demo")
+PAGE = PLANS / "page.html"
 
 Line = Mapping[str, Any]
 
@@ -75,6 +81,7 @@ class Run:
 
 def main() -> int:
     """Build the account, clean it twice, and check that no image in use was removed."""
+    shutil.rmtree(PLANS, ignore_errors=True)
     with embedded_aws(), kubernetes_cluster() as kubernetes:
         world = small_world.build(datetime.now(UTC), kubernetes)
         before = proof.list_images()
@@ -87,12 +94,15 @@ def main() -> int:
         after = proof.list_images()
         show_what_is_left(before, after)
         announced = [line["digest"] for line in dry.removals]
-        return show_proof(proof.checks(world, before, between, after, announced), [dry, real])
+        checks = proof.checks(world, before, between, after, announced)
+        status = show_proof(checks, [dry, real])
+        show_page(dry)
+        return status
 
 
 def run(dry_run: str) -> Run:
     """Run the real program as Lambda does, and capture its log."""
-    os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG", "LEDGER": LEDGER}
+    os.environ |= {"DRY_RUN": dry_run, "LOG_LEVEL": "DEBUG", "LEDGER": LEDGER, "PLANS": str(PLANS)}
     error = None
     with redirect_stdout(io.StringIO()) as written:
         try:
@@ -198,6 +208,14 @@ def show_proof(checks: Iterable[proof.Check], runs: Sequence[Run]) -> int:
         return 1
     print("Nothing in use was removed.")
     return 0
+
+
+def show_page(dry: Run) -> None:
+    """Keep the page of the dry run where ``make page`` looks for it, and print its path."""
+    for line in dry.lines:
+        if line["event"] == events.PLAN_WRITTEN:
+            shutil.copyfile(line["others"][0], PAGE)
+            print(f"The dry run as a page: {PAGE}")
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ import sys
 import uuid
 from collections.abc import Sequence
 
+from ecr_cleaner import shell
 from ecr_cleaner.core.errors import LogError
-from ecr_cleaner.program import restore, run, scan_cluster
+from ecr_cleaner.program import apply, restore, run, scan_cluster
 from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
 
 # The exit status that shells report for a program ended by Ctrl+C.
@@ -29,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             restore(os.environ, request_id, chosen.repository, chosen.digest)
         elif chosen.command == "scan-cluster":
             scan_cluster(os.environ, request_id, chosen.cluster, chosen.output)
+        elif chosen.command == "apply":
+            apply(os.environ, request_id, chosen.plan)
+        elif chosen.command == "plan":
+            return shell.plan(os.environ, request_id, chosen.output, chosen.format)
+        elif chosen.command == "explain":
+            return shell.explain(os.environ, request_id, chosen.image)
         else:
             run(os.environ, request_id)
     except KeyboardInterrupt:
@@ -58,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "digest", metavar="DIGEST", nargs="+", type=_digest, help="image digest, sha256:..."
     )
+    _add_looks(commands)
+    command = commands.add_parser(
+        "apply",
+        help="remove what a plan removes and a fresh judgement still does; only reports unless "
+        "DRY_RUN is false",
+    )
+    command.add_argument("plan", metavar="PLAN", help="file, or s3://BUCKET/KEY")
     command = commands.add_parser(
         "scan-cluster", help="write the usage document of the Kubernetes cluster that this runs in"
     )
@@ -71,6 +85,42 @@ def _parser() -> argparse.ArgumentParser:
         help="s3://BUCKET/KEY.json, or - for standard output (the default)",
     )
     return parser
+
+
+def _add_looks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that only look: whatever DRY_RUN is, they write nothing to AWS."""
+    command = commands.add_parser("plan", help="show what would be removed, and why; only looks")
+    command.add_argument(
+        *("--output", "-o"),
+        default=STANDARD_OUTPUT,
+        metavar="FILE",
+        help="file to write, or - for standard output (the default)",
+    )
+    command.add_argument(
+        "--format",
+        choices=shell.FORMATS,
+        help="table; json: the lines of a plan; or html: its page; by default as the name of the "
+        "file ends, otherwise table",
+    )
+    command = commands.add_parser(
+        "explain", help="show why an image is kept or removed, and who uses it; only looks"
+    )
+    command.add_argument(
+        "image",
+        metavar="IMAGE",
+        type=_image,
+        help="reference of an image, REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST",
+    )
+
+
+def _image(text: str) -> shell.Wanted:
+    wanted = shell.wanted_image(text)
+    if wanted is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a reference of an image, nor REPOSITORY:TAG, REPOSITORY@DIGEST "
+            "or a digest"
+        )
+    return wanted
 
 
 def _output(text: str) -> str:

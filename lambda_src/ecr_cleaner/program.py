@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -14,13 +14,18 @@ from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes_access import in_cluster
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
+from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.settings import Settings, is_dry_run, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import log_error, make_logger
+from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
+from ecr_cleaner.run.looking import Look, Looker
+from ecr_cleaner.run.plan_places import place_of, stored_plan
+from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.usage.sources import sources_for
 from ecr_cleaner.workers import Workers
 
@@ -46,7 +51,50 @@ def run(
         log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
-            return Cleaner(aws, settings, log, sources_for(settings)).run()
+            with closing(_plans(aws, settings, request_id)) as plans:
+                return Cleaner(aws, settings, log, sources_for(settings), plans).run()
+
+
+def apply(
+    environ: Mapping[str, str], request_id: str, plan: str, deadline: Deadline | None = None
+) -> dict[str, Any]:
+    """Apply a plan, named by its address; return the summary. Every error is logged.
+
+    Removes what the plan removes and a fresh judgement still does. A plan that is too old, or of
+    other settings or another registry, is refused before anything is removed.
+    """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    dry_run = is_dry_run(environ, applies=True)
+    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+        settings = Settings.from_environ(environ, applies=True)
+        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        with Workers(THREADS) as workers:
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
+            with stored_plan(aws, plan) as parts:
+                approved = approved_by(parts)
+            approved.check(settings, aws.deadline.now())
+            with closing(_plans(aws, settings, request_id)) as plans:
+                sources = sources_for(settings)
+                return Applier(aws, settings, log, sources, plans, approved).run()
+
+
+def look(environ: Mapping[str, str], log: FilteringBoundLogger, what: Look) -> str:
+    """Make a dry run that writes nothing but its plan; return why it failed at its end, or nothing.
+
+    Every error is logged. Raise CleanerError if there is no plan, because it is unknown what is in
+    use or which repositories exist.
+    """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    with _failures_logged(log):
+        settings = Settings.from_environ({**environ, "DRY_RUN": "true"})
+        with Workers(THREADS) as workers:
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers)
+            try:
+                Looker(aws, settings, log, sources_for(settings), what).run()
+            except RunFailedError as error:
+                log_error(log, events.RUN_FAILED, error)
+                return str(error)
+    return ""
 
 
 def restore(
@@ -101,6 +149,11 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
         why = "interrupted: finished the work in progress, started nothing new"
         log.error(events.RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would not help
         raise
+
+
+def _plans(aws: Aws, settings: Settings, run: str) -> Plans | NoPlan:
+    place = place_of(aws, settings.plans)
+    return Plans(run, place, lambda: not aws.deadline.is_near()) if place else NoPlan()
 
 
 def _restore(

@@ -34,7 +34,11 @@ run "defaults" {
 
       LEDGER      = "s3://ecr-cleaner-123456789012-eu-central-1/ledger"
       EVENT_QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/ecr-cleaner-events"
+      PLANS       = "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
 
+      PRICE_PER_GB_MONTH      = "0.1"
+      PLAN_MAX_AGE_DAYS       = "7"
+      APPROVAL                = "false"
       REGISTER_PULL_EXCLUSION = "true"
 
       TASK_DEFINITION_REVISIONS    = "1"

@@ -63,17 +63,14 @@ run "by_default" {
   assert {
     condition = jsonencode(local.memory_statements) == jsonencode([
       {
-        Sid       = "RememberUsage"
-        Effect    = "Allow"
-        Action    = ["s3:GetObject", "s3:PutObject"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger*"
-        Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
-      },
-      {
-        Sid       = "ListLedgerBucket"
-        Effect    = "Allow"
-        Action    = ["s3:ListBucket"]
-        Resource  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1"
+        Sid    = "RememberUsageAndPlans"
+        Effect = "Allow"
+        Action = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+        Resource = [
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1",
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/ledger*",
+          "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/plans/*",
+        ]
         Condition = { StringEquals = { "s3:ResourceAccount" = "123456789012" } }
       },
       {
@@ -83,7 +80,14 @@ run "by_default" {
         Resource = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events"
       },
     ])
-    error_message = "The function must be able to use its ledger and its queue, and nothing else: ${jsonencode(local.memory_statements)}"
+    error_message = "The function must be able to use its ledger and its queue and to write plans, and nothing else: ${jsonencode(local.memory_statements)}"
+  }
+
+  assert {
+    condition = [
+      for rule in one(aws_s3_bucket_lifecycle_configuration.memory).rule : one(rule.expiration).days if one(rule.filter).prefix == "plans/"
+    ] == [90] && output.environment["PLANS"] == "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
+    error_message = "Plans must be written to the bucket and deleted after a while, and nothing else may be deleted."
   }
 
   assert {
@@ -178,7 +182,7 @@ run "without_events" {
   }
 
   assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsage", "ListLedgerBucket"]
+    condition     = local.memory_statements[*].Sid == ["RememberUsageAndPlans"]
     error_message = "Without events, the function must not be able to read a queue."
   }
 }
@@ -208,7 +212,7 @@ run "without_memory" {
   }
 
   assert {
-    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE"])) == 0
-    error_message = "Without memory, the function must not look for a ledger."
+    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE", "PLANS"])) == 0
+    error_message = "Without memory, the function must not look for a ledger or write a plan."
   }
 }

@@ -49,6 +49,9 @@ run "every_setting" {
     keep_used_days               = 0
     memory_enabled               = false
     register_pull_exclusion      = false
+    price_per_gb_month           = 0.125
+    plan_max_age_days            = 3
+    approval                     = true
 
     https_proxy = "http://proxy.example.com:3128"
     no_proxy    = ["example.com", "sts.eu-central-1.amazonaws.com"]
@@ -98,6 +101,9 @@ run "every_setting" {
       CLUSTER_DOCUMENT_MINUTES     = "60"
       UNTAGGED_KEEP_DAYS           = "7"
       KEEP_USED_DAYS               = "0"
+      PRICE_PER_GB_MONTH           = "0.125"
+      PLAN_MAX_AGE_DAYS            = "3"
+      APPROVAL                     = "true"
       REGISTER_PULL_EXCLUSION      = "false"
 
       HTTPS_PROXY = "http://proxy.example.com:3128"

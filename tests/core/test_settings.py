@@ -383,3 +383,22 @@ def test_a_whole_number_is_plain_digits_within_its_bounds_or_an_error(text: str)
         assert 3 <= number <= 500
         assert text.isascii()
         assert text.isdigit()
+
+
+@pytest.mark.parametrize(
+    ("environ", "applies", "expected"),
+    [
+        ({"DRY_RUN": "false"}, False, False),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, False, True),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, True, False),
+        ({"APPROVAL": "true"}, True, True),
+        ({"APPROVAL": "false"}, False, True),
+        ({}, True, True),
+    ],
+)
+def test_with_approval_only_applying_a_plan_removes(
+    environ: dict[str, str],
+    applies: bool,  # a table
+    expected: bool,
+) -> None:
+    assert Settings.from_environ(environ, applies=applies).dry_run is expected

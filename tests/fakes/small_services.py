@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import botocore.session
 from botocore.exceptions import ClientError
@@ -51,22 +51,25 @@ class FakeS3:
         self,
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
-        Body: bytes,  # noqa: N803
+        Body: bytes | IO[bytes],  # noqa: N803
         IfMatch: str | None = None,  # noqa: N803
         IfNoneMatch: str | None = None,  # noqa: N803
+        ContentType: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         name = f"s3://{Bucket}/{Key}"
         self._fail("PutObject", name)
         self.before()
         current = self.objects.get(name)
-        assert (IfMatch is None) != (IfNoneMatch is None), "every write has a condition"
+        is_plan = ContentType is not None
+        assert is_plan or (IfMatch is None) != (IfNoneMatch is None), "a ledger has a condition"
         if IfMatch and current is None:
             raise client_error("PutObject", "NoSuchKey")
         if (IfMatch and IfMatch != etag(current or b"")) or (IfNoneMatch and current is not None):
             raise client_error("PutObject", "PreconditionFailed")
-        self.objects[name] = Body
+        content = Body if isinstance(Body, bytes) else Body.read()
+        self.objects[name] = content
         self.writes += 1
-        return {"ETag": etag(Body)}
+        return {"ETag": etag(content)}
 
     def _fail(self, operation: str, name: str) -> None:
         for failing in (operation, f"{operation} {name}"):

@@ -103,15 +103,15 @@ class Program:
         """Answer every further call of the action like this."""
         self.answers[action] = answer
 
-    def run(self, **settings: str) -> Run:
-        """Run the handler once with these settings."""
+    def run(self, event: dict[str, str] | None = None, /, **settings: str) -> Run:
+        """Run the handler once with these settings, and with an event if one is given."""
         calls: list[Call] = []
         output = io.StringIO()
         answer, error = None, None
         environ = mock.patch.dict(os.environ, one_region(self.environ | settings))
         with recorded(calls, self.answers), redirect_stdout(output), environ:
             try:
-                answer = lambda_handler({}, Context())
+                answer = lambda_handler(event or {}, Context())
             except Exception as raised:  # noqa: BLE001  # Lambda handles every exception
                 error = raised
         return Run(json_lines(output.getvalue()), calls, answer, error)

@@ -37,6 +37,17 @@ def test_handler_passes_on_the_request_and_the_time_that_lambda_leaves(run: mock
     assert not deadline.allows(timedelta(seconds=6))
 
 
+def test_event_names_a_plan_to_apply(run: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = mock.Mock(return_value=SUMMARY)
+    monkeypatch.setattr(handler, "apply", apply)
+    address = "s3://bucket/plans/plan.jsonl.gz"
+
+    assert handler.lambda_handler({"apply": address}, None) == SUMMARY
+
+    assert apply.call_args.args[:3] == (os.environ, "none", address)
+    run.assert_not_called()
+
+
 def test_handler_runs_without_a_deadline_if_the_context_is_not_that_of_lambda(
     run: mock.Mock,
 ) -> None:

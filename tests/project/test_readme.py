@@ -7,15 +7,25 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ecr_cleaner import program
 from ecr_cleaner.core import errors, policy, summary
+from ecr_cleaner.core.approval import Stays
 from ecr_cleaner.core.errors import InvalidSettingError
-from ecr_cleaner.core.model import Action, Guard, Reason
+from ecr_cleaner.core.model import Action, Guard, Reason, Registry
 from ecr_cleaner.core.outcome import Left
+from ecr_cleaner.core.plan_document import (
+    PlanEnd,
+    PlanHeader,
+    PlannedImage,
+    PlannedRepository,
+    PlanPart,
+    State,
+)
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.report import events, lines, repository_report, run_report
 from ecr_cleaner.run import cleaner
@@ -109,7 +119,7 @@ def test_links_lead_to_headings(anchor: str) -> None:
 
 SETTINGS = table("environment")
 # Off unless set, and switched on by the module, which creates what they need.
-ON_BY_MODULE = {"LEDGER", "EVENT_QUEUE", "REGISTER_PULL_EXCLUSION"}
+ON_BY_MODULE = {"LEDGER", "EVENT_QUEUE", "PLANS", "REGISTER_PULL_EXCLUSION"}
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -251,6 +261,10 @@ def test_every_event_is_in_the_table() -> None:
     assert set(table("event")) == EVENTS
 
 
+def test_every_reason_to_stay_is_in_the_table() -> None:
+    assert set(table("stays because")) == set(Stays)
+
+
 def test_every_reason_to_leave_an_image_is_named() -> None:
     assert [why.value for why in Left if f"`{why.value}`" not in README] == []
 
@@ -299,3 +313,22 @@ def test_fields_in_queries_are_written(query: str) -> None:
         *("latest", "by", "as", "in", "and", "or", "asc", "desc", "@timestamp"),
     }
     assert set(words) - syntax - own <= written_fields()
+
+
+# -- Plans ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["header", "repository", "verdict", "end"])
+def test_fields_of_a_plan_are_in_the_table(kind: str) -> None:
+    image = PlannedImage("app", "", (), None, None, 0, Action.KEEP, Reason.NEWEST)
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    parts: list[PlanPart] = [
+        PlanHeader("run", now, Registry("123456789012", "eu-west-1"), dry_run=True),
+        PlannedRepository("app"),
+        image,
+        PlanEnd(1, 1),
+    ]
+    written = {one.pop("line"): one for one in (json.loads(part.to_line()) for part in parts)}
+    values = {State.JUDGED, State.FAILED, State.UNVISITED, *Action, "request_id"}
+    assert list(written) == list(table("line"))
+    assert set(quoted(table("line")[kind]["fields"])) - values == set(written[kind])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
@@ -26,6 +27,8 @@ from ecr_cleaner.core.retention import judge
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.run.plan_places import place_of
+from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import ROLE, Call, FakeEcr, StoredImage
@@ -106,12 +109,17 @@ class World:
         self.source = StubSource(lambda _: [SOMETHING_IN_USE, *usages])
 
     def run(
-        self, settings: Settings = DELETING, seconds_left: Callable[[], float] = lambda: math.inf
+        self,
+        settings: Settings = DELETING,
+        seconds_left: Callable[[], float] = lambda: math.inf,
+        plans: Plans | None = None,
     ) -> dict[str, Any]:
         deadline = Deadline(self.clock, seconds_left)
         others = {"s3": self.s3, "sqs": self.sqs, "sts": FakeSts(), "ec2": FakeEc2()}
         aws = cast("Aws", StubAws(self.ecr, self.workers, deadline, others))
-        return Cleaner(aws, settings, self.log.logger(), [self.source]).run()
+        place = place_of(aws, settings.plans)
+        with closing(plans or (Plans("run-1", place) if place else NoPlan())) as sink:
+            return Cleaner(aws, settings, self.log.logger(), [self.source], sink).run()
 
     def events(self, event: str) -> list[dict[str, Any]]:
         return self.log.events(event)

@@ -215,10 +215,12 @@ class Plan:
 
     ``steps`` holds the images to remove. Each step is removed before the next: indexes before their
     children, subjects before their referrers. ``leaders`` holds the parents and subjects of each
-    image to remove: while one of them stays, the image stays.
+    image to remove: while one of them stays, the image stays. ``follows`` holds the parents and
+    subjects of every image that has any, as far as manifests were read.
     """
 
     repository: Repository
     verdicts: tuple[Verdict, ...]
     steps: tuple[tuple[Verdict, ...], ...] = ()
     leaders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    follows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

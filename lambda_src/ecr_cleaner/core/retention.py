@@ -82,7 +82,9 @@ def judge(  # noqa: PLR0913, PLR0917 - each of them is one thing that decides
         for step in steps
         for verdict in step
     }
-    return Plan(repository, tuple(verdicts.values()), steps, leaders)
+    following = graph.parents.keys() | graph.subjects.keys()
+    follows = {digest: graph.leaders(digest) for digest in following}
+    return Plan(repository, tuple(verdicts.values()), steps, leaders, follows)
 
 
 def would_remove(

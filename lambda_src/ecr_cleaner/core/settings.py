@@ -24,7 +24,25 @@ _REFERENCE_LIST = re.compile(
     r"(?:\?(?:empty=allowed|owner=[0-9]{12})(?:&(?:empty=allowed|owner=[0-9]{12}))?)?"
 )
 _LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
+_PLANS = re.compile(r"s3://[^/]+/(?:.+/)?|(?![a-z0-9]+://).+")
 _QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
+_PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+# What a run does about its verdicts, not which verdicts it comes to.
+_NOT_DECIDING = frozenset(
+    {
+        "dry_run",
+        "log_level",
+        "approval",
+        "max_deletions",
+        "plan_max_age_days",
+        "plans",
+        "price_per_gb_month",
+        "register_pull_exclusion",
+        "rescan_after_seconds",
+        # A secret that decides only whether an account can be read.
+        "scan_external_id",
+    }
+)
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
@@ -55,8 +73,9 @@ class Settings:
     ``min_keep_days`` is a floor under every number of days to keep, also under those of tags.
     ``keep_pulled_days`` None means 35 days, actual pulls only; ``archive_days`` None means never;
     ``untagged_keep_days`` None means as ``keep_days``; ``repository_filter`` without patterns means
-    all repositories; ``ledger`` None means that the program does
-    not remember what was in use, and ``event_queue`` None that it reads no events.
+    all repositories; ``ledger`` None means that the program does not remember what was in use,
+    ``event_queue`` None that it reads no events, and ``plans`` None that it writes no plan.
+    ``price_per_gb_month`` is in dollars, for 10^9 bytes.
     ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
     the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
     organization. ``function_name`` is the name of the Lambda function, set by Lambda.
@@ -91,6 +110,10 @@ class Settings:
     waived_api_groups: tuple[str, ...] = ()
     cluster_documents: tuple[str, ...] = ()
     cluster_document_minutes: int = 120
+    plans: str | None = None
+    plan_max_age_days: int = 7
+    approval: bool = False
+    price_per_gb_month: float = 0.10
     scan_regions: tuple[str, ...] = ()
     scan_accounts: tuple[str, ...] = ()
     scan_organization: bool = False
@@ -101,12 +124,15 @@ class Settings:
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read every setting; raise InvalidSettingError for the first that is not allowed."""
+    def from_environ(cls, environ: Mapping[str, str], *, applies: bool = False) -> Settings:
+        """Read every setting; raise InvalidSettingError for the first that is not allowed.
+
+        ``applies``: the run applies a plan that was approved.
+        """
         read = _Reader(environ)
         default = cls()
         return cls(
-            dry_run=is_dry_run(environ),
+            dry_run=is_dry_run(environ, applies=applies),
             keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
             min_keep_days=read.number("MIN_KEEP_DAYS", MOST_DAYS, default.min_keep_days),
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
@@ -151,6 +177,15 @@ class Settings:
             cluster_document_minutes=read.number(
                 "CLUSTER_DOCUMENT_MINUTES", MOST_MINUTES, default.cluster_document_minutes, least=1
             ),
+            plans=read.matching("PLANS", _PLANS, "s3://BUCKET/PREFIX/ or the path of a directory"),
+            plan_max_age_days=read.number(
+                "PLAN_MAX_AGE_DAYS", MOST_DAYS, default.plan_max_age_days, least=1
+            ),
+            approval=read.switch("APPROVAL", default=default.approval),
+            price_per_gb_month=float(
+                read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
+                or default.price_per_gb_month
+            ),
             scan_regions=_scan_regions(read.names("SCAN_REGIONS")),
             scan_accounts=_scan_accounts(read.names("SCAN_ACCOUNTS")),
             scan_organization=read.names("SCAN_ACCOUNTS") == (_ORGANIZATION,),
@@ -176,10 +211,23 @@ class Settings:
         values["rules"] = [asdict(rule) for rule in self.rules]
         return {name: value for name, value in values.items() if value not in (None, (), [])}
 
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide about images, as JSON has them.
 
-def is_dry_run(environ: Mapping[str, str]) -> bool:
-    """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``."""
-    return environ.get("DRY_RUN") != "false"
+        Two runs with the same ones come to the same verdicts on the same account.
+        """
+        values = {name: one for name, one in self.fields().items() if name not in _NOT_DECIDING}
+        parsed: dict[str, Any] = json.loads(json.dumps(values))
+        return parsed
+
+
+def is_dry_run(environ: Mapping[str, str], *, applies: bool = False) -> bool:
+    """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``.
+
+    With ``APPROVAL``, it also only reports unless it ``applies`` a plan that was approved.
+    """
+    waits = environ.get("APPROVAL", "false") != "false" and not applies
+    return environ.get("DRY_RUN") != "false" or waits
 
 
 def waived_api_groups(environ: Mapping[str, str]) -> tuple[str, ...]:

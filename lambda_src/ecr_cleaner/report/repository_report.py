@@ -12,9 +12,11 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.core.approval import Restricted
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Action, Plan, Reason, StandingGuard, Verdict
 from ecr_cleaner.core.outcome import Outcome
+from ecr_cleaner.core.plan_document import PlannedImage
 from ecr_cleaner.core.summary import Tally
 from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import log_error
@@ -45,6 +47,19 @@ class RepositoryReport:
         self._each(logging.INFO, removal, removals, guarded_by)
         self._each(logging.INFO, events.OLD_IN_USE, in_use)
         self._each(logging.DEBUG, events.KEEPING, others)
+
+    def not_applied(self, approved: Restricted, images: Mapping[str, PlannedImage]) -> None:
+        """Write each image that an approved plan removes and that stays, and why."""
+        for digest, stays in approved.stays.items():
+            verdict = approved.verdicts.get(digest)
+            self._log.info(
+                events.NOT_APPLIED,
+                digest=digest,
+                tags=images[digest].tags,
+                stays=stays.value,
+                reason=verdict.reason if verdict else None,
+                because=verdict.because if verdict else (),
+            )
 
     def doubtful(self, sentences: Iterable[str]) -> None:
         """Warn of tags and policies that are valid but may not do what was meant."""

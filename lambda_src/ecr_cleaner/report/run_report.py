@@ -90,6 +90,13 @@ class RunReport:
         """Write that what was in use today will not be remembered."""
         log_error(self._log, events.LEDGER_FAILED, error)
 
+    def plan(self, stored: Sequence[str], problems: Iterable[str]) -> None:
+        """Write where the plan is, and what of it could not be written."""
+        if stored:
+            self._log.info(events.PLAN_WRITTEN, plan=stored[0], others=stored[1:])
+        for problem in problems:
+            self._log.error(events.PLAN_FAILED, error=problem)
+
     def answers_known(self, where: str, answers: int, damaged: int) -> None:
         """Write how many answers are known from earlier scans."""
         self._log.info(events.ANSWERS_READ, cache=where, answers=answers, damaged=damaged)

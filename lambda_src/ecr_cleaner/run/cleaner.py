@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -12,10 +12,12 @@ from structlog.typing import FilteringBoundLogger
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.approval import Approved
 from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
-from ecr_cleaner.core.in_use import missing_repositories
+from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Repository
+from ecr_cleaner.core.plan_document import PlanHeader
 from ecr_cleaner.core.policy import (
     is_in_filter,
     is_opted_in,
@@ -32,6 +34,7 @@ from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
 from ecr_cleaner.run.memory import Memory
+from ecr_cleaner.run.plans import NoPlan, PlanSink
 from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
@@ -46,7 +49,12 @@ REPOSITORIES_AT_ONCE = 4
 
 
 class Cleaner:
-    """One run over the registry of one account and region."""
+    """One run over the registry of one account and region.
+
+    ``approved`` is the plan that the run applies; None: it removes all that it judges removable.
+    """
+
+    approved: Approved | None = None
 
     def __init__(
         self,
@@ -54,11 +62,13 @@ class Cleaner:
         settings: Settings,
         log: FilteringBoundLogger,
         sources: Sequence[UsageSource],
+        plans: PlanSink | None = None,
     ) -> None:
         self._aws = aws
         self._settings = settings
         self._log = log
         self._sources = sources
+        self._plans = plans or NoPlan()
         self._deadline = aws.deadline
         self._report = RunReport(log, settings)
         self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
@@ -98,8 +108,9 @@ class Cleaner:
 
         opted_in = [one for one in ours if is_opted_in(one)]
         chosen = [one for one in opted_in if one.name not in misspelled]
+        self._begin_plan(began, repositories, missing)
         results = self._clean(chosen, repositories)
-        problems = self._remember(repositories)
+        problems = [*self._remember(repositories), *self._finish_plan()]
 
         ended = self._deadline.now()
         facts = Facts(
@@ -179,6 +190,31 @@ class Cleaner:
             problems.append(str(error))
         return problems
 
+    def _begin_plan(
+        self,
+        began: datetime,
+        repositories: Sequence[Repository],
+        missing: Mapping[str, tuple[Broken, ...]],
+    ) -> None:
+        """Begin the plan; a registry without repositories has none."""
+        if repositories:
+            header = PlanHeader(
+                run=self._plans.run,
+                time=began,
+                registry=repositories[0].registry,
+                dry_run=self._settings.dry_run,
+                settings=self._settings.deciding(),
+                coverage=self._usage.coverage,
+                missing=missing,
+                price_per_gb_month=self._settings.price_per_gb_month,
+            )
+            self._plans.begin(header)
+
+    def _finish_plan(self) -> list[str]:
+        problems = self._plans.finish()
+        self._report.plan(self._plans.stored, problems)
+        return problems
+
     def _clean(
         self, chosen: Sequence[Repository], repositories: Sequence[Repository]
     ) -> list[Result]:
@@ -188,6 +224,8 @@ class Cleaner:
             usage=self._usage,
             guards=self._guards,
             memory=self._memory,
+            plans=self._plans,
+            approved=self.approved,
             elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
             sweeper=Sweeper(
                 self._registry,

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.core.approval import Approved, restricted
 from ecr_cleaner.core.errors import OutOfTimeError
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.core.model import Image, Plan, Repository
+from ecr_cleaner.core.plan_document import (
+    PlannedRepository,
+    State,
+    planned_images,
+    policy_fields,
+)
 from ecr_cleaner.core.policy import Policy, policy_for, raised_keep_days
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result
@@ -22,7 +29,10 @@ from ecr_cleaner.run.guard_checks import GuardChecks, Seen
 from ecr_cleaner.run.judging import Judging
 from ecr_cleaner.run.live_plan import LivePlan
 from ecr_cleaner.run.memory import Memory
+from ecr_cleaner.run.plans import PlanSink
 from ecr_cleaner.run.sweeper import Sweeper
+
+_NO_TIME = "the run was out of time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class RepositoryCleaner:
     usage: FreshUsage
     guards: GuardChecks
     memory: Memory
+    plans: PlanSink
+    approved: Approved | None
     elsewhere: Elsewhere
     sweeper: Sweeper
     settings: Settings
@@ -42,6 +54,7 @@ class RepositoryCleaner:
     def clean(self, repository: Repository) -> Result:
         """Return the result. The failure of one repository does not stop the others."""
         if self.deadline.is_near():
+            self.plans.add(PlannedRepository(repository.name, State.UNVISITED, _NO_TIME))
             return Result(unvisited=True)
         result = Result()
         report = RepositoryReport(self.log, repository.name, self.deadline.now())
@@ -49,9 +62,12 @@ class RepositoryCleaner:
             self._clean(repository, report, result)
         except OutOfTimeError:
             result.unvisited = True
+            self.plans.add(PlannedRepository(repository.name, State.UNVISITED, _NO_TIME))
         except Exception as error:  # noqa: BLE001 - reported, and the run ends as failed
             report.failure(error)
             result.error = error
+            why = str(error) or repr(error)
+            self.plans.add(PlannedRepository(repository.name, State.FAILED, why))
         else:
             report.done(result.tally)
         return result
@@ -73,7 +89,23 @@ class RepositoryCleaner:
             plan = live.current()
         broken = tuple(self.usage.in_use.of(repository).broken(images))
         result.tally.count_plan(plan, broken)
+        self.plans.add(
+            PlannedRepository(
+                repository.name,
+                policy=policy_fields(policy),
+                guards=tuple(result.guards),
+                broken=broken,
+            ),
+            planned_images(plan),
+        )
+        sweeping = sweeping and self.plans.may_sweep
         report.broken(broken)
+        if self.approved:
+            images_of_plan = self.approved.images.get(repository.name, {})
+            approved = restricted(plan, images_of_plan)
+            report.not_applied(approved, images_of_plan)
+            plan = approved.plan
+            sweeping = sweeping and bool(plan.steps)
         report.plan(plan, result.guards, sweeping=sweeping)
         if sweeping:
             outcome = self.sweeper.sweep(plan, listed_at, live)

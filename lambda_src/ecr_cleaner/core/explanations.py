@@ -1,0 +1,121 @@
+"""What a verdict means, and what would have to change for the image to be removed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from ecr_cleaner.core.model import Reason
+from ecr_cleaner.core.plan_document import PlannedImage
+from ecr_cleaner.core.text import short_digest
+
+MEANINGS: Mapping[Reason, str] = {
+    Reason.IN_USE: "a consumer names it, by digest or by tag",
+    Reason.RECENTLY_USED: "it was in use lately",
+    Reason.TIME_UNKNOWN: "ECR does not return when it was pushed",
+    Reason.PUSHED_DURING_RUN: "it was pushed after the scan began",
+    Reason.RESTORED: "it is being restored from the archive, or was restored lately",
+    Reason.FAMILY_IN_USE: "it is the index or the subject of an image in use",
+    Reason.PARENT_KEPT: "an index that lists it is kept",
+    Reason.SUBJECT_KEPT: "it is about an image that is kept",
+    Reason.TOO_YOUNG: "it was pushed lately",
+    Reason.TAG_PATTERN: "a tag of it, or of an image that it lists, matches a pattern",
+    Reason.RECENTLY_PULLED: "it was pulled lately",
+    Reason.NEWEST: "it is one of the newest unused releases",
+    Reason.ARCHIVED: "it is archived, and not due for deletion",
+    Reason.GRAPH_UNCLEAR: "it is unknown which index lists it",
+    Reason.UNUSED: "no rule keeps it",
+    Reason.PARENT_REMOVED: "the index that lists it is removed",
+    Reason.SUBJECT_REMOVED: "the image that it is about is removed",
+}
+
+
+def way_out(
+    image: PlannedImage,
+    family: Mapping[str, PlannedImage],
+    policy: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> list[str]:
+    """Return what would have to change for the image to be removed, one sentence each.
+
+    ``family`` are the images of its repository by digest, ``policy`` the settings that apply to
+    that, and ``settings`` those of the run. Empty if it is removed.
+    """
+    if not image.is_kept:
+        return []
+    followed = image.because[0] if image.because else ""
+    if image.reason in {Reason.PARENT_KEPT, Reason.SUBJECT_KEPT} and followed != image.digest:
+        leader = family.get(followed)
+        if leader is None:
+            return [f"{followed}, which is in another repository, has to be removed first."]
+        first = f"{short_digest(followed)}, which it follows, has to be removed first:"
+        return [first, *way_out(leader, family, policy, settings)]
+    return _by_rule(image, policy, settings)
+
+
+def _by_rule(
+    image: PlannedImage, policy: Mapping[str, Any], settings: Mapping[str, Any]
+) -> list[str]:
+    """Return what the rule asks for, and that the rules after it are asked as well."""
+    days = _days(image, policy)
+    used_days = int(settings.get("keep_used_days", 0))
+    ways: Mapping[Reason, Callable[[], list[str]]] = {
+        Reason.IN_USE: lambda: _no_longer_used(image, used_days, settings),
+        Reason.FAMILY_IN_USE: lambda: _no_longer_used(image, used_days, settings),
+        Reason.RECENTLY_USED: lambda: [
+            f"Nothing may use it until {_day_after(image.because[-1], used_days)}."
+        ],
+        Reason.TIME_UNKNOWN: lambda: ["ECR has to return when it was pushed."],
+        Reason.PUSHED_DURING_RUN: lambda: ["A later run has to judge it."],
+        Reason.RESTORED: lambda: [f"More than {days} days have to pass since it was restored."],
+        Reason.TOO_YOUNG: lambda: [
+            f"It has to be older than {days} days: {_from(image.pushed_at, days)}."
+        ],
+        Reason.TAG_PATTERN: lambda: [
+            f"No tag of it, or of an image that it lists, may match {', '.join(image.because)}."
+        ],
+        Reason.RECENTLY_PULLED: lambda: [_not_pulled(image, policy)],
+        Reason.NEWEST: lambda: [
+            f"It must no longer be one of the {policy['keep_count']} newest unused releases."
+        ],
+        Reason.ARCHIVED: lambda: [_archived(policy)],
+        # PARENT_KEPT and SUBJECT_KEPT, too, if an image follows itself.
+        Reason.GRAPH_UNCLEAR: lambda: ["It has to be known which index lists it."],
+    }
+    return [*ways.get(image.reason, ways[Reason.GRAPH_UNCLEAR])(), "No other rule may keep it."]
+
+
+def _no_longer_used(image: PlannedImage, days: int, settings: Mapping[str, Any]) -> list[str]:
+    sentences = [f"None of these may name it any more: {', '.join(image.because)}."]
+    if days and "ledger" in settings:
+        sentences.append(f"After that, it stays for {days} more days (KEEP_USED_DAYS).")
+    return sentences
+
+
+def _not_pulled(image: PlannedImage, policy: Mapping[str, Any]) -> str:
+    days = int(policy.get("keep_pulled_days", 0))
+    last = image.pulled_at or (image.pushed_at if policy.get("push_is_pull") else None)
+    known = f": {_from(last, days)}" if last else ""
+    return f"Neither it nor an image that it lists may be pulled for {days} days{known}."
+
+
+def _archived(policy: Mapping[str, Any]) -> str:
+    days = policy.get("archive_days")
+    if days is None:
+        return "ARCHIVE_DAYS has to be set; without it, archived images stay."
+    return f"It has to be archived for longer than {days} days."
+
+
+def _days(image: PlannedImage, policy: Mapping[str, Any]) -> int:
+    untagged = not (image.tags or image.follows)
+    days = policy.get("keep_days", 0)
+    return int(policy.get("untagged_keep_days", days) if untagged else days)
+
+
+def _from(time: datetime | None, days: int) -> str:
+    return f"from {(time + timedelta(days=days)).date()} on" if time else "when is unknown"
+
+
+def _day_after(day: str, days: int) -> date:
+    return date.fromisoformat(day) + timedelta(days=days)

@@ -1,0 +1,163 @@
+"""Why one image is kept or removed, as text for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ecr_cleaner.core.explanations import MEANINGS, way_out
+from ecr_cleaner.core.model import ImageReference, Usage
+from ecr_cleaner.core.plan_document import PlanHeader, PlannedImage, PlannedRepository, State
+from ecr_cleaner.core.plan_summary import age_days
+from ecr_cleaner.core.text import human_size, short_digest, visible
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One repository of a plan, with the images of it by digest and the usages that were found."""
+
+    header: PlanHeader
+    planned: PlannedRepository
+    images: Mapping[str, PlannedImage] = field(default_factory=dict)
+    usages: Sequence[Usage] = ()
+
+
+def explain(found: Explained, image: PlannedImage) -> str:
+    """Return the explanation of the verdict on one image of the repository."""
+    return "\n".join(_lines(found, image)) + "\n"
+
+
+def explain_unjudged(repository: str, planned: PlannedRepository | None, *, opted_in: bool) -> str:
+    """Return why no image of a repository was judged."""
+    name = visible(repository)
+    if not opted_in:
+        return (
+            f"Every image of {name} is kept: the repository is not opted in.\n"
+            "For its images to be judged, tag it BoxCleanerEnabled = true.\n"
+        )
+    if planned is not None and planned.state is not State.JUDGED:
+        return f"Every image of {name} is kept, because it was not judged: {planned.problem}\n"
+    return (
+        f"Every image of {name} is kept: it is skipped, because one of its tags looks misspelled.\n"
+    )
+
+
+def _lines(found: Explained, image: PlannedImage) -> Iterator[str]:
+    yield from _facts(found, image)
+    yield ""
+    yield f"Verdict: {image.verdict}, because {MEANINGS[image.reason]} ({image.reason})"
+    if image.because:
+        yield from (f"  {visible(one)}" for one in image.because)
+    yield ""
+    yield from _users(found, image)
+    yield ""
+    yield "Family"
+    yield from (f"  {line}" for line in _tree(found.images, image))
+    yield ""
+    yield from _way(found, image)
+
+
+def _facts(found: Explained, image: PlannedImage) -> Iterator[str]:
+    age = age_days(image, found.header.time)
+    pushed = f"{image.pushed_at:%Y-%m-%d}, {age} days ago" if image.pushed_at else "unknown"
+    yield f"Repository   {visible(image.repository)}"
+    yield f"Digest       {image.digest}"
+    yield f"Tags         {', '.join(map(visible, image.tags)) or 'none'}"
+    yield f"Pushed       {pushed}"
+    yield f"Last pulled  {f'{image.pulled_at:%Y-%m-%d}' if image.pulled_at else 'not recorded'}"
+    yield f"Size         {human_size(image.size_bytes)}"
+
+
+def _users(found: Explained, image: PlannedImage) -> Iterator[str]:
+    users = dict.fromkeys(
+        f"  {visible(usage.consumer)} (read by {usage.source}, as {_written(usage)})"
+        for usage in found.usages
+        if _means(usage, image)
+    )
+    yield "Used by" if users else "Used by nothing that was scanned"
+    yield from users
+
+
+def _means(usage: Usage, image: PlannedImage) -> bool:
+    reference = usage.reference
+    if reference.digest is not None:
+        return reference.digest == image.digest
+    return reference.tag is None or reference.tag in image.tags
+
+
+def _written(usage: Usage) -> str:
+    reference = usage.reference
+    name = visible(reference.repository)
+    computed = "" if isinstance(reference, ImageReference) else ", of which a part is computed"
+    if reference.digest is not None:
+        return f"{name}@{visible(reference.digest)}{computed}"
+    if reference.tag is not None:
+        return f"{name}:{visible(reference.tag)}{computed}"
+    return f"{name}, any image{computed}"
+
+
+def _tree(images: Mapping[str, PlannedImage], image: PlannedImage) -> Iterator[str]:
+    """Yield a tree for each image that the given one follows, directly or not, and that is a root.
+
+    An image that several others lead is drawn below each; what would repeat itself is not.
+    """
+    followers: dict[str, list[str]] = {}
+    for one in images.values():
+        for leader in one.follows:
+            followers.setdefault(leader, []).append(one.digest)
+    for root in _roots(images, image.digest):
+        yield _label(images[root], image)
+        yield from _branches(images, followers, root, image, frozenset({root}))
+
+
+def _roots(images: Mapping[str, PlannedImage], digest: str) -> list[str]:
+    roots: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [digest]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        leaders = [one for one in images[current].follows if one in images]
+        if leaders:
+            waiting += leaders
+        else:
+            roots[current] = None
+    # A cycle has no root.
+    return list(roots) or [digest]
+
+
+def _branches(
+    images: Mapping[str, PlannedImage],
+    followers: Mapping[str, Sequence[str]],
+    digest: str,
+    image: PlannedImage,
+    above: frozenset[str],
+) -> Iterator[str]:
+    below = [one for one in followers.get(digest, ()) if one not in above]
+    for one in below:
+        is_last = one == below[-1]
+        yield ("└── " if is_last else "├── ") + _label(images[one], image)
+        for line in _branches(images, followers, one, image, above | {one}):
+            yield ("    " if is_last else "│   ") + line
+
+
+def _label(one: PlannedImage, image: PlannedImage) -> str:
+    tags = ", ".join(map(visible, one.tags)) or "(untagged)"
+    marked = "  <- this image" if one.digest == image.digest else ""
+    return f"{short_digest(one.digest)} {tags}: {one.verdict}, {one.reason}{marked}"
+
+
+def _way(found: Explained, image: PlannedImage) -> Iterator[str]:
+    yield "For it to be removed"
+    ways = way_out(image, found.images, found.planned.policy, found.header.settings)
+    if ways:
+        yield from (f"  {visible(one)}" for one in ways)
+        return
+    guards = found.planned.guards
+    if guards:
+        yield "  These guards have to be lifted:"
+        yield from (f"  {one.guard}: {visible(one.why)}" for one in guards)
+    else:
+        yield "  Nothing has to change: a run that is not a dry run removes it."

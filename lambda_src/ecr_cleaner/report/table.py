@@ -1,0 +1,132 @@
+"""A plan as a table for a person: repositories by what there is to gain."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from ecr_cleaner.core.plan_document import State
+from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum
+from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, visible
+
+_TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES")
+_NUMBERS = _TITLES[1:-1]
+_ELLIPSIS = "…"
+_LEAST = 10
+_GAP = "  "
+_INDENT = "  "
+
+
+def write_table(summary: PlanSummary, stream: TextIO, width: int) -> None:
+    """Write the table of a plan, and what stands in the way of removals.
+
+    To a terminal, it is written with the library rich if that is installed, and no line is longer
+    than ``width``. Anywhere else, it is plain text in full.
+    """
+    rows = [_cells(one, summary.header.price_per_gb_month) for one in summary.repositories]
+    if not stream.isatty():
+        stream.write(_plain(rows))
+    elif not _write_rich(rows, stream, width):
+        stream.write(_plain(rows, width))
+    stream.write("\n")
+    for paragraph in _paragraphs(summary):
+        if stream.isatty():
+            paragraph = _wrapped(paragraph, width)  # noqa: PLW2901 - only for eyes
+        stream.write(f"{paragraph}\n")
+
+
+def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
+    remove = one.removable
+    notes = [guard.guard.value for guard in one.planned.guards]
+    if one.planned.state is not State.JUDGED:
+        notes.append(f"{one.planned.state}: {one.planned.problem}")
+    if one.planned.broken:
+        notes.append(counted(len(one.planned.broken), "broken reference"))
+    return (
+        visible(one.name),
+        f"{one.total.images:,}",
+        f"{remove.images:,}",
+        human_size(remove.size_bytes) if remove.images else "",
+        dollars(remove.size_bytes, price) if remove.images else "",
+        f"{one.fates[Fate.IN_USE].images:,}",
+        f"{one.fates[Fate.KEEP].images:,}",
+        visible(", ".join(dict.fromkeys(notes))),
+    )
+
+
+def _plain(rows: Sequence[tuple[str, ...]], width: int | None = None) -> str:
+    """Return the table as text; with a width, long names and notes are cut."""
+    table = [_TITLES, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    if width is not None:
+        for column in (-1, 0):
+            others = sum(widths) - widths[column] + len(_GAP) * (len(widths) - 1)
+            widths[column] = min(widths[column], max(_LEAST, width - others))
+    return "".join(f"{_row(cells, widths)}\n" for cells in table)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        _cut(cell, size).rjust(size) if title in _NUMBERS else _cut(cell, size).ljust(size)
+        for title, cell, size in zip(_TITLES, cells, widths, strict=True)
+    ]
+    return _GAP.join(padded).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + _ELLIPSIS
+
+
+def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> bool:
+    """Write the table with rich; return False if it is not installed."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - optional, and slow to import
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+    except ImportError:
+        return False
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(_TITLES):
+        if title in _NUMBERS:
+            # A number is never cut.
+            longest = max(len(row[number]) for row in [_TITLES, *rows])
+            table.add_column(title, justify="right", no_wrap=True, min_width=longest)
+        else:
+            table.add_column(title, no_wrap=title != "NOTES", overflow="ellipsis")
+    for cells in rows:
+        styles = ["bold", "", "red" if cells[2] != "0" else "dim", "", "", "green", "", "yellow"]
+        table.add_row(*map(Text, cells, styles))
+    Console(file=stream, width=width).print(table)
+    return True
+
+
+def _paragraphs(summary: PlanSummary) -> Iterator[str]:
+    """Yield what stands below the table, a paragraph each."""
+    remove, price = summary.removable, summary.header.price_per_gb_month
+    yield (
+        f"{remove.images:,} of {counted(summary.total.images, 'image')} would be removed, up to "
+        f"{human_size(remove.size_bytes)}, up to {dollars(remove.size_bytes, price)} a month at "
+        f"{price_tag(price)} per GB. Layers that images share are counted in each of them."
+    )
+    whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
+    for guard in whys:
+        yield f"Guard {guard.guard}: {visible(guard.why)}"
+    for one in summary.repositories:
+        for broken in one.planned.broken:
+            name, users = visible(f"{one.name} {broken.name}"), _names(broken.consumers)
+            yield f"Broken reference: {name} is {broken.problem}, used by {users}"
+    for name, found in summary.header.missing.items():
+        users = _names([consumer for broken in found for consumer in broken.consumers])
+        yield f"Broken reference: there is no repository {visible(name)}, used by {users}"
+    waived = [name for name, one in summary.header.coverage.items() if one.get("state") == "waived"]
+    if waived:
+        yield f"Not scanned, because waived: {', '.join(waived)}"
+
+
+def _names(consumers: Sequence[str]) -> str:
+    return ", ".join(visible(one) for one in dict.fromkeys(consumers))
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent=_INDENT, break_on_hyphens=False)

@@ -1,0 +1,110 @@
+"""What a verdict means, and the way out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.test_plan_summary import planned
+from core.worlds import ago, policy_of, sha
+from ecr_cleaner.core.explanations import MEANINGS, way_out
+from ecr_cleaner.core.model import Reason
+from ecr_cleaner.core.plan_document import PlannedImage, policy_fields
+from ecr_cleaner.core.settings import Settings
+
+POLICY = policy_fields(policy_of(keep_count=3))
+SETTINGS = Settings(ledger="s3://bucket/ledger").deciding()
+
+
+def way(image: PlannedImage, *family: PlannedImage, **policy: Any) -> str:
+    by_digest = {one.digest: one for one in (image, *family)}
+    return " ".join(way_out(image, by_digest, POLICY | policy, SETTINGS))
+
+
+def test_every_reason_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(Reason)
+
+
+def test_what_is_removed_needs_nothing() -> None:
+    assert way(planned("a")) == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (
+            planned("a", Reason.IN_USE, "arn:one", "arn:two"),
+            "None of these may name it any more: arn:one, arn:two. After that, it stays for 14",
+        ),
+        (planned("a", Reason.FAMILY_IN_USE, "arn:one"), "None of these may name it any more"),
+        (
+            planned("a", Reason.RECENTLY_USED, "arn:one", "2026-02-20"),
+            "Nothing may use it until 2026-03-06.",
+        ),
+        (planned("a", Reason.TIME_UNKNOWN), "ECR has to return"),
+        (planned("a", Reason.PUSHED_DURING_RUN), "A later run"),
+        (planned("a", Reason.RESTORED), "More than 30 days"),
+        (
+            planned("a", Reason.TOO_YOUNG, days=3),
+            "It has to be older than 30 days: from 2026-03-28 on.",
+        ),
+        (
+            replace(planned("a", Reason.TOO_YOUNG), pushed_at=None),
+            "It has to be older than 30 days: when is unknown.",
+        ),
+        (planned("a", Reason.TAG_PATTERN, "v*"), "may match v*."),
+        (
+            replace(planned("a", Reason.RECENTLY_PULLED), pulled_at=ago(1)),
+            "may be pulled for 30 days: from 2026-03-30 on.",
+        ),
+        (
+            planned("a", Reason.RECENTLY_PULLED, days=5),
+            "may be pulled for 30 days: from 2026-03-26 on.",
+        ),
+        (planned("a", Reason.NEWEST), "one of the 3 newest unused releases."),
+        (planned("a", Reason.ARCHIVED), "ARCHIVE_DAYS has to be set"),
+        (planned("a", Reason.GRAPH_UNCLEAR), "It has to be known which index lists it."),
+    ],
+    ids=lambda value: value.reason.value if isinstance(value, PlannedImage) else value[-20:],
+)
+def test_each_rule_says_what_it_asks_for(image: PlannedImage, expected: str) -> None:
+    assert expected in way(image)
+    assert way(image).endswith("No other rule may keep it.")
+
+
+def test_policy_of_the_repository_counts() -> None:
+    untagged = replace(planned("a", Reason.TOO_YOUNG, days=3), tags=())
+    assert "older than 5 days" in way(untagged, untagged_keep_days=5)
+    child = replace(untagged, follows=(sha("index"),))
+    assert "older than 30 days" in way(child, untagged_keep_days=5)
+    assert "longer than 9 days" in way(planned("a", Reason.ARCHIVED), archive_days=9)
+    pulled = planned("a", Reason.RECENTLY_PULLED)
+    assert "pulled for 30 days." in way(pulled, push_is_pull=False)
+
+
+def test_without_a_ledger_nothing_stays_after_its_use() -> None:
+    used = planned("a", Reason.IN_USE, "arn:one")
+    sentences = way_out(used, {used.digest: used}, POLICY, Settings().deciding())
+    assert not any("stays" in one for one in sentences)
+
+
+def test_what_follows_another_image_goes_with_that() -> None:
+    index = planned("index", Reason.IN_USE, "arn:one")
+    child = planned("child", Reason.PARENT_KEPT, index.digest)
+    signature = planned("signature", Reason.SUBJECT_KEPT, child.digest)
+    text = way(signature, child, index)
+    assert text.index(sha("child")[7:19]) < text.index(sha("index")[7:19]) < text.index("arn:one")
+
+
+def test_subject_may_be_in_another_repository() -> None:
+    signature = planned("signature", Reason.SUBJECT_KEPT, sha("far"))
+    assert way(signature) == (
+        f"{sha('far')}, which is in another repository, has to be removed first."
+    )
+
+
+def test_image_that_follows_itself_ends_the_search() -> None:
+    odd = planned("odd", Reason.PARENT_KEPT, sha("odd"))
+    assert "It has to be known which index lists it." in way(odd)

@@ -1,0 +1,311 @@
+"""The commands for a person, over a fake registry."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from core.worlds import HOST, NOW, ago, sha, usage
+from ecr_cleaner import __main__ as shell
+from ecr_cleaner import program
+from ecr_cleaner.core.ledger import Ledger
+from ecr_cleaner.core.plan_document import PlannedImage, read_plan
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.shell import Wanted, wanted_image
+from ecr_cleaner.workers import Workers
+from fakes.ecr import FakeEcr, StoredImage
+from fakes.small_services import FakeEc2, FakeS3, FakeSts
+from run.test_cleaner import OPTED_IN, SOMETHING_IN_USE, StubAws, StubSource
+
+ELSEWHERE = (
+    "app:v1 is in the registry of 111122223333 in eu-north-1, but this is 111122223333 in "
+    "eu-west-1.\n"
+)
+LEDGER = "s3://memory/ledger"
+
+
+@pytest.fixture
+def ecr() -> FakeEcr:
+    made = FakeEcr(clock=lambda: NOW)
+    made.create("app", OPTED_IN)
+    made.create("other", {})
+    return made
+
+
+@pytest.fixture
+def old(ecr: FakeEcr) -> StoredImage:
+    return ecr.push("app", "old", tags=["v1"], pushed_at=ago(100))
+
+
+@pytest.fixture
+def used(ecr: FakeEcr) -> StoredImage:
+    return ecr.push("app", "used", tags=["v2"], pushed_at=ago(100))
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3()
+
+
+@pytest.fixture(autouse=True)
+def account(ecr: FakeEcr, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the fakes the account, in which ``app:v2`` is in use."""
+    others: dict[str, Any] = {"s3": s3, "sts": FakeSts(), "ec2": FakeEc2()}
+
+    def aws(_: object, workers: Workers, __: object = None) -> StubAws:
+        return StubAws(ecr, workers, Deadline(lambda: NOW), others)
+
+    source = StubSource(lambda _: [SOMETHING_IN_USE, usage("app", "arn:service", tag="v2")])
+    monkeypatch.setattr(program, "open_session", lambda _: None)
+    monkeypatch.setattr(program, "Aws", aws)
+    monkeypatch.setattr(program, "sources_for", lambda _: [source])
+    # Even if a run would delete, these commands do not.
+    monkeypatch.setenv("DRY_RUN", "false")
+
+
+def test_plan_is_a_table_and_changes_nothing(
+    ecr: FakeEcr, old: StoredImage, used: StoredImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.main(["plan"]) == 0
+    output = capsys.readouterr()
+    assert output.out.splitlines()[1].split()[:3] == ["app", "2", "1"]
+    assert output.err == ""
+    assert ecr.digests("app") == {old.digest, used.digest}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("plan.jsonl", []), ("plan.json", []), ("plan.txt", ["--format", "json"])],
+)
+def test_plan_is_written_as_json_lines(
+    old: StoredImage, tmp_path: Path, name: str, arguments: list[str]
+) -> None:
+    path = tmp_path / name
+    assert shell.main(["plan", *arguments, "--output", str(path)]) == 0
+    images = [
+        one for one in read_plan(path.read_text().splitlines()) if isinstance(one, PlannedImage)
+    ]
+    assert [one.digest for one in images] == [old.digest]
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_format_of_another_file_is_the_table(old: StoredImage, tmp_path: Path) -> None:
+    del old
+    path = tmp_path / "plan.txt"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    assert path.read_text().startswith("REPOSITORY")
+
+
+def test_ledger_is_read_and_not_written(
+    ecr: FakeEcr,
+    s3: FakeS3,
+    old: StoredImage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stored = Ledger(NOW.date()).stored()
+    s3.objects[LEDGER] = stored
+    monkeypatch.setenv("LEDGER", LEDGER)
+    changed = mock.Mock(return_value=b"more is known")
+    monkeypatch.setattr("ecr_cleaner.usage.shared.known_answers.KnownAnswers.changed", changed)
+    assert shell.main(["plan"]) == 0
+    assert (s3.objects, s3.writes) == ({LEDGER: stored}, 0)
+    assert "1 of 1 image would" in capsys.readouterr().out
+    assert ecr.digests("app") == {old.digest}
+    s3.objects[LEDGER] = b"damaged"
+    assert shell.main(["plan"]) == 1
+    assert "the ledger s3://memory/ledger cannot be read" in capsys.readouterr().err
+
+
+def test_run_that_failed_in_part_shows_the_rest_and_exits_with_1(
+    ecr: FakeEcr, old: StoredImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    ecr.create("bad", OPTED_IN | {"BoxCleanerKeepDays": "many"})
+    assert shell.main(["plan"]) == 1
+    output = capsys.readouterr()
+    assert "failed: tag BoxCleanerKeepDays" in output.out
+    assert output.out.splitlines()[1].startswith("app")
+    assert "error: Run failed: tag BoxCleanerKeepDays" in output.err
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"]])
+def test_run_that_fails_at_once_says_why(
+    ecr: FakeEcr, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.fail("DescribeRepositories", "AccessDeniedException")
+    assert shell.main(command) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: Run failed: ecr DescribeRepositories failed")
+    assert len(output.err.splitlines()) == 1
+
+
+def test_account_without_repositories_has_no_plan(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.repositories.clear()
+    assert shell.main(["plan"]) == 0
+    assert shell.main(["explain", "app:v1"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == (
+        "There are no repositories in this account and region.\n"
+        "There is no repository app in this account and region.\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"]])
+def test_output_that_cannot_be_written_is_told(
+    old: StoredImage,
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del old
+
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        def fileno(self) -> int:
+            return 1
+
+    monkeypatch.setattr("ecr_cleaner.__main__.os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert shell.main(command) == 1
+    assert "the output could not be written: [Errno 32] Broken pipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("by", ["app:v2", f"{HOST}/app:v2", "app@{digest}", "{digest}"])
+def test_explain_finds_the_image(
+    old: StoredImage, used: StoredImage, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    assert shell.main(["explain", by.format(digest=used.digest)]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert f"Digest       {used.digest}\n" in output.out
+    assert "  arn:service (read by stub, as app:v2)\n" in output.out
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ("nope:1", "There is no repository nope in this account and region.\n"),
+        ("app:nope", "There is no image app:nope in an opted-in repository.\n"),
+        (sha("nope"), f"There is no image {sha('nope')} in an opted-in repository.\n"),
+        (
+            f"{HOST.replace('eu-west-1', 'eu-north-1')}/app:v1",
+            ELSEWHERE,
+        ),
+    ],
+)
+def test_explain_says_what_does_not_exist(
+    old: StoredImage, image: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    assert shell.main(["explain", image]) == 1
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", told)
+
+
+def test_explain_says_why_a_repository_is_not_judged(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.create("odd", OPTED_IN | {"boxcleanerkeepdays": "3"})
+    assert shell.main(["explain", "other:v1"]) == 0
+    assert shell.main(["explain", "odd:v1"]) == 0
+    output = capsys.readouterr()
+    assert "the repository is not opted in" in output.out
+    assert "one of its tags looks misspelled" in output.out
+
+
+def test_explain_looks_at_one_repository_only(ecr: FakeEcr, old: StoredImage) -> None:
+    del old
+    ecr.create("second", OPTED_IN)
+    assert shell.main(["explain", "app:v1"]) == 0
+    listed = [
+        one.parameters["repositoryName"] for one in ecr.calls if one.operation == "DescribeImages"
+    ]
+    assert set(listed) == {"app"}
+
+
+@pytest.mark.parametrize("image", ["", "app", "app:", ":v1", "App:v1", "app@sha256:12", "app:v 1"])
+def test_what_names_no_image_is_refused(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        shell.main(["explain", image])
+    assert ended.value.code == 2
+    assert "is neither a reference of an image" in capsys.readouterr().err
+
+
+def test_bad_reference_is_no_image() -> None:
+    assert wanted_image(f"{HOST}/app:!") is None
+    assert wanted_image("team/app:v1") == Wanted("team/app", tag="v1")
+
+
+def test_stored_plan_is_what_the_command_writes(
+    old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the names of the runs and what each does."""
+    del old
+    monkeypatch.setenv("DRY_RUN", "true")
+    monkeypatch.setenv("PLANS", str(tmp_path / "plans"))
+    assert shell.main([]) == 0
+    assert shell.main(["plan", "-o", str(tmp_path / "plan.jsonl")]) == 0
+    (stored,) = (tmp_path / "plans").glob("*.jsonl.gz")
+    lines = gzip.decompress(stored.read_bytes()).decode().splitlines()
+    shown = (tmp_path / "plan.jsonl").read_text().splitlines()
+    assert lines[1:] == shown[1:]
+    assert json.loads(lines[0])["settings"] == json.loads(shown[0])["settings"]
+
+
+def test_plan_is_approved_and_applied_from_a_shell(
+    ecr: FakeEcr, old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a service that takes an image into use in between, and another that is pushed."""
+    taken = ecr.push("app", "taken", tags=["v3"], pushed_at=ago(100))
+    path = tmp_path / "plan.jsonl"
+    monkeypatch.setenv("APPROVAL", "true")
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    assert shell.main([]) == 0
+    assert ecr.digests("app") == {old.digest, taken.digest}
+    new = ecr.push("app", "new", tags=["v4"], pushed_at=ago(100))
+    in_use = [SOMETHING_IN_USE, usage("app", "arn:service", tag="v3")]
+    monkeypatch.setattr(program, "sources_for", lambda _: [StubSource(lambda _: in_use)])
+    assert shell.main(["apply", str(path)]) == 0
+    assert ecr.digests("app") == {taken.digest, new.digest}
+    assert shell.main(["apply", str(path)]) == 0
+    assert ecr.digests("app") == {taken.digest, new.digest}
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"DEFAULT_KEEP_DAYS": "31"}, "the plan was made with other settings: keep_days"),
+        ({"APPROVAL": "yes"}, "APPROVAL is 'yes', but must be one of true, false"),
+    ],
+)
+def test_plan_that_does_not_fit_is_refused(
+    ecr: FakeEcr,
+    old: StoredImage,
+    tmp_path: Path,
+    environ: dict[str, str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert shell.main(["apply", str(path)]) == 1
+    assert told in capsys.readouterr().out
+    assert ecr.digests("app") == {old.digest}

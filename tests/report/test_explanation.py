@@ -1,0 +1,166 @@
+"""Why one image is kept or removed, as a person reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.test_plan_summary import HEADER, planned
+from core.worlds import ago, policy_of, sha, usage
+from ecr_cleaner.core.model import (
+    Action,
+    Guard,
+    Reason,
+    ReferencePattern,
+    StandingGuard,
+    Usage,
+)
+from ecr_cleaner.core.plan_document import (
+    PlannedImage,
+    PlannedRepository,
+    State,
+    policy_fields,
+)
+from ecr_cleaner.report.explanation import Explained, explain, explain_unjudged
+
+PLANNED = PlannedRepository("app", policy=policy_fields(policy_of()))
+
+
+def explained(
+    image: PlannedImage,
+    *others: PlannedImage,
+    usages: tuple[Usage, ...] = (),
+    of: PlannedRepository = PLANNED,
+) -> str:
+    images = {one.digest: one for one in (image, *others)}
+    return explain(Explained(HEADER, of, images, usages), image)
+
+
+def test_facts_verdict_users_and_the_way_out_are_named() -> None:
+    image = replace(planned("a", Reason.IN_USE, "arn:one", size=214_000_000), pulled_at=ago(9))
+    users = (
+        usage("app", "arn:one", tag="a"),
+        usage("app", "arn:two", digest=image.digest),
+        usage("app", "arn:three"),
+        usage("app", "arn:other", tag="b"),
+        usage("app", "arn:other", digest=sha("b")),
+        Usage(ReferencePattern("a*", tag="a"), "arn:four", "step-functions"),
+    )
+    assert (
+        explained(image, usages=users)
+        == f"""\
+Repository   app
+Digest       {image.digest}
+Tags         a
+Pushed       2025-11-21, 100 days ago
+Last pulled  2026-02-20
+Size         214 MB
+
+Verdict: keep, because a consumer names it, by digest or by tag (in_use)
+  arn:one
+
+Used by
+  arn:one (read by stub, as app:a)
+  arn:two (read by stub, as app@{image.digest})
+  arn:three (read by stub, as app, any image)
+  arn:four (read by step-functions, as a*:a, of which a part is computed)
+
+Family
+  {sha("a")[7:19]} a: keep, in_use  <- this image
+
+For it to be removed
+  None of these may name it any more: arn:one.
+  No other rule may keep it.
+"""
+    )
+
+
+def test_what_ecr_does_not_return_is_unknown() -> None:
+    image = replace(planned("a", Reason.TIME_UNKNOWN), pushed_at=None, tags=())
+    text = explained(image)
+    assert "Pushed       unknown\n" in text
+    assert "Tags         none\n" in text
+    assert "Last pulled  not recorded\n" in text
+    assert "\nUsed by nothing that was scanned\n" in text
+
+
+def test_image_to_remove_needs_no_change_or_its_guards_lifted() -> None:
+    image = planned("a")
+    assert "Nothing has to change: a run that is not a dry run removes it." in explained(image)
+    guard = StandingGuard(Guard.DELETE_REPLICATION, "waive the guard")
+    text = explained(image, of=replace(PLANNED, guards=(guard,)))
+    assert text.endswith(
+        "  These guards have to be lifted:\n  delete-replication: waive the guard\n"
+    )
+
+
+def follows(name: str, *leaders: str) -> PlannedImage:
+    reason = Reason.PARENT_REMOVED if leaders else Reason.UNUSED
+    image = planned(name, Reason.PARENT_KEPT, sha(leaders[0])) if leaders else planned(name)
+    return replace(image, follows=tuple(map(sha, leaders)), reason=reason, verdict=Action.DELETE)
+
+
+def drawn(text: str) -> list[str]:
+    family = text.partition("Family\n")[2].partition("\n\n")[0]
+    return [line[2:].partition(": ")[0] for line in family.splitlines()]
+
+
+def named(name: str) -> str:
+    return f"{sha(name)[7:19]} {name}"
+
+
+def test_family_is_a_tree() -> None:
+    arm, amd = follows("arm", "index"), follows("amd", "index")
+    signature = follows("signature", "arm")
+    index, other = follows("index"), follows("other")
+    assert drawn(explained(signature, arm, amd, index, other)) == [
+        named("index"),
+        f"├── {named('arm')}",
+        f"│   └── {named('signature')}",
+        f"└── {named('amd')}",
+    ]
+
+
+def test_image_of_two_indexes_is_drawn_below_each() -> None:
+    shared = follows("shared", "one", "two")
+    assert sorted(drawn(explained(shared, follows("one"), follows("two")))) == sorted(
+        [named("one"), f"└── {named('shared')}", named("two"), f"└── {named('shared')}"]
+    )
+
+
+def test_cycle_and_leader_that_is_elsewhere_end_the_tree() -> None:
+    one, two = follows("one", "two"), follows("two", "one")
+    assert drawn(explained(one, two)) == [named("one"), f"└── {named('two')}"]
+    assert drawn(explained(follows("referrer", "far"))) == [named("referrer")]
+
+
+def test_diamond_is_walked_once() -> None:
+    bottom = follows("bottom", "left", "right")
+    family = (follows("left", "top"), follows("right", "top"), follows("top"))
+    assert drawn(explained(bottom, *family))[0] == named("top")
+
+
+@pytest.mark.parametrize(
+    ("planned_repository", "opted_in", "text"),
+    [
+        (None, False, "Every image of app is kept: the repository is not opted in."),
+        (PlannedRepository("app", State.FAILED, "no access"), True, "not judged: no access"),
+        (None, True, "one of its tags looks misspelled"),
+    ],
+)
+def test_repository_that_was_not_judged_says_why(
+    planned_repository: PlannedRepository | None,
+    opted_in: bool,  # a table
+    text: str,
+) -> None:
+    assert text in explain_unjudged("app", planned_repository, opted_in=opted_in)
+
+
+def test_nothing_of_the_account_reaches_the_terminal_as_it_is() -> None:
+    hostile = "\x1b]0;title\x07\u202e"
+    image = replace(planned("a", Reason.IN_USE, hostile), tags=(hostile,), repository=hostile)
+    users = (usage(hostile, hostile),)
+    text = explained(image, usages=users)
+    assert "\x1b" not in text
+    assert "\u202e" not in text

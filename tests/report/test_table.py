@@ -1,0 +1,119 @@
+"""The table of a plan, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.test_plan_summary import HEADER, parts_of, planned
+from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.model import Guard, Reason, StandingGuard
+from ecr_cleaner.core.plan_document import (
+    PlanEnd,
+    PlannedRepository,
+    PlanPart,
+    State,
+)
+from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.report.table import write_table
+
+ESCAPE = "\x1b"
+LONG = "a-very-long-name-of-a-team/and-of-its-service/and-of-the-image-of-it"
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def plan() -> list[PlanPart]:
+    header = replace(
+        HEADER,
+        missing={"gone": (Broken("v1", "missing", ("arn:old",)),)},
+        coverage={"ecs": {"state": "scanned"}, "eks": {"state": "waived"}},
+    )
+    guard = StandingGuard(Guard.CROSS_ACCOUNT_PULL, "everyone may pull; list their images")
+    guarded = PlannedRepository(
+        "app", guards=(guard,), broken=(Broken("v9", "missing", ("evil\x1b[31m",)),)
+    )
+    images = [
+        planned("a", size=2_000_000_000),
+        planned("b", Reason.TOO_YOUNG, size=7),
+        planned("c", Reason.IN_USE, "arn:one", size=7),
+    ]
+    failed = PlannedRepository(LONG, State.FAILED, "ecr DescribeImages failed")
+    return [header, guarded, *images, failed, PlanEnd(2, 3)]
+
+
+def table(stream: io.StringIO, width: int = 100) -> str:
+    summary = summarize_plan(plan())
+    assert summary is not None
+    write_table(summary, stream, width)
+    return stream.getvalue()
+
+
+def words(line: str) -> list[str]:
+    return [one.strip() for one in line.split("  ") if one.strip()]
+
+
+def test_in_a_pipe_it_is_plain_text_in_full() -> None:
+    text = table(io.StringIO(), width=40)
+    assert ESCAPE not in text
+    titles, app, failed = text.splitlines()[:3]
+    assert words(titles) == [
+        *("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES"),
+    ]
+    assert words(app) == [
+        *("app", "3", "1", "2.0 GB", "$0.20", "1", "1", "cross-account-pull, 1 broken reference"),
+    ]
+    assert words(failed) == [LONG, "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
+    text = " ".join(table(stream()).split())
+    assert (
+        "1 of 3 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
+    )
+    assert "Guard cross-account-pull: everyone may pull; list their images" in text
+    assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text
+    assert "Broken reference: there is no repository gone, used by arn:old" in text
+    assert "Not scanned, because waived: eks" in text
+
+
+@pytest.mark.parametrize("has_rich", [True, False])
+@pytest.mark.parametrize("width", [72, 100, 160])
+def test_on_a_terminal_no_line_is_longer_than_it_is_wide(
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    *,
+    has_rich: bool,
+) -> None:
+    if not has_rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", table(Terminal(), width))
+    assert max(map(len, text.splitlines())) <= width
+    assert "2.0 GB" in text
+    assert "$0.20" in text
+    assert LONG not in text or width > 100
+
+
+def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert ESCAPE in table(Terminal())
+
+
+def test_plan_of_nothing_is_a_table_of_nothing() -> None:
+    summary = summarize_plan(parts_of([]))
+    assert summary is not None
+    stream: Any = io.StringIO()
+    write_table(summary, stream, 80)
+    assert "0 of 0 images would be removed" in stream.getvalue()

@@ -16,10 +16,13 @@ locals {
       # the others are actions on objects: the ledger, the cache beside it and the plans. Without s3:ListBucket, S3
       # answers that access is denied if there is no ledger yet.
       var.memory_enabled ? {
-        Sid       = "RememberUsageAndPlans"
-        Effect    = "Allow"
-        Action    = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
-        Resource  = [local.memory_arn, "${local.memory_arn}/${local.memory_key}*", "${local.memory_arn}/${local.plans_prefix}*"]
+        Sid    = "RememberUsageAndPlans"
+        Effect = "Allow"
+        Action = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
+        Resource = concat(
+          [local.memory_arn, "${local.memory_arn}/${local.memory_key}*", "${local.memory_arn}/${local.plans_prefix}*"],
+          var.fan_out ? [local.runs_arn] : [],
+        )
         Condition = local.in_this_account
       } : null,
       local.events_enabled ? {
@@ -117,6 +120,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "memory" {
 
     expiration {
       days = var.plans_kept_days
+    }
+  }
+
+  dynamic "rule" {
+    for_each = var.fan_out ? [local.runs_prefix] : []
+
+    content {
+      id     = "expire-runs"
+      status = "Enabled"
+
+      filter {
+        prefix = rule.value
+      }
+
+      # Of no use after the run, but to find out why it failed.
+      expiration {
+        days = 7
+      }
     }
   }
 

@@ -13,7 +13,7 @@ resource "aws_scheduler_schedule" "this" {
   }
 
   target {
-    arn      = aws_lambda_function.this.arn
+    arn      = var.fan_out ? aws_sfn_state_machine.this[0].arn : aws_lambda_function.this.arn
     role_arn = aws_iam_role.schedule.arn
 
     retry_policy {
@@ -64,8 +64,8 @@ resource "aws_iam_role_policy" "schedule" {
     Statement = [{
       Sid      = "StartCleaner"
       Effect   = "Allow"
-      Action   = ["lambda:InvokeFunction"]
-      Resource = local.function_arn
+      Action   = [local.scheduled_action]
+      Resource = local.scheduled_arn
     }]
   })
 }

@@ -441,6 +441,25 @@ variable "scan_external_id" {
   }
 }
 
+variable "fan_out" {
+  description = "Whether the schedule starts a Step Functions state machine that scans each account and region in a call of its own, instead of the function alone. For many accounts and regions. It needs memory_enabled."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "max_scan_age_minutes" {
+  description = "With fan_out: nothing is removed by a scan that began more than this many minutes ago."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = floor(var.max_scan_age_minutes) == var.max_scan_age_minutes && var.max_scan_age_minutes >= 1 && var.max_scan_age_minutes <= 1440
+    error_message = "max_scan_age_minutes is ${var.max_scan_age_minutes}; it must be a whole number of minutes from 1 to 1440."
+  }
+}
+
 # Kubernetes
 
 variable "eks_clusters" {

@@ -7,19 +7,22 @@ import os
 from typing import Any
 
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.program import apply, run
+from ecr_cleaner.program import apply, run, run_step
 
 
 def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     """Clean the registry of the function's account and region; return the summary of the run.
 
-    An event ``{"apply": "s3://..."}`` applies that plan. Other events are not used. Raises
+    An event ``{"apply": "s3://..."}`` applies that plan, and ``{"step": ...}`` is one step of a run
+    that Step Functions drives. Other events are not used. Raises
     CleanerError if the run failed, so that Lambda's error metric, and an alarm on it, can see it.
     """
     # A context without these is not Lambda's: somebody calls the handler by hand.
     request_id = getattr(context, "aws_request_id", "none")
     millis_left = getattr(context, "get_remaining_time_in_millis", lambda: math.inf)
     deadline = Deadline(seconds_left=lambda: millis_left() / 1000)
+    if isinstance(event, dict) and "step" in event:
+        return run_step(os.environ, request_id, event, deadline)
     if isinstance(event, dict) and "apply" in event:
         return apply(os.environ, request_id, str(event["apply"]), deadline)
     return run(os.environ, request_id, deadline)

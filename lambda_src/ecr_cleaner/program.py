@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -16,6 +17,7 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
+from ecr_cleaner.core.fan_out import step_of
 from ecr_cleaner.core.settings import Settings, is_dry_run, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
@@ -26,6 +28,7 @@ from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
 from ecr_cleaner.run.looking import Look, Looker
 from ecr_cleaner.run.plan_places import place_of, stored_plan
 from ecr_cleaner.run.plans import NoPlan, Plans
+from ecr_cleaner.run.steps import StepRunner
 from ecr_cleaner.usage.sources import sources_for
 from ecr_cleaner.workers import Workers
 
@@ -76,6 +79,25 @@ def apply(
             with closing(_plans(aws, settings, request_id)) as plans:
                 sources = sources_for(settings)
                 return Applier(aws, settings, log, sources, plans, approved).run()
+
+
+def run_step(
+    environ: Mapping[str, str],
+    request_id: str,
+    event: Mapping[str, Any],
+    deadline: Deadline | None = None,
+) -> dict[str, Any]:
+    """Run one step of a run, named by the event; return what the next steps need of it."""
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    dry_run = is_dry_run(environ)
+    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+        settings = Settings.from_environ(environ)
+        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        step = step_of(event)
+        with Workers(THREADS) as workers:
+            aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
+            plans = partial(_plans, aws, settings)
+            return StepRunner(aws, settings, log, sources_for(settings), plans).run(step)
 
 
 def look(environ: Mapping[str, str], log: FilteringBoundLogger, what: Look) -> str:

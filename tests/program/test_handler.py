@@ -48,6 +48,17 @@ def test_event_names_a_plan_to_apply(run: mock.Mock, monkeypatch: pytest.MonkeyP
     run.assert_not_called()
 
 
+def test_event_names_a_step(run: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = mock.Mock(return_value={"run": "one"})
+    monkeypatch.setattr(handler, "run_step", step)
+    event = {"step": "plan", "run": "one"}
+
+    assert handler.lambda_handler(event, None) == {"run": "one"}
+
+    assert step.call_args.args[:3] == (os.environ, "none", event)
+    run.assert_not_called()
+
+
 def test_handler_runs_without_a_deadline_if_the_context_is_not_that_of_lambda(
     run: mock.Mock,
 ) -> None:

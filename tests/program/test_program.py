@@ -13,6 +13,7 @@ from core.worlds import NOW, ago
 from ecr_cleaner import __main__ as shell
 from ecr_cleaner import program
 from ecr_cleaner.core.errors import InvalidSettingError, RunFailedError
+from ecr_cleaner.core.fan_out import StepError
 from fakes.ecr import FakeEcr
 
 REGION = {"AWS_REGION": "eu-west-1"}
@@ -143,3 +144,18 @@ def test_shell_without_arguments_runs_and_exits_with_1_on_failure(
 
     monkeypatch.setattr(shell, "run", mock.Mock(return_value={}))
     assert shell.main() == 0
+
+
+def test_event_that_names_no_step_is_an_error_and_starts_no_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(StepError, match="names no step"):
+        program.run_step(REGION, "one", {"step": "everything", "run": "one"})
+    (line,) = lines(capsys)
+    assert (line["event"], line["request_id"]) == ("Run failed", "one")
+
+
+def test_step_needs_the_place_of_its_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidSettingError, match="RUNS"):
+        program.run_step(REGION, "one", {"step": "plan", "run": "one"})
+    assert [line["setting"] for line in lines(capsys)] == ["RUNS"]

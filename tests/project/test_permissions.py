@@ -29,7 +29,7 @@ LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
 OTHER_SERVICES = {"ec2", "ecr", "eks", "organizations", "s3", "sqs", "ssm", "sts"}
 CHANGES_SOMETHING = {"delete", "archive", "pull-times.register"}
 # In a dry run as well: of the module itself, not of ECR.
-MEMORY = {"memory.ledger", "memory.events", "memory.plans"}
+MEMORY = {"memory.ledger", "memory.events", "memory.plans", "memory.runs"}
 # The role that is assumed only reads: a test of its module says so.
 ASSUMES = {"targets.accounts"}
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import fan_out
 from ecr_cleaner import program
 from ecr_cleaner.core import errors, policy, summary
+from ecr_cleaner.core import fan_out as steps
 from ecr_cleaner.core.approval import Stays
 from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action, Guard, Reason, Registry
@@ -28,7 +30,8 @@ from ecr_cleaner.core.plan_document import (
 )
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.report import events, lines, repository_report, run_report
-from ecr_cleaner.run import cleaner
+from ecr_cleaner.run import cleaner, step_scan
+from ecr_cleaner.run import steps as step_runner
 from ecr_cleaner.usage import scan
 from ecr_cleaner.usage.sources import sources_for
 
@@ -178,6 +181,9 @@ def test_default_equals_that_of_the_variable(name: str) -> None:
     # Where nothing is set, the program sees no environment variable.
     unset = {"none": ("[]", "null"), "not set": ("null",), "enabled": ("[]",)}
     expected = unset.get(documented, (documented,))
+    if name == "RUNS":
+        # A place in the bucket of the module, or nothing.
+        expected = ("false",)
     if name in ON_BY_MODULE:
         assert documented in {"none", "false"}
         assert "the module" in SETTINGS[name]["meaning"]
@@ -273,7 +279,10 @@ def written_fields() -> set[str]:
     """Return the names that the program passes to its log, and the keys of their values."""
     # Added by structlog.
     names = {"timestamp", "level", "event"}
-    modules = (cleaner, errors, lines, program, repository_report, run_report, scan, summary)
+    modules = (
+        *(cleaner, errors, lines, program, repository_report, run_report, scan, summary),
+        *(steps, step_runner, step_scan),
+    )
     for module in modules:
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.keyword) and node.arg:
@@ -313,6 +322,17 @@ def test_fields_in_queries_are_written(query: str) -> None:
         *("latest", "by", "as", "in", "and", "or", "asc", "desc", "@timestamp"),
     }
     assert set(words) - syntax - own <= written_fields()
+
+
+# -- Runs in steps -------------------------------------------------------------------------------
+
+
+def test_table_of_costs_is_what_the_arithmetic_says() -> None:
+    assert fan_out.table() in README
+    seconds = Settings().rescan_after_seconds
+    most = fan_out.most_targets_of_one_function(512, seconds)
+    assert "from about 150 targets" in " ".join(README.split())
+    assert 150 <= most < 200
 
 
 # -- Plans ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ecr_cleaner.aws.session import Aws, assumed_session
@@ -42,9 +42,7 @@ class Locations:
         partition, own = caller_of(self._aws.api("sts").call("GetCallerIdentity"))
         accounts, organization = self._listed_accounts(own)
         for account in accounts:
-            role = f"arn:{partition}:iam::{account}:role/{self._settings.scan_role_name}"
-            session = assumed_session(self._aws, role, self._settings.scan_external_id)
-            self._accounts[account] = self._aws.elsewhere(self._aws.region, session)
+            self._accounts[account] = self._assumed(account, partition)
         self._accounts[own] = self._aws
         home = Location(own, self._aws.region, partition)
         others = [one for one in accounts if one != own]
@@ -54,14 +52,30 @@ class Locations:
             for account, names in zip([own, *others], regions, strict=True)
             for region in names
         }
-        self.all = (home, *sorted(found - {home}, key=lambda one: (one.account != own, one)))
+        ordered = sorted(found - {home}, key=lambda one: (one.account != own, one))
+        self.take((home, *ordered), organization)
+
+    def take(self, locations: Sequence[Location], organization: str | None) -> None:
+        """Take the accounts and regions that another step found, that of the registry first."""
+        self.all = tuple(locations)
         self.scanned = Scanned(frozenset(one.registry for one in self.all), organization)
+
+    def take_account(self, location: Location) -> None:
+        """Make ready to open one location of ``all``."""
+        is_own = location.account == self.home.account
+        aws = self._aws if is_own else self._assumed(location.account, location.partition)
+        self._accounts[location.account] = aws
 
     def open(self, location: Location) -> Aws:
         """Return the clients of one of them: those of the registry, or new ones."""
         if location == self.home:
             return self._aws
         return self._accounts[location.account].elsewhere(location.region)
+
+    def _assumed(self, account: str, partition: str) -> Aws:
+        role = f"arn:{partition}:iam::{account}:role/{self._settings.scan_role_name}"
+        session = assumed_session(self._aws, role, self._settings.scan_external_id)
+        return self._aws.elsewhere(self._aws.region, session)
 
     def _listed_accounts(self, own: str) -> tuple[list[str], str | None]:
         """Return the accounts besides our own, and the id of the organization if all are meant."""

@@ -131,6 +131,23 @@ class InUse:
             for tag, (consumer, *_) in use.tags.items():
                 yield ImageReference(registry, name, tag=tag), consumer
 
+    def of_registry(self, registry: Registry) -> Iterator[Usage]:
+        """Yield every usage of this registry and every pattern, with the consumers that are held.
+
+        The names of the sources are not held.
+        """
+        for name, use in self.repositories_in(registry).items():
+            for digest, named in use.digests.items():
+                reference = ImageReference(registry, name, digest=digest)
+                yield from (Usage(reference, consumer, "") for consumer in named)
+            for tag, named in use.tags.items():
+                reference = ImageReference(registry, name, tag=tag)
+                yield from (Usage(reference, consumer, "") for consumer in named)
+            for consumer in use.any_image:
+                yield Usage(ImageReference(registry, name), consumer, "")
+        for pattern, use in self._patterns.items():
+            yield from (Usage(pattern, consumer, "") for consumer in use.consumers())
+
 
 def missing_repositories(
     repositories: Sequence[Repository], in_use: InUse

@@ -25,6 +25,7 @@ _REFERENCE_LIST = re.compile(
 )
 _LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
 _PLANS = re.compile(r"s3://[^/]+/(?:.+/)?|(?![a-z0-9]+://).+")
+_RUNS = re.compile(r"s3://[^/]+/(?:.+/)?")
 _QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
 _PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 # What a run does about its verdicts, not which verdicts it comes to.
@@ -34,11 +35,13 @@ _NOT_DECIDING = frozenset(
         "log_level",
         "approval",
         "max_deletions",
+        "max_scan_age_minutes",
         "plan_max_age_days",
         "plans",
         "price_per_gb_month",
         "register_pull_exclusion",
         "rescan_after_seconds",
+        "runs",
         # A secret that decides only whether an account can be read.
         "scan_external_id",
     }
@@ -75,7 +78,8 @@ class Settings:
     ``untagged_keep_days`` None means as ``keep_days``; ``repository_filter`` without patterns means
     all repositories; ``ledger`` None means that the program does not remember what was in use,
     ``event_queue`` None that it reads no events, and ``plans`` None that it writes no plan.
-    ``price_per_gb_month`` is in dollars, for 10^9 bytes.
+    ``price_per_gb_month`` is in dollars, for 10^9 bytes. ``runs`` is where the steps of a run leave
+    their documents; None: there are no steps.
     ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
     the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
     organization. ``function_name`` is the name of the Lambda function, set by Lambda.
@@ -114,6 +118,8 @@ class Settings:
     plan_max_age_days: int = 7
     approval: bool = False
     price_per_gb_month: float = 0.10
+    runs: str | None = None
+    max_scan_age_minutes: int = 30
     scan_regions: tuple[str, ...] = ()
     scan_accounts: tuple[str, ...] = ()
     scan_organization: bool = False
@@ -185,6 +191,10 @@ class Settings:
             price_per_gb_month=float(
                 read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
                 or default.price_per_gb_month
+            ),
+            runs=read.matching("RUNS", _RUNS, "s3://BUCKET/PREFIX/"),
+            max_scan_age_minutes=read.number(
+                "MAX_SCAN_AGE_MINUTES", MOST_MINUTES, default.max_scan_age_minutes, least=1
             ),
             scan_regions=_scan_regions(read.names("SCAN_REGIONS")),
             scan_accounts=_scan_accounts(read.names("SCAN_ACCOUNTS")),

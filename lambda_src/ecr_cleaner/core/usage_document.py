@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +34,10 @@ class HeldReferences:
         named = self._held.setdefault(reference, [])
         if len(named) < CONSUMERS_NAMED and consumer not in named:
             named.append(consumer)
+
+    def items(self) -> Iterable[tuple[Reference, list[str]]]:
+        """Return each reference with its consumers."""
+        return self._held.items()
 
     def __iter__(self) -> Iterator[tuple[Reference, str]]:
         for reference, consumers in self._held.items():
@@ -71,7 +75,7 @@ class UsageDocument:
                 "kinds": list(self.kinds),
                 "waived_api_groups": list(self.waived_api_groups),
                 "usages": [
-                    {**_reference_fields(reference), "consumer": consumer}
+                    {**reference_fields(reference), "consumer": consumer}
                     for reference, consumer in self.held
                 ],
             }
@@ -107,7 +111,7 @@ def parse_document(text: str | bytes) -> UsageDocument:
 def _parse(content: Mapping[str, Any]) -> UsageDocument:
     held = HeldReferences()
     for usage in _of_type(list, content["usages"]):
-        held.add(_reference(usage), _of_type(str, usage["consumer"]))
+        held.add(reference_from(usage), _of_type(str, usage["consumer"]))
     complete = _of_type(bool, content["complete"])
     problem = _of_type(str, content["problem"])
     return UsageDocument(
@@ -122,7 +126,7 @@ def _parse(content: Mapping[str, Any]) -> UsageDocument:
     )
 
 
-def _reference_fields(reference: Reference) -> dict[str, str | bool | None]:
+def reference_fields(reference: Reference) -> dict[str, str | bool | None]:
     """Return the fields of a reference; a pattern is marked as ``computed``."""
     if isinstance(reference, ReferencePattern):
         return {**asdict(reference), "computed": True}
@@ -135,7 +139,8 @@ def _reference_fields(reference: Reference) -> dict[str, str | bool | None]:
     }
 
 
-def _reference(fields: Mapping[str, Any]) -> Reference:
+def reference_from(fields: Mapping[str, Any]) -> Reference:
+    """Return the reference of such fields; raise TypeError, ValueError or KeyError for others."""
     repository = _of_type(str, fields["repository"])
     tag, digest = _optional(fields["tag"]), _optional(fields["digest"])
     if _of_type(bool, fields.get("computed", False)):

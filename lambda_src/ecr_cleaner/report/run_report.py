@@ -132,6 +132,10 @@ class RunReport:
         for name, broken in missing.items():
             RepositoryReport(self._log, name, now).broken(broken)
 
+    def step_done(self, **fields: Any) -> None:
+        """Write that one step of a run is done."""
+        self._log.info(events.STEP_DONE, **fields)
+
     def finished(self, summary: Summary) -> None:
         """Write the summary, and a warning if the run reached a limit."""
         self._warn_of_bound(summary)

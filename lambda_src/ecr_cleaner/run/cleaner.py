@@ -97,17 +97,10 @@ class Cleaner:
         self._report.clusters(self._usage.clusters)
         self._remember_events(repositories)
         self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
-        ours = [one for one in repositories if is_in_filter(one, self._settings)]
-        self._report.doubtful(unmatched_filters(self._settings, repositories))
-        self._report.doubtful(unmatched_rules(self._settings, ours))
-        self._report.not_opted_in(filter(opt_in_looks_meant, ours))
-        misspelled = {one.name: tags for one in ours if (tags := misspelled_tags(one))}
-        self._report.misspelled(misspelled)
+        chosen, not_matching = self._chosen(repositories)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        opted_in = [one for one in ours if is_opted_in(one)]
-        chosen = [one for one in opted_in if one.name not in misspelled]
         self._begin_plan(began, repositories, missing)
         results = self._clean(chosen, repositories)
         problems = [*self._remember(repositories), *self._finish_plan()]
@@ -118,7 +111,7 @@ class Cleaner:
             coverage=self._usage.coverage,
             targets=len(self._locations.all),
             remembers_since=self._memory.since,
-            not_matching=sum(map(is_opted_in, repositories)) - len(opted_in),
+            not_matching=not_matching,
             problems=problems,
             seconds=(ended - began).total_seconds(),
             slowest_scan_seconds=self._usage.longest.total_seconds(),
@@ -128,6 +121,18 @@ class Cleaner:
         if summary.failure:
             raise RunFailedError(summary.failure)
         return summary.fields()
+
+    def _chosen(self, repositories: Sequence[Repository]) -> tuple[list[Repository], int]:
+        """Return the repositories to judge, and how many opted-in ones the filter leaves out."""
+        ours = [one for one in repositories if is_in_filter(one, self._settings)]
+        self._report.doubtful(unmatched_filters(self._settings, repositories))
+        self._report.doubtful(unmatched_rules(self._settings, ours))
+        self._report.not_opted_in(filter(opt_in_looks_meant, ours))
+        misspelled = {one.name: tags for one in ours if (tags := misspelled_tags(one))}
+        self._report.misspelled(misspelled)
+        opted_in = [one for one in ours if is_opted_in(one)]
+        not_matching = sum(map(is_opted_in, repositories)) - len(opted_in)
+        return [one for one in opted_in if one.name not in misspelled], not_matching
 
     def _scan(self) -> Scan:
         again = self._usage.scans > 0

@@ -130,7 +130,13 @@ class Memory:
                 elif verdict.reason is Reason.RECENTLY_USED:
                     use = self._ledger.last_use(plan.repository.name, verdict.image)
                 if use:
-                    self._ledger.record(verdict.image.digest, use)
+                    self._record(self._ledger, verdict.image.digest, use)
+
+    def merge(self, other: Ledger) -> None:
+        """Take over what another ledger knows."""
+        if self._ledger:
+            with self._lock:
+                self._ledger.merge(other)
 
     def write(self) -> list[str]:
         """Write the ledger, then delete the events that it holds; return warnings.
@@ -143,6 +149,9 @@ class Memory:
         messages, self._messages = self._messages, []
         left = self._queue.delete(messages) if self._queue else 0
         return [f"{left} events stay in EVENT_QUEUE: they could not be deleted"] if left else []
+
+    def _record(self, ledger: Ledger, digest: str, use: Use) -> None:
+        ledger.record(digest, use)
 
     def _take(self, ledger: Ledger, message: Message, registry: Registry) -> bool:
         uses = uses_in(message.body)

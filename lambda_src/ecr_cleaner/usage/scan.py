@@ -37,6 +37,7 @@ class Reading:
 
     ``absent_operations`` are those that the region does not offer; ``notes`` are further facts on
     what the source read. ``target`` names the account and region, if not those of the registry.
+    ``count`` is the number of usages if ``usages`` does not hold them.
     """
 
     source: str
@@ -47,6 +48,12 @@ class Reading:
     absent_operations: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     target: Location | None = None
+    count: int | None = None
+
+    @property
+    def found(self) -> int:
+        """The number of usages."""
+        return len(self.usages) if self.count is None else self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class SourceReading:
 
     def fields(self) -> dict[str, Any]:
         """Return its fields in the summary: no more of them for many targets."""
-        count = sum(len(one.usages) for one in self.readings)
+        count = sum(one.found for one in self.readings)
         counted = {"usages": count} if self.state is State.SCANNED else {}
         absent = sorted(
             f"{operation} in {one.target}" if one.target else operation
@@ -96,7 +103,7 @@ class SourceReading:
     def by_target(self) -> dict[str, Any]:
         """Return where else it found usages, and which other regions lack its service."""
         others = [one for one in self.readings if one.target]
-        used = {str(one.target): len(one.usages) for one in others if one.usages}
+        used = {str(one.target): one.found for one in others if one.found}
         lacking = [one.target for one in others if one.state is State.NOT_IN_REGION]
         regions = sorted({target.region for target in lacking if target})
         return {

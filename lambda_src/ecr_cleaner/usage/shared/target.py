@@ -129,10 +129,13 @@ def targets_of(
     locations: Locations, settings: Settings, answers: KnownAnswers | None = None
 ) -> list[Callable[[], Target]]:
     """Return how to make the target of each account and region, that of the registry first."""
+    return [partial(target_at, locations, one, settings, answers) for one in locations.all]
 
-    def make(location: Location) -> Target:
-        elsewhere = None if location == locations.home else location
-        aws = locations.open(location)
-        return Target(aws, settings, elsewhere, Shared(aws, answers))
 
-    return [partial(make, location) for location in locations.all]
+def target_at(
+    locations: Locations, location: Location, settings: Settings, answers: KnownAnswers | None
+) -> Target:
+    """Make the target of one account and region."""
+    elsewhere = None if location == locations.home else location
+    aws = locations.open(location)
+    return Target(aws, settings, elsewhere, Shared(aws, answers))

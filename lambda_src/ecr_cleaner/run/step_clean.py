@@ -1,0 +1,165 @@
+"""The step that judges and cleans one share of the repositories, by what was gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import LedgerError
+from ecr_cleaner.core.fan_out import Frozen, Share, ShareResult, StepError
+from ecr_cleaner.core.in_use import InUse, missing_repositories
+from ecr_cleaner.core.ledger import Ledger, Use
+from ecr_cleaner.core.model import Guard
+from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header, usages_from
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.run.fresh_usage import FreshUsage
+from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.memory import Memory
+from ecr_cleaner.run.plans import PlanSink
+from ecr_cleaner.run.run_objects import GATHERED, RunObjects, share_name
+from ecr_cleaner.usage.scan import Scan
+from ecr_cleaner.usage.source import UsageSource
+
+
+class GatheredUsage(FreshUsage):
+    """What the scans of the run found; nothing is scanned again."""
+
+    def __init__(
+        self,
+        frozen: Frozen,
+        gathered: GatheredHeader,
+        in_use: InUse,
+        deadline: Deadline,
+        max_age: timedelta,
+    ) -> None:
+        super().__init__(_no_scan, deadline, max_age)
+        self._gathered = gathered
+        self.began = frozen.time
+        self.scanned_at = gathered.scanned_at
+        self.ended_at = gathered.ended_at
+        self.coverage = gathered.coverage
+        self.clusters = tuple(gathered.clusters)
+        self.in_use = in_use
+        self.replication = gathered.replication
+        self.scans = gathered.rounds
+
+    def renew(self) -> bool:
+        """Return whether the scans may still be believed. If not, the rest waits for a new run."""
+        return self._deadline.now() - self.scanned_at <= self._max_age
+
+
+def _no_scan() -> Scan:
+    raise StepError("this step does not scan")
+
+
+class GatheredGuards(GuardChecks):
+    """The guards, with the clusters that the scans listed."""
+
+    gathered: GatheredHeader | None = None
+
+    def read(self) -> None:
+        """Read what holds for the whole registry, for guards that are not waived."""
+        if self.gathered and Guard.EKS_CLUSTERS not in self._settings.waived_guards:
+            self._clusters = list(self.gathered.listed_clusters)
+        if Guard.CROSS_ACCOUNT_PULL not in self._settings.waived_guards:
+            self._policies = self._registry.registry_policies()
+
+
+class ShareMemory(Memory):
+    """The ledger of the run, which is not written here, and what this share adds to it.
+
+    ``added`` is None if nothing is remembered.
+    """
+
+    def __init__(self, aws: Aws, settings: Settings, gathered: GatheredHeader) -> None:
+        super().__init__(aws, replace(settings, event_queue=None))
+        self.is_whole = gathered.may_remove
+        self._expected = gathered.remembers_since
+        self.added: Ledger | None = None
+
+    def read(self) -> None:
+        """Read the ledger; raise LedgerError if it is not the one that was written before."""
+        super().read()
+        if self._expected is None or self.since is None:
+            return
+        if self.since > date.fromisoformat(self._expected):
+            raise LedgerError(
+                f"the ledger {self.where} remembers uses since {self.since} only, and "
+                f"{self._expected} earlier in this run: somebody deleted or replaced it"
+            )
+        self.added = Ledger(self.since)
+
+    def _record(self, ledger: Ledger, digest: str, use: Use) -> None:
+        super()._record(ledger, digest, use)
+        if self.added:
+            self.added.record(digest, use)
+
+
+class ShareCleaner(Cleaner):
+    """Cleans the repositories of one share."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the documents beside what a run needs
+        self,
+        aws: Aws,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        sources: Sequence[UsageSource],
+        plans: PlanSink,
+        frozen: Frozen,
+        objects: RunObjects,
+    ) -> None:
+        super().__init__(aws, settings, log, sources, plans)
+        self._frozen = frozen
+        self._objects = objects
+        self._locations.take(frozen.targets, frozen.organization)
+
+    def clean(self, number: int) -> ShareResult:
+        """Clean the share and write its result; raise StepError before if anything is doubtful.
+
+        A share is cleaned once: a second call could remove as much again.
+        """
+        share = self._frozen.shares[number]
+        gathered, in_use = self._read()
+        self._take(gathered, in_use, share)
+        self._guards.read()
+        self._pull_times.read()
+        self._memory.read()
+        self._objects.create(share_name(number, "begun"), "")
+        names = set(share.repositories)
+        repositories = self._frozen.repositories
+        missing = missing_repositories(repositories, in_use)
+        self._begin_plan(self._frozen.time, repositories, missing)
+        results = self._clean([one for one in repositories if one.name in names], repositories)
+        problems = self._finish_plan()
+        result = ShareResult(self._frozen.run, number, tuple(results), tuple(problems))
+        if self._share_memory.added:
+            self._objects.put(share_name(number, "ledger"), self._share_memory.added.stored())
+        self._objects.put(share_name(number, "json"), result.to_json())
+        return result
+
+    def _read(self) -> tuple[GatheredHeader, InUse]:
+        lines = self._objects.lines(GATHERED)
+        gathered = gathered_header(next(lines, b""))
+        gathered.check(self._frozen.run, self._frozen.rounds)
+        gathered.check_age(self._deadline.now(), self._max_age)
+        return gathered, InUse(usages_from(lines))
+
+    def _take(self, gathered: GatheredHeader, in_use: InUse, share: Share) -> None:
+        """Judge by what was gathered, and remove no more than the share may."""
+        self._settings = replace(self._settings, max_deletions=share.most_deletions)
+        self._usage = GatheredUsage(self._frozen, gathered, in_use, self._deadline, self._max_age)
+        workers = self._aws.workers
+        guards = GatheredGuards(self._locations, workers, self._registry, self._settings)
+        guards.gathered = gathered
+        self._guards = guards
+        self._memory = self._share_memory = ShareMemory(self._aws, self._settings, gathered)
+
+    @property
+    def _max_age(self) -> timedelta:
+        return timedelta(minutes=self._settings.max_scan_age_minutes)

@@ -1,0 +1,230 @@
+"""The step that takes all scans together, if each of them is whole, and remembers what they found.
+
+Whether a scan is there and whole is decided here, by the documents and the frozen list. That Step
+Functions saw every call succeed counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError
+from ecr_cleaner.core.fan_out import Frozen, StepError
+from ecr_cleaner.core.in_use import missing_repositories
+from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.policy import is_opted_in
+from ecr_cleaner.core.scan_document import (
+    GatheredHeader,
+    OriginsOf,
+    ScanHeader,
+    Wanted,
+    scan_header,
+    usage_lines,
+    usages_from,
+)
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.run.cleaner import Cleaner
+from ecr_cleaner.run.run_objects import GATHERED, RunObjects, scan_name
+from ecr_cleaner.run.step_scan import sources_in
+from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State
+from ecr_cleaner.usage.source import UsageSource
+from ecr_cleaner.workers import batches
+
+# The usages of so many documents are held in memory at once.
+DOCUMENTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScan(Scan):
+    """A scan whose usages are read from documents each time they are asked for."""
+
+    read: Callable[[], Iterator[Usage]] = field(default=lambda: iter(()))
+
+    @property
+    def usages(self) -> Iterator[Usage]:
+        return self.read()
+
+
+class Gatherer(Cleaner):
+    """Takes the scans of all targets together."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the documents beside what a run needs
+        self,
+        aws: Aws,
+        settings: Settings,
+        log: FilteringBoundLogger,
+        sources: Sequence[UsageSource],
+        frozen: Frozen,
+        objects: RunObjects,
+    ) -> None:
+        super().__init__(aws, settings, log, sources)
+        self._frozen = frozen
+        self._objects = objects
+        self._headers: list[list[ScanHeader]] = []
+
+    def gather(self) -> GatheredHeader:
+        """Write what is in use in the registry; return the header of that document.
+
+        If it is unknown, the document says why, and the error is raised.
+        """
+        try:
+            gathered = self._gather()
+        except Exception as error:
+            now = self._deadline.now()
+            why = str(error) if isinstance(error, CleanerError) else repr(error)
+            failed = GatheredHeader(self._frozen.run, now, now, problem=why or repr(error))
+            with suppress(CleanerError):
+                self._objects.put_lines(GATHERED, [failed.to_line(), *usage_lines([])])
+            raise
+        registry = self._frozen.home.registry
+        usages = self._usage.in_use.of_registry(registry)
+        self._objects.put_lines(GATHERED, chain([gathered.to_line()], usage_lines(usages)))
+        return gathered
+
+    def _gather(self) -> GatheredHeader:
+        repositories = self._frozen.repositories
+        if any(map(is_opted_in, repositories)):
+            self._memory.read()
+        self._usage.begin()
+        for _ in range(1, self._frozen.rounds):
+            if not self._usage.renew():
+                raise OutOfTimeError("there was no time left to read the scans")
+        self._report.coverage(self._usage.coverage)
+        self._report.clusters(self._usage.clusters)
+        self._remember_events(repositories)
+        missing = missing_repositories(repositories, self._usage.in_use)
+        self._report.missing_repositories(missing, self._frozen.time)
+        headers = self._headers[-1]
+        oldest = min(headers, key=lambda one: one.started)
+        listed = dict.fromkeys(
+            name for number in self._headers for one in number for name in one.listed_clusters
+        )
+        since = self._memory.since
+        return GatheredHeader(
+            run=self._frozen.run,
+            scanned_at=oldest.started,
+            ended_at=max(one.ended for one in headers),
+            oldest=str(oldest.target),
+            rounds=len(self._headers),
+            coverage=self._usage.coverage,
+            clusters=self._usage.clusters,
+            listed_clusters=tuple(listed),
+            replication=self._usage.replication,
+            may_remove=self._memory.is_whole,
+            problems=tuple(self._memory.problems),
+            remembers_since=since.isoformat() if since else None,
+            slowest_seconds=max(map(_seconds, chain(*self._headers))),
+        )
+
+    def _scan(self) -> Scan:
+        """Return the next round of scans; raise StepError if a document of it is not believed."""
+        number = len(self._headers) + 1
+        before = {one.target: one.ended for headers in self._headers for one in headers}
+
+        def read(target: Location) -> ScanHeader:
+            return self._header(number, target, before.get(target))
+
+        headers = self._aws.workers.map(read, self._frozen.targets)
+        self._headers.append(headers)
+        readings = self._readings(headers)
+        for reading in readings:
+            self._report.scanned(
+                reading.source,
+                again=number > 1,
+                **reading.fields(),
+                **reading.by_target(),
+                seconds=round(reading.seconds, 3),
+                calls=reading.calls,
+            )
+        (home, *_) = headers
+        return StoredScan(
+            readings,
+            clusters=tuple(chain.from_iterable(one.clusters for one in headers)),
+            replication=home.replication,
+            read=lambda: self._usages(headers),
+        )
+
+    def _header(self, number: int, target: Location, after: datetime | None) -> ScanHeader:
+        is_home = target == self._frozen.home
+        wanted = Wanted(
+            self._frozen.run,
+            number,
+            target,
+            [one.name for one in sources_in(self._sources, home=is_home)],
+            timedelta(minutes=self._settings.max_scan_age_minutes),
+            after,
+        )
+        try:
+            header = scan_header(next(self._objects.lines(scan_name(number, target)), b""))
+            doubt = header.doubt(wanted, self._deadline.now())
+        except (StepError, ApiError) as error:
+            raise _disbelieved(number, target, str(error), error) from error
+        if doubt:
+            raise _disbelieved(number, target, doubt)
+        return header
+
+    def _usages(self, headers: Sequence[ScanHeader]) -> Iterator[Usage]:
+        """Yield what is used of the registry; raise StepError for a document that is not whole."""
+        copies = chain.from_iterable(one.copies for one in headers)
+        origins = OriginsOf(self._frozen.home.registry, copies)
+
+        def read(header: ScanHeader) -> list[Usage]:
+            try:
+                return list(self._used(header, origins))
+            except (StepError, ApiError) as error:
+                raise _disbelieved(header.round, header.target, str(error), error) from error
+
+        for batch in batches(headers, DOCUMENTS_AT_ONCE):
+            yield from chain.from_iterable(self._aws.workers.map(read, batch))
+
+    def _used(self, header: ScanHeader, origins: OriginsOf) -> Iterator[Usage]:
+        lines = self._objects.lines(scan_name(header.round, header.target))
+        if scan_header(next(lines, b"")) != header:
+            raise StepError("it was written again while it was read")
+        for usage in usages_from(lines):
+            yield from origins.of(usage)
+
+    def _readings(self, headers: Sequence[ScanHeader]) -> tuple[SourceReading, ...]:
+        found: dict[str, list[Reading]] = {one.name: [] for one in self._sources}
+        for header in headers:
+            elsewhere = None if header.target == self._frozen.home else header.target
+            for one in header.sources:
+                if one["source"] in found:
+                    found[one["source"]].append(_reading(one, elsewhere))
+        return tuple(SourceReading(name, tuple(readings)) for name, readings in found.items())
+
+
+def _reading(found: Mapping[str, Any], target: Location | None) -> Reading:
+    return Reading(
+        found["source"],
+        State(found["state"]),
+        seconds=found["seconds"],
+        calls=found["calls"],
+        absent_operations=tuple(found["absent_operations"]),
+        notes=found["notes"],
+        target=target,
+        count=found["usages"],
+    )
+
+
+def _seconds(header: ScanHeader) -> float:
+    return (header.ended - header.started).total_seconds()
+
+
+def _disbelieved(
+    number: int, target: Location, why: str, cause: CleanerError | None = None
+) -> StepError:
+    details: dict[str, Any] = {} if cause is None else dict(cause.fields)
+    details.pop("error", None)
+    details |= {"target": str(target)}
+    text = f"scan {number} of {target} is not believed, so nothing is removed: {why}"
+    return StepError(text, **details)

@@ -1,0 +1,688 @@
+"""A run in steps against in-memory ECR and S3: the whole of it, and each fault of a document."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from core.worlds import HOST, ago, usage
+from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import (
+    ApiError,
+    CleanerError,
+    InvalidSettingError,
+    LedgerError,
+    OutOfTimeError,
+    RunFailedError,
+    ScanError,
+)
+from ecr_cleaner.core.fan_out import StepError, step_of
+from ecr_cleaner.core.ledger import Ledger
+from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.deadline import Deadline
+from ecr_cleaner.run.plans import NoPlan
+from ecr_cleaner.run.steps import StepRunner
+from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.workers import Workers
+from fakes.ecr import FakeEcr
+from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag
+from run.test_cleaner import SOMETHING_IN_USE, StubAws, World
+
+HERE, THERE = "eu-west-1", "us-east-1"
+OWN, MEMBER = "111122223333", "222233334444"
+RUNS = "s3://bucket/runs/"
+LEDGER = "s3://bucket/ledger"
+STEPPING = Settings(dry_run=False, runs=RUNS, max_deletions=100)
+REMEMBERING = replace(STEPPING, ledger=LEDGER)
+
+
+class RunS3(FakeS3):
+    """Also takes writes without a condition: documents of a step that is repeated."""
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **more: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: N803
+        if more:
+            return super().put_object(Bucket, Key, Body, **more)
+        self._fail("PutObject", f"s3://{Bucket}/{Key}")
+        self.objects[f"s3://{Bucket}/{Key}"] = Body
+        return {"ETag": etag(Body)}
+
+
+@dataclass
+class PlacedSource:
+    """A usage source that finds something in use by account and region."""
+
+    found: dict[str, Callable[[], Iterable[Usage]]] = field(default_factory=dict)
+    clusters: list[ClusterReading] = field(default_factory=list)
+    name: str = "stub"
+    service: str = "stub"
+    everywhere: bool = True
+
+    def usages(self, target: Target) -> Iterable[Usage]:
+        place = str(target.elsewhere) if target.elsewhere else f"{OWN}/{HERE}"
+        if not target.elsewhere:
+            target.clusters.extend(self.clusters)
+        return self.found.get(place, list)()
+
+
+class PlacedAws(StubAws):
+    """An account and region; others, and member accounts, have registries of their own."""
+
+    rules: dict[str, Any]
+
+    def elsewhere(self, region: str, session: object = None) -> Aws:
+        del session
+        ecr = FakeEcr()
+        ecr.cache_rules = self.rules.get(region, [])
+        other = PlacedAws(ecr, self.workers, self.deadline, self.others, region)
+        other.rules = self.rules
+        return cast("Aws", other)
+
+
+@dataclass
+class Steps:
+    """Drives a run step by step."""
+
+    world: World
+    source: PlacedSource = field(default_factory=PlacedSource)
+    rules: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = STEPPING
+    run: str = "run-1"
+    seconds_left: float = float("inf")
+
+    def __post_init__(self) -> None:
+        self.world.s3 = RunS3()
+        self.source.found[f"{OWN}/{HERE}"] = lambda: [SOMETHING_IN_USE]
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        return self.world.s3.objects
+
+    def step(self, name: str, **more: Any) -> dict[str, Any]:
+        others = {
+            "s3": self.world.s3,
+            "sqs": self.world.sqs,
+            "sts": FakeSts(),
+            "ec2": FakeEc2(HERE, THERE),
+        }
+        deadline = Deadline(self.world.clock, lambda: self.seconds_left)
+        aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
+        aws.rules = self.rules
+        log = self.world.log.logger()
+        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], lambda _: NoPlan())
+        return steps.run(step_of({"step": name, "run": self.run, **more}))
+
+    def plan(self) -> dict[str, Any]:
+        return self.step("plan")
+
+    def scan(self, number: int = 1) -> None:
+        for target in json.loads(self.content("targets.json")):
+            self.step("scan", round=number, target=target)
+
+    def clean(self) -> None:
+        for share in json.loads(self.content("shares.json")):
+            self.step("clean", **share)
+
+    def until_gathered(self) -> None:
+        self.plan()
+        self.scan(1)
+        self.scan(2)
+        self.step("gather")
+
+    def all(self) -> dict[str, Any]:
+        """Run every step of a run that removes images."""
+        self.until_gathered()
+        self.clean()
+        return self.step("report")
+
+    def name(self, name: str) -> str:
+        return f"{RUNS}{self.run}/{name}"
+
+    def content(self, name: str) -> bytes:
+        return self.objects[self.name(name)]
+
+    def edit(self, name: str, change: Callable[[list[dict[str, Any]]], object]) -> None:
+        """Change the lines of a compressed document."""
+        lines = [json.loads(one) for one in gzip.decompress(self.content(name)).splitlines()]
+        change(lines)
+        text = "".join(f"{json.dumps(one)}\n" for one in lines)
+        self.objects[self.name(name)] = gzip.compress(text.encode())
+
+    @property
+    def finished(self) -> dict[str, Any]:
+        (line,) = self.world.events("Run finished")
+        return line
+
+    def removed(self) -> bool:
+        return bool(self.world.ecr.mutations())
+
+
+THERE_OBJECT = f"scan-2/{OWN}/{THERE}.jsonl.gz"
+HERE_OBJECT = f"scan-2/{OWN}/{HERE}.jsonl.gz"
+GATHERED = "in-use.jsonl.gz"
+
+
+@pytest.fixture
+def steps() -> Iterator[Steps]:
+    with Workers(4) as workers:
+        world = World(workers)
+        world.create("app")
+        world.push("app", "old", tags=["v1"])
+        yield Steps(world)
+
+
+# -- A whole run ---------------------------------------------------------------------------------
+
+
+def test_an_unused_image_is_removed_and_one_line_sums_up(steps: Steps) -> None:
+    answer = steps.all()
+    assert answer == {"complete": True, "removed": 1}
+    assert steps.world.ecr.digests("app") == set()
+    line = steps.finished
+    assert (line["removed"], line["targets"], line["errors"]) == (1, 2, [])
+    assert line["coverage"] == {"stub": {"state": "scanned", "usages": 1}}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_one_scan_of_another_region_found_is_kept(steps: Steps, number: int) -> None:
+    scans = iter([1, 2])
+    used = [usage("app", "arn:there", tag="v1")]
+    steps.source.found[f"{OWN}/{THERE}"] = lambda: used if next(scans) == number else []
+    assert steps.all() == {"complete": True, "removed": 0}
+    (kept,) = steps.world.events("Found old image in use")
+    assert list(kept["because"]) == ["arn:there"]
+
+
+def test_what_another_account_uses_is_kept(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, scan_accounts=(MEMBER,))
+    steps.source.found[f"{MEMBER}/{THERE}"] = lambda: [usage("app", "arn:member", tag="v1")]
+    assert steps.all()["removed"] == 0
+    assert steps.finished["targets"] == 4
+
+
+def test_a_replica_in_use_keeps_the_image(steps: Steps) -> None:
+    destination = {"registryId": OWN, "region": THERE}
+    steps.world.ecr.replication = {"rules": [{"destinations": [destination]}]}
+    replica = ImageReference(Registry(OWN, THERE), "app", tag="v1")
+    steps.source.found[f"{OWN}/{THERE}"] = lambda: [Usage(replica, "arn:there", "stub")]
+    assert steps.all()["removed"] == 0
+
+
+def test_a_cached_copy_in_use_keeps_the_image(steps: Steps) -> None:
+    rule = {"ecrRepositoryPrefix": "central", "upstreamRegistry": "ecr"}
+    steps.rules[THERE] = [rule | {"upstreamRegistryUrl": HOST}]
+    copy = ImageReference(Registry(OWN, THERE), "central/app", tag="v1")
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [
+        SOMETHING_IN_USE,
+        Usage(copy, "arn:here", "stub"),
+    ]
+    assert steps.all()["removed"] == 0
+
+
+def test_a_dry_run_scans_once_and_removes_nothing(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, dry_run=True)
+    assert steps.plan() == {"run": "run-1", "confirm": False}
+    steps.scan()
+    steps.step("gather")
+    steps.clean()
+    assert steps.step("report") == {"complete": True, "removed": 0}
+    assert steps.finished["removable"] == 1
+    assert not steps.removed()
+
+
+def test_nothing_in_use_guards_all(steps: Steps) -> None:
+    steps.source.found = {}
+    steps.until_gathered()
+    steps.clean()
+    with pytest.raises(RunFailedError, match="nothing was deleted"):
+        steps.step("report")
+    assert steps.finished["guarded"] == {"no-usage": 1}
+    assert not steps.removed()
+
+
+def test_a_cluster_that_was_not_read_guards_all(steps: Steps) -> None:
+    steps.source.clusters = [ClusterReading("cluster-documents", "prod", "is too old", "do it")]
+    assert steps.all()["removed"] == 0
+    assert steps.finished["guarded"] == {"eks-clusters": 1}
+
+
+def test_a_cluster_that_only_the_first_scan_could_read_ends_the_run(steps: Steps) -> None:
+    steps.plan()
+    steps.source.clusters = [ClusterReading("cluster-documents", "prod")]
+    steps.scan(1)
+    steps.source.clusters = [ClusterReading("cluster-documents", "prod", "gone", "do it")]
+    steps.scan(2)
+    with pytest.raises(ScanError, match="prod"):
+        steps.step("gather")
+
+
+def test_the_parts_of_the_bound_bind_the_run(steps: Steps) -> None:
+    for number in range(60):
+        steps.world.create(f"r{number}")
+        steps.world.push(f"r{number}", f"a{number}")
+    steps.settings = replace(STEPPING, max_deletions=3)
+    assert steps.all() == {"complete": False, "removed": 3}
+    shares = json.loads(steps.content("plan.json"))["shares"]
+    assert [one["most_deletions"] for one in shares] == [2, 1]
+
+
+def test_a_share_is_cleaned_once(steps: Steps) -> None:
+    steps.until_gathered()
+    steps.clean()
+    with pytest.raises(StepError, match="begun before"):
+        steps.clean()
+
+
+def test_an_image_that_was_pushed_during_the_run_is_kept(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, keep_days=0)
+    steps.until_gathered()
+    steps.world.now += timedelta(minutes=1)
+    young = steps.world.push("app", "young", pushed_at=ago(0))
+    steps.clean()
+    steps.step("report")
+    assert steps.world.ecr.digests("app") == {young.digest}
+
+
+# -- Memory --------------------------------------------------------------------------------------
+
+
+def test_the_ledger_is_written_before_the_shares_and_after_them(steps: Steps) -> None:
+    steps.settings = REMEMBERING
+    steps.world.push("app", "used", tags=["v2"])
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [usage("app", "arn:task", tag="v2")]
+    steps.until_gathered()
+    early = steps.objects[LEDGER]
+    steps.clean()
+    assert steps.objects[LEDGER] == early
+    steps.step("report")
+    # By its tag at first, by its digest when the share knows that.
+    assert (Ledger.read(early).images, Ledger.read(steps.objects[LEDGER]).images) == (0, 1)
+
+
+def test_what_was_in_use_yesterday_is_kept(steps: Steps) -> None:
+    steps.settings = REMEMBERING
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [usage("app", "arn:task", tag="v1")]
+    steps.all()
+    steps.run = "run-2"
+    steps.world.now += timedelta(days=1)
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [SOMETHING_IN_USE]
+    assert steps.all()["removed"] == 0
+
+
+def test_a_ledger_that_is_deleted_between_the_steps_ends_the_share(steps: Steps) -> None:
+    steps.settings = replace(REMEMBERING, max_scan_age_minutes=1440)
+    steps.world.now += timedelta(hours=11, minutes=50)
+    steps.until_gathered()
+    del steps.objects[LEDGER]
+    steps.world.now += timedelta(minutes=20)
+    with pytest.raises(LedgerError, match="deleted or replaced"):
+        steps.clean()
+    assert not steps.removed()
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_run_before_a_removal(steps: Steps) -> None:
+    steps.settings = REMEMBERING
+    steps.plan()
+    steps.scan(1)
+    steps.scan(2)
+    steps.world.s3.error[f"PutObject {LEDGER}"] = "AccessDenied"
+    with pytest.raises(LedgerError, match="cannot be written"):
+        steps.step("gather")
+    with pytest.raises(StepError, match="cannot be written"):
+        steps.clean()
+    with pytest.raises(StepError, match="cannot be written"):
+        steps.step("report")
+    assert not steps.removed()
+
+
+def test_a_ledger_that_cannot_be_written_at_the_end_fails_the_run(steps: Steps) -> None:
+    steps.settings = REMEMBERING
+    steps.until_gathered()
+    steps.clean()
+    steps.world.s3.error[f"PutObject {LEDGER}"] = "AccessDenied"
+    with pytest.raises(RunFailedError, match="cannot be written"):
+        steps.step("report")
+    assert steps.finished["removed"] == 1
+
+
+def test_messages_that_are_not_events_stop_all_removals(steps: Steps) -> None:
+    steps.settings = replace(REMEMBERING, event_queue="https://sqs.example/111122223333/events")
+    steps.world.sqs.send("not an event")
+    steps.until_gathered()
+    steps.clean()
+    with pytest.raises(RunFailedError, match="are not events"):
+        steps.step("report")
+    assert not steps.removed()
+
+
+# -- Documents that are not believed -------------------------------------------------------------
+
+
+def absent(steps: Steps) -> None:
+    del steps.objects[steps.name(THERE_OBJECT)]
+
+
+def header(**fields: Any) -> Callable[[Steps], None]:
+    def change(steps: Steps) -> None:
+        steps.edit(THERE_OBJECT, lambda lines: lines[0].update(fields))
+
+    return change
+
+
+def truncated(steps: Steps) -> None:
+    steps.objects[steps.name(THERE_OBJECT)] = steps.content(THERE_OBJECT)[:-9]
+
+
+def without_its_end(steps: Steps) -> None:
+    steps.edit(THERE_OBJECT, lambda lines: lines.pop())
+
+
+def without_a_usage(steps: Steps) -> None:
+    steps.edit(THERE_OBJECT, lambda lines: lines.pop(1))
+
+
+def empty(steps: Steps) -> None:
+    steps.objects[steps.name(THERE_OBJECT)] = gzip.compress(b"")
+
+
+def of_the_first_round(steps: Steps) -> None:
+    steps.objects[steps.name(THERE_OBJECT)] = steps.content(f"scan-1/{OWN}/{THERE}.jsonl.gz")
+
+
+def of_another_target(steps: Steps) -> None:
+    steps.objects[steps.name(THERE_OBJECT)] = steps.content(HERE_OBJECT)
+
+
+def too_old(steps: Steps) -> None:
+    steps.world.now += timedelta(minutes=31)
+
+
+def unreadable(steps: Steps) -> None:
+    steps.world.s3.error[f"GetObject {steps.name(THERE_OBJECT)}"] = "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (absent, "does not exist"),
+        (header(run="run-0"), "of the run run-0"),
+        (of_the_first_round, "of round 1"),
+        (of_another_target, f"it is of {OWN}/{HERE}"),
+        (header(complete=False, problem="ecs could not be read"), "ecs could not be read"),
+        (header(complete=False), "no reason is given"),
+        (header(schema=2), "unknown schema 2"),
+        (header(sources=[]), "lacks stub"),
+        (header(started="yesterday"), "cannot be parsed"),
+        (truncated, "truncated or damaged"),
+        (without_its_end, "has no end"),
+        (without_a_usage, "has 0 of 1"),
+        (empty, "cannot be parsed"),
+        (too_old, "31 minutes ago"),
+        (unreadable, "AccessDenied"),
+    ],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+def test_a_document_that_is_not_believed_ends_the_run_and_names_the_target(
+    steps: Steps, fault: Callable[[Steps], None], told: str
+) -> None:
+    steps.source.found[f"{OWN}/{THERE}"] = lambda: [usage("app", "arn:there", tag="v0")]
+    steps.plan()
+    steps.scan(1)
+    steps.scan(2)
+    fault(steps)
+    with pytest.raises(StepError, match="is not believed, so nothing is removed") as raised:
+        steps.step("gather")
+    assert told in str(raised.value)
+    place = HERE if fault is too_old else THERE
+    assert f"{OWN}/{place}" in str(raised.value)
+    assert raised.value.fields["target"] == f"{OWN}/{place}"
+    # Whatever Step Functions calls next removes nothing, and the run ends as failed.
+    with pytest.raises(StepError, match="not believed"):
+        steps.clean()
+    with pytest.raises(StepError, match="not believed"):
+        steps.step("report")
+    assert not steps.removed()
+
+
+def test_a_second_scan_from_before_the_end_of_the_first_is_not_believed(steps: Steps) -> None:
+    steps.plan()
+    steps.scan(2)
+    steps.world.now += timedelta(minutes=1)
+    steps.scan(1)
+    with pytest.raises(StepError, match="before the scan that it confirms had ended"):
+        steps.step("gather")
+
+
+def test_a_target_that_cannot_be_read_leaves_the_reason(steps: Steps) -> None:
+    def denied() -> list[Usage]:
+        raise ApiError("ecs", "ListClusters", code="AccessDenied", message="no")
+
+    steps.source.found[f"{OWN}/{THERE}"] = denied
+    steps.plan()
+    target = {"account": OWN, "region": THERE, "partition": "aws"}
+    steps.step("scan", round=1, target=target | {"region": HERE})
+    with pytest.raises(ScanError):
+        steps.step("scan", round=1, target=target)
+    with pytest.raises(StepError, match=f"scan 1 of {OWN}/{THERE} .*ListClusters"):
+        steps.step("gather")
+
+
+def test_a_scan_whose_document_cannot_be_written_is_missing(steps: Steps) -> None:
+    def broken() -> list[Usage]:
+        raise ValueError
+
+    steps.source.found[f"{OWN}/{THERE}"] = broken
+    steps.plan()
+    steps.world.s3.error["PutObject"] = "SlowDown"
+    with pytest.raises(ScanError):
+        steps.step("scan", round=1, target={"account": OWN, "region": THERE, "partition": "aws"})
+    del steps.world.s3.error["PutObject"]
+    with pytest.raises(StepError, match="does not exist"):
+        steps.step("gather")
+
+
+def test_a_document_that_is_replaced_while_it_is_read_is_not_believed(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.plan()
+    steps.scan(1)
+    steps.scan(2)
+    read = RunS3.get_object
+    seen: list[str] = []
+
+    def get_object(s3: RunS3, **what: str) -> dict[str, Any]:
+        if what["Key"].endswith(THERE_OBJECT) and what["Key"] in seen:
+            steps.edit(THERE_OBJECT, lambda lines: lines[0].update(copies=[{"changed": 1}]))
+        seen.append(what["Key"])
+        return read(s3, **what)
+
+    monkeypatch.setattr(RunS3, "get_object", get_object)
+    with pytest.raises(StepError, match=f"{OWN}/{THERE} is not believed"):
+        steps.step("gather")
+
+
+def test_gathering_that_is_out_of_time_removes_nothing(steps: Steps) -> None:
+    steps.plan()
+    steps.scan(1)
+    steps.scan(2)
+    steps.seconds_left = 30
+    with pytest.raises(OutOfTimeError):
+        steps.step("gather")
+
+
+def test_an_error_without_words_is_named(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise LookupError
+
+    steps.plan()
+    monkeypatch.setattr("ecr_cleaner.run.step_gather.Gatherer._gather", fail)
+    with pytest.raises(LookupError):
+        steps.step("gather")
+    with pytest.raises(StepError, match=r"LookupError\(\)"):
+        steps.step("report")
+
+
+# -- What was gathered ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda lines: lines[0].update(run="run-0"), "of the run run-0"),
+        (lambda lines: lines[0].update(rounds=1), "1 rounds of scans"),
+        (lambda lines: lines[0].update(schema=7), "unknown schema 7"),
+        (lambda lines: lines[0].pop("coverage"), "cannot be parsed"),
+        (lambda lines: lines.pop(), "has no end"),
+        (lambda lines: lines.pop(1), "has 0 of 1"),
+    ],
+)
+def test_usages_that_are_not_those_of_the_run_clean_nothing(
+    steps: Steps, change: Callable[[list[dict[str, Any]]], object], told: str
+) -> None:
+    steps.until_gathered()
+    steps.edit(GATHERED, change)
+    with pytest.raises(StepError, match=told):
+        steps.clean()
+    assert not steps.removed()
+
+
+def test_a_share_that_comes_too_late_cleans_nothing_and_names_the_oldest_scan(
+    steps: Steps,
+) -> None:
+    steps.until_gathered()
+    steps.world.now += timedelta(minutes=31)
+    with pytest.raises(StepError, match=f"the scan of {OWN}/.* 31 minutes ago"):
+        steps.clean()
+    assert not steps.removed()
+
+
+def test_scans_that_grow_too_old_during_a_share_stop_it(steps: Steps) -> None:
+    steps.until_gathered()
+
+    def later() -> None:
+        steps.world.now += timedelta(minutes=31)
+
+    # The marker of the share is the last write before anything is judged.
+    steps.world.s3.before = later
+    steps.clean()
+    assert not steps.removed()
+    assert steps.step("report") == {"complete": False, "removed": 0}
+
+
+# -- Shares --------------------------------------------------------------------------------------
+
+
+def without_result(steps: Steps) -> None:
+    del steps.objects[steps.name("clean/0.json")]
+
+
+def of_another_share(steps: Steps) -> None:
+    found = json.loads(steps.content("clean/0.json"))
+    steps.objects[steps.name("clean/0.json")] = json.dumps(found | {"share": 5}).encode()
+
+
+def unparsed(steps: Steps) -> None:
+    steps.objects[steps.name("clean/0.json")] = b"{"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (without_result, "share 0 left no result"),
+        (of_another_share, "share 0: its result is of share 5"),
+        (unparsed, "share 0: the result of the share cannot be parsed"),
+    ],
+)
+def test_a_share_whose_result_is_unknown_fails_the_run(
+    steps: Steps, fault: Callable[[Steps], None], told: str
+) -> None:
+    steps.until_gathered()
+    steps.clean()
+    fault(steps)
+    with pytest.raises(RunFailedError, match=told):
+        steps.step("report")
+    assert steps.finished["complete"] is False
+
+
+def test_a_repository_that_fails_fails_the_run_and_no_other_repository(steps: Steps) -> None:
+    steps.world.create("other")
+    steps.world.push("other", "old-too")
+    steps.world.ecr.fail("DescribeImages", "ServerException", nth=1)
+    steps.until_gathered()
+    steps.clean()
+    with pytest.raises(RunFailedError, match="ServerException"):
+        steps.step("report")
+    assert steps.finished["removed"] == 1
+
+
+# -- Events --------------------------------------------------------------------------------------
+
+
+def test_a_run_is_planned_once(steps: Steps) -> None:
+    steps.plan()
+    with pytest.raises(StepError, match="begun before"):
+        steps.plan()
+
+
+def test_a_plan_that_cannot_be_stored_ends_the_run(steps: Steps) -> None:
+    steps.world.s3.error["PutObject"] = "AccessDenied"
+    with pytest.raises(ApiError, match="AccessDenied"):
+        steps.plan()
+
+
+@pytest.mark.parametrize("step", ["gather", "report"])
+def test_without_a_plan_there_are_no_steps(steps: Steps, step: str) -> None:
+    with pytest.raises(StepError, match=r"plan.json does not exist"):
+        steps.step(step)
+
+
+def test_settings_that_change_during_a_run_end_it(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, dry_run=True)
+    steps.plan()
+    steps.settings = STEPPING
+    with pytest.raises(StepError, match="settings of the function changed"):
+        steps.scan()
+
+
+def test_a_target_outside_the_frozen_list_is_not_scanned(steps: Steps) -> None:
+    steps.plan()
+    target = {"account": MEMBER, "region": HERE, "partition": "aws"}
+    with pytest.raises(StepError, match="is not a target of the run"):
+        steps.step("scan", round=1, target=target)
+
+
+def test_steps_need_the_place_of_runs(steps: Steps) -> None:
+    steps.settings = Settings()
+    with pytest.raises(InvalidSettingError, match="RUNS"):
+        steps.plan()
+
+
+def test_a_document_that_is_too_large_is_not_read(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.plan()
+    monkeypatch.setattr("ecr_cleaner.run.run_objects.MOST_BYTES", 10)
+    with pytest.raises(CleanerError, match="more than 10 bytes"):
+        steps.scan()
+
+
+def test_every_step_says_that_it_is_done(steps: Steps) -> None:
+    steps.all()
+    done = [(line["step"], line.get("target")) for line in steps.world.events("Step finished")]
+    scans = [("scan", f"{OWN}/{HERE}"), ("scan", f"{OWN}/{THERE}")]
+    later = [("gather", None), ("clean", None), ("report", None)]
+    assert done == [("plan", None), *scans, *scans, *later]
+
+
+def test_a_network_error_is_one_of_the_object(steps: Steps) -> None:
+    steps.until_gathered()
+    steps.world.s3.before = lambda: (_ for _ in ()).throw(client_error("PutObject", "SlowDown"))
+    with pytest.raises(ApiError, match="SlowDown"):
+        steps.clean()
+    assert not steps.removed()

@@ -399,11 +399,11 @@ def test_usages_that_are_not_whole_are_an_error(
         list(usages_from(change(lines(*USAGES))))
 
 
-def test_usages_of_a_registry_keep_all_that_is_judged_by() -> None:
+def test_held_usages_are_all_that_is_judged_by() -> None:
     elsewhere = Usage(ImageReference(OTHER.registry, "app", tag="v1"), "a", "stub")
-    found = list(InUse([*USAGES, elsewhere]).of_registry(REGISTRY))
+    found = list(InUse([*USAGES, elsewhere]).held())
     assert {(one.reference, one.consumer) for one in found} == {
-        (one.reference, one.consumer) for one in USAGES
+        (one.reference, one.consumer) for one in [*USAGES, elsewhere]
     }
 
 
@@ -414,15 +414,25 @@ COPY = Copies(OTHER.registry, "cached/", REGISTRY, "")
     ("reference", "found"),
     [
         (ImageReference(REGISTRY, "app"), [ImageReference(REGISTRY, "app")]),
-        (ImageReference(OTHER.registry, "app"), []),
-        (ImageReference(OTHER.registry, "cached/app"), [ImageReference(REGISTRY, "app")]),
+        # Of a registry with copies, which the guard of replicated deletions looks at.
+        (ImageReference(OTHER.registry, "app"), [ImageReference(OTHER.registry, "app")]),
+        (
+            ImageReference(OTHER.registry, "cached/app", tag="v1"),
+            [
+                ImageReference(OTHER.registry, "cached/app", tag="v1"),
+                ReferencePattern("app", REGISTRY.account, REGISTRY.region, tag="v1"),
+            ],
+        ),
         (ImageReference(Registry("3" * 12, "eu-west-1"), "cached/app"), []),
         (ReferencePattern("app", account="3" * 12), []),
         (ReferencePattern("app", region="eu-north-1"), []),
         (PATTERN, [PATTERN]),
         (
             ReferencePattern("cached/*", OTHER.account, OTHER.region),
-            [ReferencePattern("*", REGISTRY.account, REGISTRY.region)],
+            [
+                ReferencePattern("cached/*", OTHER.account, OTHER.region),
+                ReferencePattern("*", REGISTRY.account, REGISTRY.region),
+            ],
         ),
     ],
 )

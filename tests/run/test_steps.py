@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from core.worlds import HOST, ago, usage
+from core.worlds import HOST, ago, sha, usage
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import (
     ApiError,
@@ -212,6 +212,19 @@ def test_a_replica_in_use_keeps_the_image(steps: Steps) -> None:
     replica = ImageReference(Registry(OWN, THERE), "app", tag="v1")
     steps.source.found[f"{OWN}/{THERE}"] = lambda: [Usage(replica, "arn:there", "stub")]
     assert steps.all()["removed"] == 0
+
+
+@pytest.mark.parametrize(("named", "guarded"), [("tag", True), ("digest", False)])
+def test_a_replica_that_is_named_by_a_tag_guards_replicated_deletions(
+    steps: Steps, named: str, guarded: bool
+) -> None:
+    rule = {"destinations": [{"registryId": OWN, "region": THERE}]}
+    steps.world.ecr.replication = {"rules": [rule | {"deleteReplication": {"enabled": True}}]}
+    what = {named: "v0" if named == "tag" else sha("other")}
+    replica = ImageReference(Registry(OWN, THERE), "app", **what)
+    steps.source.found[f"{OWN}/{THERE}"] = lambda: [Usage(replica, "arn:there", "stub")]
+    assert steps.all()["removed"] == (0 if guarded else 1)
+    assert steps.finished["guarded"] == ({"delete-replication": 1} if guarded else {})
 
 
 def test_a_cached_copy_in_use_keeps_the_image(steps: Steps) -> None:

@@ -131,12 +131,9 @@ class InUse:
             for tag, (consumer, *_) in use.tags.items():
                 yield ImageReference(registry, name, tag=tag), consumer
 
-    def of_registry(self, registry: Registry) -> Iterator[Usage]:
-        """Yield every usage of this registry and every pattern, with the consumers that are held.
-
-        The names of the sources are not held.
-        """
-        for name, use in self.repositories_in(registry).items():
+    def held(self) -> Iterator[Usage]:
+        """Yield every usage, with the consumers that are held. The names of sources are not."""
+        for (registry, name), use in self._repositories.items():
             for digest, named in use.digests.items():
                 reference = ImageReference(registry, name, digest=digest)
                 yield from (Usage(reference, consumer, "") for consumer in named)

@@ -254,19 +254,22 @@ def usages_from(lines: Iterable[bytes]) -> Iterator[Usage]:
 
 
 class OriginsOf:
-    """Finds what is used of one registry, directly or as a copy, among the usages of any target."""
+    """Finds what is used of one registry, directly or as a copy, among the usages of any target.
+
+    What is used of the registries that hold its copies stays as well: a guard looks at it.
+    """
 
     def __init__(self, registry: Registry, copies: Iterable[Copies]) -> None:
-        self._registry = registry
         self._all = [one for one in copies if one.origin == registry]
-        self._by_registry: dict[Registry, list[Copies]] = {}
+        # By the registry that holds the copies; the one that they are made of holds none.
+        self._by_registry: dict[Registry, list[Copies]] = {registry: []}
         for one in self._all:
             self._by_registry.setdefault(one.registry, []).append(one)
 
     def of(self, usage: Usage) -> Iterator[Usage]:
-        """Yield the usage if it may be one of the registry, and what it uses as a copy."""
+        """Yield the usage if it may be one of these registries, and what it uses as a copy."""
         reference = usage.reference
-        if self._may_be_own(reference):
+        if self._matters(reference):
             yield usage
         copies = self._all
         if isinstance(reference, ImageReference):
@@ -276,11 +279,13 @@ class OriginsOf:
             if origin:
                 yield Usage(origin, usage.consumer, usage.source)
 
-    def _may_be_own(self, reference: Reference) -> bool:
-        own = self._registry
+    def _matters(self, reference: Reference) -> bool:
         if isinstance(reference, ImageReference):
-            return reference.registry == own
-        return reference.account in {None, own.account} and reference.region in {None, own.region}
+            return reference.registry in self._by_registry
+        return any(
+            reference.account in {None, one.account} and reference.region in {None, one.region}
+            for one in self._by_registry
+        )
 
 
 def _object(line: bytes, schema: int | None = SCHEMA) -> dict[str, Any]:

@@ -85,8 +85,7 @@ class Gatherer(Cleaner):
             with suppress(CleanerError):
                 self._objects.put_lines(GATHERED, [failed.to_line(), *usage_lines([])])
             raise
-        registry = self._frozen.home.registry
-        usages = self._usage.in_use.of_registry(registry)
+        usages = self._usage.in_use.held()
         self._objects.put_lines(GATHERED, chain([gathered.to_line()], usage_lines(usages)))
         return gathered
 

@@ -157,7 +157,7 @@ def test_a_member_account_whose_role_cannot_be_assumed_ends_the_run(
     program.on("sts:AssumeRole", fails("AccessDenied"))
     run = program.delete(SCAN_ACCOUNTS=MEMBER, **HERE_AND_THERE)
     assert "sts AssumeRole failed with AccessDenied" in run.failure
-    assert "leave the account out of SCAN_ACCOUNTS" in run.failure
+    assert "name the other accounts in SCAN_ACCOUNTS" in run.failure
     assert MEMBER in str(run.events("Run failed")[0]["target"])
     assert image in world.digests("team/app")
 

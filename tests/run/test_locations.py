@@ -240,4 +240,8 @@ def test_replication_of_deletions_does_not_guard_where_the_replica_is_seen(
     destination = {"registryId": "111122223333", "region": THERE}
     rule = {"destinations": [destination], "deleteReplication": {"enabled": True}}
     regions.world.ecr.replication = {"rules": [rule]}
+    used = regions.world.push("app", "used")
+    replica = ImageReference(Registry("111122223333", THERE), "app", digest=used.digest)
+    regions.source.by_region[THERE] = lambda: [Usage(replica, "arn:service:there", "stub")]
     assert regions.run()["removed"] == 1
+    assert regions.world.ecr.digests("app") == {used.digest}

@@ -28,31 +28,31 @@ class Copies:
     origin: Registry
     origin_prefix: str
 
-    def origin_of(
-        self, reference: ImageReference | ReferencePattern
-    ) -> ImageReference | ReferencePattern | None:
-        """Return what is used of the origin by whoever uses a copy; None if this is no copy."""
+    def origin_of(self, reference: ImageReference | ReferencePattern) -> ReferencePattern | None:
+        """Return what is used of the origin by whoever uses a copy; None if this is no copy.
+
+        It is a pattern, because it only protects: a copy may have what the origin never had.
+        """
         if isinstance(reference, ImageReference):
             if reference.registry != self.registry or not self._holds(reference.repository):
                 return None
-            return replace(reference, registry=self.origin, repository=self._renamed(reference))
-        account, region = self.registry.account, self.registry.region
-        if reference.account not in {None, account} or reference.region not in {None, region}:
-            return None
-        name = self._renamed_pattern(reference.repository)
+            name: str | None = self.origin_prefix + reference.repository[len(self.prefix) :]
+        else:
+            account, region = self.registry.account, self.registry.region
+            if reference.account not in {None, account} or reference.region not in {None, region}:
+                return None
+            name = self._renamed(reference.repository)
         if name is None:
             return None
-        return replace(
-            reference, repository=name, account=self.origin.account, region=self.origin.region
+        origin = self.origin
+        return ReferencePattern(
+            name, origin.account, origin.region, tag=reference.tag, digest=reference.digest
         )
 
     def _holds(self, name: str) -> bool:
         return name.startswith(self.prefix)
 
-    def _renamed(self, reference: ImageReference) -> str:
-        return self.origin_prefix + reference.repository[len(self.prefix) :]
-
-    def _renamed_pattern(self, name: str) -> str | None:
+    def _renamed(self, name: str) -> str | None:
         """A pattern whose computed part begins within the prefix may mean any repository of it."""
         written, star, _ = name.partition("*")
         if self._holds(written):

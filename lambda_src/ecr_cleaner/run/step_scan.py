@@ -15,7 +15,7 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError
-from ecr_cleaner.core.fan_out import Frozen
+from ecr_cleaner.core.fan_out import Frozen, StepError
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Guard, Usage
 from ecr_cleaner.core.scan_document import ScanHeader, usage_lines
@@ -78,6 +78,14 @@ class TargetScanner:
                 lambda: scan(make(), sources), lambda: self._copies(make, is_home=is_home)
             )
         readings = [reading for source in found.readings for reading in source.readings]
+        for one in chain.from_iterable(reading.named_elsewhere for reading in readings):
+            if one.location in self.frozen.targets:
+                raise StepError(
+                    f"{one.consumer} names {one.definition}, a task definition of another target, "
+                    "which a run in steps does not look up; set fan_out = false"
+                )
+        if empty.round == 1:
+            self.report.unseen(found.unseen)
         header = replace(
             empty,
             ended=self._now(),

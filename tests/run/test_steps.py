@@ -24,12 +24,13 @@ from ecr_cleaner.core.errors import (
 )
 from ecr_cleaner.core.fan_out import StepError, step_of
 from ecr_cleaner.core.ledger import Ledger
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.plans import NoPlan
 from ecr_cleaner.run.steps import StepRunner
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import FakeEcr
 from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag
@@ -60,12 +61,15 @@ class PlacedSource:
 
     found: dict[str, Callable[[], Iterable[Usage]]] = field(default_factory=dict)
     clusters: list[ClusterReading] = field(default_factory=list)
+    named: list[NamedElsewhere] = field(default_factory=list)
     name: str = "stub"
     service: str = "stub"
     everywhere: bool = True
 
     def usages(self, target: Target) -> Iterable[Usage]:
         place = str(target.elsewhere) if target.elsewhere else f"{OWN}/{HERE}"
+        for one in self.named:
+            target.named_elsewhere[one] = None
         if not target.elsewhere:
             target.clusters.extend(self.clusters)
         return self.found.get(place, list)()
@@ -483,6 +487,17 @@ def test_a_target_that_cannot_be_read_leaves_the_reason(steps: Steps) -> None:
     with pytest.raises(ScanError):
         steps.step("scan", round=1, target=target)
     with pytest.raises(StepError, match=f"scan 1 of {OWN}/{THERE} .*ListClusters"):
+        steps.step("gather")
+
+
+def test_a_task_definition_of_another_target_ends_the_run(steps: Steps) -> None:
+    place = Location(OWN, THERE)
+    steps.source.named = [NamedElsewhere("stub", "arn:rule", "arn:task-definition", place)]
+    steps.plan()
+    target = {"account": OWN, "region": HERE, "partition": "aws"}
+    with pytest.raises(StepError, match="arn:rule names arn:task-definition"):
+        steps.step("scan", round=1, target=target)
+    with pytest.raises(StepError, match="is not believed"):
         steps.step("gather")
 
 

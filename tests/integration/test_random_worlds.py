@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from moto.moto_api._internal.models import moto_api_backend
 
-from integration.program import Program, paged, says
+from integration.program import Program, paged
 from world import World
 
 SEEDS = range(12)
@@ -164,7 +164,6 @@ def test_run_removes_exactly_the_images_that_nothing_needs(
     program.on("ecr:DescribeImages", paged("imageDetails", size=size))
     program.on("ecs:ListServices", paged("serviceArns", size=size))
     program.on("lambda:ListFunctions", paged("Functions", "Marker", "NextMarker", size=size))
-    program.on("ecr:DescribePullThroughCacheRules", says(pullThroughCacheRules=[]))  # moto lacks it
     # Not the newest revision of a family, which would use its tag: other tests cover that.
     run = program.delete(TASK_DEFINITION_REVISIONS="0", **SCANNED)
 

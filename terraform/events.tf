@@ -29,7 +29,8 @@ resource "aws_sqs_queue" "events" {
 
   # The maximum of SQS: the runs of two weeks may fail without a loss.
   message_retention_seconds = 1209600
-  # Longer than a run, which deletes the messages when the ledger holds them.
+  # The program sets the same for each message that it receives. It is longer than a run, which deletes the messages
+  # when the ledger holds them.
   visibility_timeout_seconds = 1000
   sqs_managed_sse_enabled    = true
 

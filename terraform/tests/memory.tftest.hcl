@@ -76,7 +76,7 @@ run "by_default" {
       {
         Sid      = "ReadEvents"
         Effect   = "Allow"
-        Action   = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
+        Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         Resource = "arn:aws:sqs:eu-central-1:123456789012:ecr-cleaner-events"
       },
     ])

@@ -92,7 +92,7 @@ run "deletion_stays_in_the_region_of_the_registry" {
       Sid       = "SweepOptedInRepositories"
       Effect    = "Allow"
       Action    = ["ecr:BatchDeleteImage"]
-      Resource  = "arn:aws:ecr:eu-central-1:123456789012:repository/*"
+      Resource  = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
       Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
     })
     error_message = "Only images in opted-in repositories of the registry may be deleted."

@@ -132,6 +132,20 @@ def test_accounts_that_are_named_are_scanned_by_their_role(
     assert one.scanned.accounts == {OWN, MEMBER}
 
 
+def test_the_region_of_the_registry_is_scanned_in_every_account(
+    workers: Workers, member: list[tuple[str, str | None]]
+) -> None:
+    """Lambda pulls from another account in the registry's own region only."""
+    settings = Settings(scan_accounts=(MEMBER,), scan_regions=("us-east-1",))
+    assert [str(each) for each in found(workers, settings).all] == [
+        f"{OWN}/eu-west-1",
+        f"{OWN}/us-east-1",
+        f"{MEMBER}/eu-west-1",
+        f"{MEMBER}/us-east-1",
+    ]
+    assert len(member) == 1
+
+
 def test_an_organization_is_its_accounts_on_all_pages(
     workers: Workers, member: list[tuple[str, str | None]]
 ) -> None:
@@ -159,7 +173,7 @@ def test_a_role_that_cannot_be_assumed_names_the_account_and_the_fix(workers: Wo
     with pytest.raises(TargetError) as failure:
         found(workers, Settings(scan_accounts=(MEMBER,)), sts=denied)
     assert str(failure.value).startswith(f"{MEMBER} could not be scanned: sts AssumeRole failed")
-    assert "leave the account out of SCAN_ACCOUNTS" in str(failure.value)
+    assert "name the other accounts in SCAN_ACCOUNTS" in str(failure.value)
 
 
 def test_no_time_to_ask_an_account_is_no_fault_of_the_account(workers: Workers) -> None:

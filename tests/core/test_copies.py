@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.worlds import REGISTRY, sha
+from core.worlds import REGISTRY, repository, sha
 from ecr_cleaner.core.copies import Copies, cached, replicas, with_origins
 from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.in_use import InUse, missing_repositories
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry, Usage
 
 ELSEWHERE = Registry("222233334444", "us-east-1")
@@ -34,13 +35,13 @@ OURS = {"account": REGISTRY.account, "region": REGISTRY.region}
 @pytest.mark.parametrize(
     ("made", "used", "origin"),
     [
-        (copies(), reference("hub/app", tag="v1"), reference("app", REGISTRY, tag="v1")),
+        (copies(), reference("hub/app", tag="v1"), pattern("app", tag="v1", **OURS)),
         (
             copies("hub/", "team/"),
             reference("hub/app", digest=sha("a")),
-            reference("team/app", REGISTRY, digest=sha("a")),
+            pattern("team/app", digest=sha("a"), **OURS),
         ),
-        (copies(""), reference("app"), reference("app", REGISTRY)),
+        (copies(""), reference("app"), pattern("app", **OURS)),
         (copies(), reference("app"), None),
         (copies(), reference("hub/app", REGISTRY), None),
         (copies(), pattern("hub/app", tag="v1"), pattern("app", tag="v1", **OURS)),
@@ -69,7 +70,6 @@ def filtered(*filters: tuple[str, str]) -> dict[str, Any]:
         (filtered(), [""]),
         (filtered(("prod", "PREFIX_MATCH"), ("base", "PREFIX_MATCH")), ["base", "prod"]),
         (filtered(("prod", "SOMETHING_NEW")), [""]),
-        ({"repositoryFilters": []}, []),
     ],
 )
 def test_replication_copies_by_prefix(rule: dict[str, Any], prefixes: list[str]) -> None:
@@ -109,12 +109,19 @@ def test_a_cache_of_an_unknown_registry_of_ecr_is_an_error() -> None:
         list(cached(ELSEWHERE, [rule]))
 
 
+def test_a_copy_of_what_the_origin_does_not_have_is_no_broken_reference() -> None:
+    found = with_origins([Usage(reference("hub/gone", tag="v1"), "arn:service", "ecs")], [copies()])
+    in_use = InUse(found)
+    assert in_use.repositories_in(REGISTRY) == {}
+    assert missing_repositories([repository("app")], in_use) == {}
+
+
 def test_usages_keep_their_consumer() -> None:
     used = Usage(reference("hub/app", tag="v1"), "arn:service", "ecs")
     unrelated = Usage(reference("app", REGISTRY, tag="v1"), "arn:task", "ecs")
     assert list(with_origins([used, unrelated], [copies()])) == [
         used,
-        Usage(reference("app", REGISTRY, tag="v1"), "arn:service", "ecs"),
+        Usage(pattern("app", tag="v1", **OURS), "arn:service", "ecs"),
         unrelated,
     ]
 
@@ -128,8 +135,8 @@ def test_who_uses_a_cache_of_a_replica_uses_the_image() -> None:
     used = Usage(reference("hub/app", tag="v1"), "arn:service", "ecs")
     assert [one.reference for one in with_origins([used], chain)] == [
         reference("hub/app", tag="v1"),
-        reference("app", replica, tag="v1"),
-        reference("app", REGISTRY, tag="v1"),
+        pattern("app", account=replica.account, region=replica.region, tag="v1"),
+        pattern("app", **OURS, tag="v1"),
     ]
 
 

@@ -17,9 +17,16 @@ from ecr_cleaner.core.guards import (
     eks_clusters,
     no_usage,
 )
-from ecr_cleaner.core.in_use import RepositoryUse
+from ecr_cleaner.core.in_use import InUse, RepositoryUse
 from ecr_cleaner.core.locations import Scanned
-from ecr_cleaner.core.model import ClusterReading, Guard, Registry
+from ecr_cleaner.core.model import (
+    ClusterReading,
+    Guard,
+    ImageReference,
+    ReferencePattern,
+    Registry,
+    Usage,
+)
 
 OWN = "111122223333"
 OTHER = "999988887777"
@@ -475,15 +482,32 @@ def test_an_organization_that_was_not_scanned_whole_guards() -> None:
     )
 
 
+REPLICA = Registry(OTHER, "us-east-1")
+BY_DIGEST = Usage(ImageReference(REPLICA, "app", digest=sha("a")), "arn:task", "ecs")
+BY_TAG = Usage(ImageReference(REPLICA, "app", tag="v1"), "arn:task", "ecs")
+OF_ANY_TAG = Usage(ImageReference(REPLICA, "app"), "arn:task", "ecs")
+OF_ANOTHER = Usage(ImageReference(REPLICA, "other", tag="v1"), "arn:task", "ecs")
+COMPUTED = Usage(ReferencePattern("a*", OTHER), "arn:task", "ecs")
+
+
 @pytest.mark.parametrize(
-    ("region", "guards"), [("us-east-1", False), ("us-west-2", True)], ids=["scanned", "not"]
+    ("region", "used", "guards"),
+    [
+        ("us-east-1", [], False),
+        ("us-east-1", [BY_DIGEST, OF_ANOTHER], False),
+        ("us-west-2", [], True),
+        # A tag may have moved in one of the two registries, and the deletion is by digest.
+        ("us-east-1", [BY_TAG], True),
+        ("us-east-1", [OF_ANY_TAG], True),
+        ("us-east-1", [COMPUTED], True),
+    ],
 )
-def test_replication_of_deletions_guards_where_nothing_was_scanned(
-    region: str, *, guards: bool
+def test_replication_of_deletions_guards_unless_all_uses_of_the_replica_are_known_by_digest(
+    region: str, used: list[Usage], *, guards: bool
 ) -> None:
     destination = {"registryId": OTHER, "region": region}
     rules = [{"destinations": [destination], "deleteReplication": ENABLED}]
-    guarded = delete_replication(REPOSITORY, {"rules": rules}, SCANNED)
+    guarded = delete_replication(REPOSITORY, {"rules": rules}, SCANNED, InUse(used))
     assert (guarded is not None) == guards
     assert guarded is None or "scan it with SCAN_ACCOUNTS and SCAN_REGIONS" in guarded.why
 

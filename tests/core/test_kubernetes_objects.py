@@ -54,6 +54,10 @@ def test_any_other_member_of_an_object_counts() -> None:
     [
         ({"repository": APP, "tag": "1.2"}, {"app:1.2"}),
         ({"repository": APP, "tag": 7}, {"app:7"}),
+        ({"repository": APP, "tag": "1", "digest": "{{digest}}"}, {"app"}),
+        ({"image": APP, "tag": "{{inputs.parameters.tag}}"}, {"app:latest", "app"}),
+        ({"registry": HOST, "image": "app:v1"}, {"app:v1"}),
+        ({"registry": f"{HOST}/", "repository": "app", "tag": "v1"}, {"app:v1"}),
         ({"repository": APP, "imageTag": "1.2"}, {"app:1.2"}),
         ({"newName": APP, "newTag": "1.2"}, {"app:1.2"}),
         ({"repository": APP, "digest": A}, {f"app@{A}"}),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from core.worlds import NOW, REGISTRY, image, sha
 from ecr_cleaner.core import ledger as module
 from ecr_cleaner.core.errors import LedgerError
-from ecr_cleaner.core.ledger import OTHER_CONSUMER, Ledger, Use, day_of, is_recent
+from ecr_cleaner.core.ledger import OTHER_CONSUMER, Ledger, Reader, Use, day_of, is_recent
 from ecr_cleaner.core.model import ImageReference
 
 TODAY = date(2026, 3, 1)
@@ -160,6 +160,44 @@ def test_a_merge_remembers_since_the_earlier_day() -> None:
     assert ledger.since == YESTERDAY
 
 
+LATER = NOW + timedelta(seconds=1)
+
+
+def test_the_reader_of_the_events_stays_until_its_time_is_over_or_it_ends_it() -> None:
+    ledger = Ledger(TODAY)
+    ledger.set_reader("one", LATER, NOW)
+    for until in (LATER + timedelta(days=1), None):
+        ledger.set_reader("other", until, NOW)
+        assert ledger.reader == Reader("one", LATER)
+    ledger.set_reader("one", None, NOW)
+    assert ledger.reader is None
+    ledger.set_reader("one", LATER, NOW)
+    ledger.set_reader("other", None, LATER)
+    assert ledger.reader is None
+    ledger.set_reader("one", NOW, NOW)
+    ledger.set_reader("other", LATER, NOW)
+    assert ledger.reader == Reader("other", LATER)
+
+
+def test_the_reader_is_stored_survives_pruning_and_is_that_of_the_ledger_merged() -> None:
+    ledger = Ledger(TODAY)
+    ledger.set_reader("one", LATER, NOW)
+    assert Ledger.read(ledger.pruned(TODAY, 14).stored()).reader == Reader("one", LATER)
+    for stored_reader in (Reader("other", LATER), None):
+        other = Ledger(TODAY)
+        other.reader = stored_reader
+        ledger.merge(other)
+        assert ledger.reader == stored_reader
+
+
+def test_a_ledger_that_was_stored_before_there_were_readers_has_none() -> None:
+    text, _, columns = gzip.decompress(Ledger(TODAY).stored()).partition(b"\n")
+    line = json.loads(text)
+    del line["reader"]
+    content = gzip.compress(json.dumps(line).encode() + b"\n" + columns)
+    assert Ledger.read(content).reader is None
+
+
 def test_names_of_too_many_consumers_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONSUMERS", 2)
     ledger = ledger_of([(name, TODAY, f"arn:{name}") for name in NAMES[:4]])
@@ -206,6 +244,11 @@ def stored(**changes: Any) -> bytes:
         (stored(tags={"app:v1": [1, 7]}), "it is damaged"),
         (stored(tags={"app:v1": [1]}), "it is damaged"),
         (stored(tags=[]), "it is damaged"),
+        (stored(reader="run"), "it is damaged"),
+        (stored(reader=["run"]), "it is damaged"),
+        (stored(reader=["run", "noon"]), "it is damaged"),
+        (stored(reader=["run", 1]), "it is damaged"),
+        (stored(reader=["run", "2026-03-01T12:00:00"]), "it is damaged"),
     ],
 )
 def test_a_damaged_ledger_and_one_of_an_unknown_version_are_errors(

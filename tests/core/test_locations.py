@@ -107,7 +107,7 @@ def api_error(operation: str, code: str, message: str = "no") -> ApiError:
             api_error("ListX", "AccessDenied", "an explicit deny in a service control policy"),
             "; if the policy closes the region, name the other regions in SCAN_REGIONS",
         ),
-        (api_error("ListX", "UnrecognizedClientException"), "leave it out of SCAN_REGIONS"),
+        (api_error("ListX", "UnrecognizedClientException"), "name other regions in SCAN_REGIONS"),
         (api_error("ListX", "ThrottlingException"), "ThrottlingException: no"),
         (CleanerError("something else"), "could not be scanned: something else"),
         (KeyError("Regions"), "could not be scanned: KeyError('Regions')"),

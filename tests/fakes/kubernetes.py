@@ -311,7 +311,8 @@ def running(cluster: FakeCluster | None = None, path: str = "") -> Iterator[Fake
         server.socket, server_side=True, do_handshake_on_connect=False
     )
     cluster.url = f"https://{LOOPBACK}:{server.server_address[1]}{path}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    # A daemon: Python waits for other threads before it calls what closes a server at exit.
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield cluster

@@ -6,6 +6,8 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -79,31 +81,73 @@ class FakeS3:
 
 @dataclass
 class FakeSqs:
-    """A queue whose messages are received once, until they are made visible again."""
+    """A queue. A received message is invisible until it is released or its time is over.
 
+    ``before`` runs before each call with its operation. ``error`` fails calls by operation.
+    ``lost`` is how many messages are delivered in answers that get lost, after which the SDK
+    repeats the call. ``counts_late``: invisible messages are not counted yet.
+    """
+
+    clock: Callable[[], datetime]
     messages: dict[str, str] = field(default_factory=dict)
-    received: set[str] = field(default_factory=set)
+    invisible_until: dict[str, datetime] = field(default_factory=dict)
+    before: Callable[[str], None] = lambda _: None
     error: dict[str, str] = field(default_factory=dict)
+    lost: int = 0
+    counts_late: bool = False
 
     def __post_init__(self) -> None:
         self.meta = meta_of("sqs")
+        self._lock = Lock()
 
     def send(self, body: str) -> None:
         self.messages[f"receipt-{len(self.messages)}-{hash(body)}"] = body
+
+    def in_flight(self) -> list[str]:
+        now = self.clock()
+        return [one for one in self.messages if self.invisible_until.get(one, now) > now]
 
     def receive_message(
         self,
         QueueUrl: str,  # noqa: N803
         MaxNumberOfMessages: int,  # noqa: N803
+        VisibilityTimeout: int,  # noqa: N803
         WaitTimeSeconds: int,  # noqa: N803
     ) -> dict[str, Any]:
         del QueueUrl, WaitTimeSeconds
-        self._fail("ReceiveMessage")
-        visible = [one for one in self.messages if one not in self.received]
-        taken = visible[:MaxNumberOfMessages]
-        self.received.update(taken)
-        found = [{"Body": self.messages[one], "ReceiptHandle": one} for one in taken]
-        return {"Messages": found} if found else {}
+        self._begin("ReceiveMessage")
+        with self._lock:
+            retries, self.lost = self.lost, 0
+            self._take(retries, VisibilityTimeout)
+            taken = self._take(MaxNumberOfMessages, VisibilityTimeout)
+        found = [
+            {"MessageId": one, "Body": self.messages[one], "ReceiptHandle": one} for one in taken
+        ]
+        metadata = {"ResponseMetadata": {"RetryAttempts": retries}}
+        return metadata | ({"Messages": found} if found else {})
+
+    def get_queue_attributes(
+        self,
+        QueueUrl: str,  # noqa: N803
+        AttributeNames: list[str],  # noqa: N803
+    ) -> dict[str, Any]:
+        del QueueUrl
+        self._begin("GetQueueAttributes")
+        in_flight = 0 if self.counts_late else len(self.in_flight())
+        known = {"ApproximateNumberOfMessagesNotVisible": str(in_flight)}
+        return {"Attributes": {name: known[name] for name in AttributeNames}}
+
+    def change_message_visibility_batch(
+        self,
+        QueueUrl: str,  # noqa: N803
+        Entries: list[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
+        del QueueUrl
+        self._begin("ChangeMessageVisibilityBatch")
+        for entry in Entries:
+            until = self.clock() + timedelta(seconds=entry["VisibilityTimeout"])
+            self.invisible_until[entry["ReceiptHandle"]] = until
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
 
     def delete_message_batch(
         self,
@@ -111,12 +155,20 @@ class FakeSqs:
         Entries: list[dict[str, str]],  # noqa: N803
     ) -> dict[str, Any]:
         del QueueUrl
-        self._fail("DeleteMessageBatch")
+        self._begin("DeleteMessageBatch")
         for entry in Entries:
             self.messages.pop(entry["ReceiptHandle"], None)
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
 
-    def _fail(self, operation: str) -> None:
+    def _take(self, number: int, seconds: int) -> list[str]:
+        hidden = set(self.in_flight())
+        taken = [one for one in self.messages if one not in hidden][:number]
+        until = self.clock() + timedelta(seconds=seconds)
+        self.invisible_until |= dict.fromkeys(taken, until)
+        return taken
+
+    def _begin(self, operation: str) -> None:
+        self.before(operation)
         if operation in self.error:
             raise client_error(operation, self.error[operation])
 

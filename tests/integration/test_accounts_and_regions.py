@@ -15,6 +15,8 @@ OLD = 90
 MEMBER = "222233334444"
 THERE = "us-east-1"
 HERE_AND_THERE = {"SCAN_REGIONS": f"eu-west-1,{THERE}"}
+# moto lists revisions from the oldest on, so an old one would count as the newest.
+NAMED_ONLY = HERE_AND_THERE | {"TASK_DEFINITION_REVISIONS": "0"}
 
 
 @pytest.fixture
@@ -32,6 +34,27 @@ def task_definition(region: str, image: str, **credentials: Any) -> None:
     ecs = boto3.client("ecs", region_name=region, **credentials)
     ecs.register_task_definition(
         family="web", containerDefinitions=[{"name": "web", "image": image, "memory": 1}]
+    )
+
+
+def old_revision(image: str, region: str = "eu-west-1", **credentials: Any) -> str:
+    """Register a revision with this image and a newer one without it; return the ARN of the old."""
+    ecs = boto3.client("ecs", region_name=region, **credentials)
+    answers = [
+        ecs.register_task_definition(
+            family="job", containerDefinitions=[{"name": "job", "image": one, "memory": 1}]
+        )
+        for one in (image, "public.ecr.aws/docker/library/busybox:1")
+    ]
+    return str(answers[0]["taskDefinition"]["taskDefinitionArn"])
+
+
+def function_that_starts(definition: str, region: str) -> None:
+    """Create a function that has a task definition in its environment."""
+    world = World(region)
+    world.zip_function("start")
+    world.client("lambda").update_function_configuration(
+        FunctionName="start", Environment={"Variables": {"JOB": definition}}
     )
 
 
@@ -60,6 +83,32 @@ def test_an_image_that_only_another_region_uses_is_kept(
     assert image in world.digests("team/app")
     (line,) = [one for one in run.events("Found old image in use") if one["digest"] == image]
     assert [consumer.split(":")[3] for consumer in line["because"]] == [THERE]
+
+
+def test_an_old_revision_that_a_function_in_another_region_names_is_kept(
+    world: World, program: Program, image: str
+) -> None:
+    function_that_starts(old_revision(uri(world)), THERE)
+    run = program.delete(**NAMED_ONLY)
+    assert image in world.digests("team/app")
+    (line,) = [one for one in run.events("Found old image in use") if one["digest"] == image]
+    function = f"arn:aws:lambda:{THERE}:{world.account_id}:function:start"
+    assert {consumer.removesuffix(":$LATEST") for consumer in line["because"]} == {function}
+
+
+def test_an_old_revision_of_a_member_account_that_a_function_here_names_is_kept(
+    world: World, program: Program, image: str
+) -> None:
+    job = old_revision(uri(world), THERE, **credentials_of_member())
+    assert job.split(":")[4] == MEMBER
+    function_that_starts(job, world.region)
+    program.delete(SCAN_ACCOUNTS=MEMBER, **NAMED_ONLY)
+    assert image in world.digests("team/app")
+    # Without the account there is nothing to ask, only to warn of.
+    run = program.delete(**NAMED_ONLY)
+    (line,) = run.events("Task definition is not in a scanned account or region")
+    assert line["task_definition"] == job
+    assert image not in world.digests("team/app")
 
 
 def test_every_enabled_region_is_scanned_by_default(
@@ -106,7 +155,7 @@ def test_a_member_account_whose_role_cannot_be_assumed_ends_the_run(
     program.on("sts:AssumeRole", fails("AccessDenied"))
     run = program.delete(SCAN_ACCOUNTS=MEMBER, **HERE_AND_THERE)
     assert "sts AssumeRole failed with AccessDenied" in run.failure
-    assert "leave the account out of SCAN_ACCOUNTS" in run.failure
+    assert "name the other accounts in SCAN_ACCOUNTS" in run.failure
     assert MEMBER in str(run.events("Run failed")[0]["target"])
     assert image in world.digests("team/app")
 

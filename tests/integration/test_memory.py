@@ -65,6 +65,38 @@ def test_what_ran_between_two_runs_is_kept_and_its_event_is_deleted(
     assert left["ApproximateNumberOfMessagesNotVisible"] == "0"
 
 
+@pytest.mark.parametrize("body", ["strange", "[]"])
+def test_a_strange_message_is_visible_to_the_next_run_which_fails_too(
+    world: World, program: Program, app: str, queue: str, body: str
+) -> None:
+    old = world.image(app, "old", days_old=OLD)
+    world.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+    for _ in range(2):
+        run = program.delete(**LEDGER, EVENT_QUEUE=queue)
+        assert "1 messages in EVENT_QUEUE are not events" in run.failure
+        assert in_flight(world, queue) == "0"
+    assert old in world.digests(app)
+
+
+def test_while_another_program_holds_an_event_nothing_is_removed(
+    world: World, program: Program, app: str, queue: str
+) -> None:
+    ran = world.image(app, "ran", days_old=OLD)
+    world.image(app, "old", days_old=OLD)
+    sqs = world.client("sqs")
+    sqs.send_message(QueueUrl=queue, MessageBody=event(world.uri(app, "moved"), ran))
+    sqs.receive_message(QueueUrl=queue, VisibilityTimeout=1000)
+    assert program.delete(**LEDGER, EVENT_QUEUE=queue).summary["removed"] == 0
+    assert in_flight(world, queue) == "1"
+    assert ran in world.digests(app)
+
+
+def in_flight(world: World, queue: str) -> str:
+    name = "ApproximateNumberOfMessagesNotVisible"
+    answer = world.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+    return str(answer["Attributes"][name])
+
+
 def test_the_ledger_is_begun_and_written_over_its_own_version(
     world: World, program: Program, app: str, bucket: str
 ) -> None:

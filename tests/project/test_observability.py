@@ -86,6 +86,7 @@ def write_everything() -> None:
     run.scanned("ecs", again=False, state="scanned", usages=1, seconds=0.5, calls=3)
     run.coverage({"ecs": {"state": "scanned", "usages": 1}})
     run.clusters([CLUSTER])
+    run.unseen({"arn:task-definition": ["arn:service"]})
     run.remembers("s3://bucket/ledger", date(2026, 2, 1), images=1)
     run.remembers(None, None, images=0)
     run.pull_times("exclude the role", ["another role is excluded"])

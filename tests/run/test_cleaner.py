@@ -88,10 +88,11 @@ class World:
     source: StubSource = field(init=False)
     log: FakeLog = field(default_factory=FakeLog)
     s3: FakeS3 = field(default_factory=FakeS3)
-    sqs: FakeSqs = field(default_factory=FakeSqs)
+    sqs: FakeSqs = field(init=False)
 
     def __post_init__(self) -> None:
         self.ecr = FakeEcr(clock=self.clock)
+        self.sqs = FakeSqs(self.clock)
         self.source = StubSource(lambda _: [SOMETHING_IN_USE])
 
     def clock(self) -> datetime:

@@ -13,12 +13,15 @@ from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, ScanError
 from ecr_cleaner.core.model import ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.walk import find
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.uses import usages_of
+from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import Workers
 from fakes.ecr import FakeEcr
-from fakes.small_services import FakeEc2, FakeSts
+from fakes.small_services import FakeEc2, FakeSts, client_error, meta_of
 from run.test_cleaner import DELETING, SOMETHING_IN_USE, StubAws, World
 
 THERE = "us-east-1"
@@ -60,14 +63,17 @@ class Regions:
     world: World
     source: RegionalSource = field(default_factory=RegionalSource)
     rules: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, settings: Settings = DELETING) -> dict[str, Any]:
-        others = {"sts": FakeSts(), "ec2": FakeEc2("eu-west-1", THERE)}
+    def run(
+        self, settings: Settings = DELETING, source: UsageSource | None = None
+    ) -> dict[str, Any]:
+        others = {"sts": FakeSts(), "ec2": FakeEc2("eu-west-1", THERE)} | self.others
         aws = RegionalAws(
             self.world.ecr, self.world.workers, Deadline(self.world.clock), others, rules=self.rules
         )
         log = self.world.log.logger()
-        return Cleaner(cast("Aws", aws), settings, log, [self.source]).run()
+        return Cleaner(cast("Aws", aws), settings, log, [source or self.source]).run()
 
 
 @pytest.fixture
@@ -114,6 +120,77 @@ def test_a_region_that_the_operator_leaves_out_is_not_read(regions: Regions) -> 
     regions.source.by_region[THERE] = lambda: [usage("app", tag="v1")]
     summary = regions.run(Settings(dry_run=False, scan_regions=("eu-west-1",)))
     assert (summary["removed"], summary["targets"]) == (1, 1)
+
+
+class StubEcs:
+    """Describes every task definition the same way, or refuses."""
+
+    def __init__(self, image: str) -> None:
+        self.meta = meta_of("ecs")
+        self.image = image
+        self.code = ""
+        self.asked: list[str] = []
+
+    def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(taskDefinition)
+        if self.code:
+            raise client_error("DescribeTaskDefinition", self.code)
+        return {"taskDefinition": {"containerDefinitions": [{"image": self.image}]}}
+
+
+@dataclass
+class NamingSource:
+    """A usage source with one consumer in the other region, which names a task definition."""
+
+    definition: str
+    name: str = "stub"
+    service: str = "stub"
+    everywhere: bool = True
+
+    def usages(self, target: Target) -> Iterable[Usage]:
+        if target.region != THERE:
+            return [SOMETHING_IN_USE]
+        named = [("arn:function:there", find({"JOB": self.definition}))]
+        return usages_of(target, self.name, named, starts_tasks=True)
+
+
+JOB = "arn:aws:ecs:eu-west-1:111122223333:task-definition/job:7"
+
+
+@pytest.fixture
+def ecs(regions: Regions) -> StubEcs:
+    regions.world.push("app", "old", tags=["v1"])
+    regions.others["ecs"] = made = StubEcs(f"{HOST}/app:v1")
+    return made
+
+
+def test_a_task_definition_that_another_region_names_keeps_its_image(
+    regions: Regions, ecs: StubEcs
+) -> None:
+    assert regions.run(source=NamingSource(JOB))["removed"] == 0
+    (kept,) = regions.world.events("Found old image in use")
+    assert list(kept["because"]) == ["arn:function:there"]
+    assert set(ecs.asked) == {JOB}
+
+
+def test_a_task_definition_that_another_region_names_and_nobody_can_read_ends_the_run(
+    regions: Regions, ecs: StubEcs
+) -> None:
+    ecs.code = "AccessDeniedException"
+    with pytest.raises(ScanError, match="ecs DescribeTaskDefinition failed"):
+        regions.run(source=NamingSource(JOB))
+    assert regions.world.ecr.mutations() == []
+
+
+def test_a_task_definition_that_is_not_in_a_scanned_account_is_warned_about_once(
+    regions: Regions, ecs: StubEcs
+) -> None:
+    job = JOB.replace("111122223333", "999999999999")
+    summary = regions.run(source=NamingSource(job))
+    assert (summary["removed"], ecs.asked) == (1, [])
+    (line,) = regions.world.events("Task definition is not in a scanned account or region")
+    assert (line["task_definition"], line["consumers"]) == (job, ["arn:function:there"])
+    assert line["log_level"] == "warning"
 
 
 def test_nothing_in_use_is_judged_over_all_regions(regions: Regions) -> None:
@@ -163,4 +240,8 @@ def test_replication_of_deletions_does_not_guard_where_the_replica_is_seen(
     destination = {"registryId": "111122223333", "region": THERE}
     rule = {"destinations": [destination], "deleteReplication": {"enabled": True}}
     regions.world.ecr.replication = {"rules": [rule]}
+    used = regions.world.push("app", "used")
+    replica = ImageReference(Registry("111122223333", THERE), "app", digest=used.digest)
+    regions.source.by_region[THERE] = lambda: [Usage(replica, "arn:service:there", "stub")]
     assert regions.run()["removed"] == 1
+    assert regions.world.ecr.digests("app") == {used.digest}

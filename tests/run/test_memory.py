@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from core.worlds import HOST, NOW, ago, usage
-from ecr_cleaner.core.errors import LedgerError, RunFailedError
+from ecr_cleaner.core.errors import ApiError, LedgerError, RunFailedError
 from ecr_cleaner.core.ledger import Ledger, Use, day_of
 from ecr_cleaner.core.model import Image
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.run.ledger_file import LedgerFile
+from ecr_cleaner.run.memory import READER_FOR
 from ecr_cleaner.workers import Workers
 from fakes.ecr import Call
+from fakes.small_services import FakeSqs
 from run.test_cleaner import SOMETHING_IN_USE, StubSource, World
 
 LEDGER = "s3://memory/ledger"
@@ -252,7 +254,7 @@ def test_a_ledger_that_others_write_all_the_time_stops_the_run(world: World) -> 
 
 def test_a_dry_run_writes_the_ledger_and_changes_nothing_in_ecr(world: World) -> None:
     world.push("app", "old")
-    world.run(WATCHING)
+    world.run(replace(WATCHING, event_queue=None))
     assert world.s3.writes == 2
     assert world.ecr.mutations() == []
 
@@ -376,7 +378,6 @@ def test_events_are_deleted_only_after_the_ledger_holds_them(world: World) -> No
         world.run(WATCHING)
     assert len(world.sqs.messages) == 1
     world.s3.error.clear()
-    world.sqs.received.clear()
     assert world.run(DELETING)["kept"] == {"recently_used": 1}
 
 
@@ -410,3 +411,209 @@ def test_near_the_deadline_no_event_is_taken(world: World) -> None:
         "the next run continues" in one["why"]
         for one in world.events("Events are left in the queue")
     )
+
+
+# Events that are invisible because a run holds them.
+
+
+def why_events_are_left(world: World) -> str:
+    return "; ".join(one["why"] for one in world.events("Events are left in the queue"))
+
+
+def an_event_that_keeps_an_image(world: World) -> str:
+    image = world.push("app", "image")
+    world.push("app", "old")
+    world.sqs.send(event(f"{HOST}/app:job", image.digest))
+    return image.digest
+
+
+def a_run_that_fails_to_store_its_events(world: World) -> None:
+    """Its second write fails: by the first, it became the reader."""
+
+    def fail(operation: str) -> None:
+        if operation == "GetQueueAttributes":
+            world.s3.error["PutObject"] = "SlowDown"
+
+    world.sqs.before = fail
+    with pytest.raises(LedgerError, match="SlowDown"):
+        world.run(DELETING)
+    world.sqs.before = lambda _: None
+    world.s3.error.clear()
+
+
+def test_after_a_run_that_could_not_store_its_events_nothing_is_removed(world: World) -> None:
+    image = an_event_that_keeps_an_image(world)
+    a_run_that_fails_to_store_its_events(world)
+    assert world.sqs.in_flight() == []
+    assert world.run(DELETING)["removed"] == 0
+    assert world.ecr.mutations() == []
+    assert "may hold events of EVENT_QUEUE until 2026-03-01" in why_events_are_left(world)
+    world.now += READER_FOR
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {image}
+
+
+def test_after_a_run_that_was_killed_nothing_is_removed_until_its_events_are_visible(
+    world: World,
+) -> None:
+    """It releases nothing, and SQS does not count what it holds yet."""
+    image = an_event_that_keeps_an_image(world)
+    world.sqs.error["ChangeMessageVisibilityBatch"] = "AccessDenied"
+    a_run_that_fails_to_store_its_events(world)
+    assert len(world.sqs.in_flight()) == 1
+    world.sqs.counts_late = True
+    for _ in range(2):
+        assert world.run(DELETING)["removed"] == 0
+        world.now += (READER_FOR - timedelta(seconds=1)) / 2
+    assert world.ecr.mutations() == []
+    world.now += timedelta(seconds=1)
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {image}
+
+
+def test_a_run_removes_nothing_while_another_one_holds_events(world: World) -> None:
+    image = an_event_that_keeps_an_image(world)
+    removed: list[int] = []
+
+    def another_run(operation: str) -> None:
+        if operation == "GetQueueAttributes":
+            world.sqs.before = lambda _: None
+            removed.append(world.run(DELETING)["removed"])
+            assert world.ecr.mutations() == []
+
+    world.sqs.before = another_run
+    assert world.run(DELETING)["removed"] == 1
+    assert removed == [0]
+    assert world.ecr.digests("app") == {image}
+
+
+def test_a_run_knows_the_events_that_another_one_stored_since_it_read_the_ledger(
+    world: World,
+) -> None:
+    image = an_event_that_keeps_an_image(world)
+
+    def another_run() -> None:
+        world.s3.before = lambda: None
+        world.run(WATCHING)
+        assert world.sqs.messages == {}
+
+    world.s3.before = another_run
+    assert world.run(DELETING)["removed"] == 1
+    assert world.ecr.digests("app") == {image}
+
+
+def test_two_runs_that_begin_at_once_do_not_both_receive(world: World) -> None:
+    image = an_event_that_keeps_an_image(world)
+
+    def another_run() -> None:
+        world.s3.before = lambda: None
+        a_run_that_fails_to_store_its_events(world)
+
+    world.s3.before = another_run
+    assert world.run(DELETING)["removed"] == 0
+    assert image in world.ecr.digests("app")
+    assert len(world.sqs.messages) == 1
+
+
+def test_a_run_without_a_queue_leaves_the_reader_of_the_events(world: World) -> None:
+    an_event_that_keeps_an_image(world)
+    a_run_that_fails_to_store_its_events(world)
+    world.run(replace(WATCHING, event_queue=None))
+    assert world.run(DELETING)["removed"] == 0
+
+
+def test_a_strange_message_fails_every_run_until_it_is_deleted(world: World) -> None:
+    image = an_event_that_keeps_an_image(world)
+    world.sqs.send("strange")
+    for _ in range(2):
+        with pytest.raises(RunFailedError, match="1 messages in EVENT_QUEUE are not events"):
+            world.run(DELETING)
+        assert world.ecr.mutations() == []
+        assert list(world.sqs.messages.values()) == ["strange"]
+    world.sqs.messages.clear()
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {image}
+
+
+def test_after_a_strange_message_that_was_not_released_nothing_is_removed(world: World) -> None:
+    world.push("app", "old")
+    world.sqs.send("strange")
+    world.sqs.error["ChangeMessageVisibilityBatch"] = "AccessDenied"
+    with pytest.raises(RunFailedError):
+        world.run(DELETING)
+    assert world.run(DELETING)["removed"] == 0
+    world.now += READER_FOR
+    with pytest.raises(RunFailedError):
+        world.run(DELETING)
+
+
+def test_events_that_another_program_holds_stop_removals(world: World) -> None:
+    world.push("app", "old")
+    world.sqs.send(event(f"{HOST}/app:held"))
+    world.sqs.receive_message(QUEUE, 10, VisibilityTimeout=1000, WaitTimeSeconds=1)
+    world.sqs.send(event(f"{HOST}/app:job"))
+    assert world.run(DELETING)["removed"] == 0
+    assert "1 more events of EVENT_QUEUE are invisible" in why_events_are_left(world)
+    world.now += READER_FOR
+    assert world.run(DELETING)["removed"] == 1
+
+
+def test_a_message_that_is_delivered_twice_does_not_hide_another_one(world: World) -> None:
+    """The first of two messages is received again, as SQS may do, and the second is held."""
+    world.push("app", "old")
+    twice, held = (event(f"{HOST}/app:{tag}") for tag in ("twice", "held"))
+    for body in (twice, held):
+        world.sqs.send(body)
+    first, second = world.sqs.messages
+    world.sqs.invisible_until[second] = world.now + timedelta(seconds=1000)
+    again = iter([None])
+
+    def deliver_again(operation: str) -> None:
+        if operation == "ReceiveMessage" and first in world.sqs.in_flight() and next(again, 1) != 1:
+            del world.sqs.invisible_until[first]
+
+    world.sqs.before = deliver_again
+    assert world.run(DELETING)["removed"] == 0
+
+
+def test_after_an_answer_was_lost_nothing_is_removed_until_its_events_are_visible(
+    world: World,
+) -> None:
+    image = an_event_that_keeps_an_image(world)
+    world.sqs.lost = 1
+    assert world.run(DELETING)["removed"] == 0
+    assert "was repeated" in why_events_are_left(world)
+    assert world.run(DELETING)["removed"] == 0
+    world.now += READER_FOR
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {image}
+
+
+@pytest.mark.parametrize("operation", ["ReceiveMessage", "GetQueueAttributes"])
+def test_what_was_received_is_released_if_receiving_fails(world: World, operation: str) -> None:
+    """Receiving fails after a first call, if that is what fails."""
+    an_event_that_keeps_an_image(world)
+
+    def fail(begun: str) -> None:
+        if begun == operation and world.sqs.in_flight():
+            world.sqs.error[operation] = "AccessDenied"
+
+    world.sqs.before = fail
+    with pytest.raises(ApiError, match=f"sqs:{operation}"):
+        world.run(DELETING)
+    assert (len(world.sqs.messages), world.sqs.in_flight()) == (1, [])
+    world.sqs.error.clear()
+    world.sqs.before = lambda _: None
+    assert world.run(DELETING)["removed"] == 0
+
+
+def test_an_answer_without_the_number_in_flight_stops_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("app", "old")
+    monkeypatch.setattr(
+        FakeSqs, "get_queue_attributes", lambda *_, **__: {"Attributes": {"other": "0"}}
+    )
+    with pytest.raises(ApiError, match="holds no number under ApproximateNumberOfMessagesNotVis"):
+        world.run(DELETING)
+    assert world.ecr.mutations() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Event
 from unittest import mock
 
 import pytest
@@ -182,16 +183,21 @@ def test_source_that_fails_elsewhere_names_the_account_and_region() -> None:
 
 def test_source_without_time_in_one_target_is_not_finished() -> None:
     readings: list[SourceReading] = []
+    ended = Event()
+
+    def end(reading: SourceReading) -> None:
+        readings.append(reading)
+        ended.set()
 
     def no_time(target: Target) -> list[Usage]:
         del target
-        assert [reading.source for reading in readings] == ["early"]
+        assert ended.wait(timeout=60)
         raise OutOfTimeError("no time left")
 
     late = by_target(here=nothing, us_east_1=no_time)
     sources = [StubSource("early", lambda _: [], everywhere=False), StubSource("late", late)]
-    with pytest.raises(OutOfTimeError, match=r"not finished: late \(1 of 2 targets\); raise"):
-        scanned_in(THERE, sources=sources, on_reading=readings.append)
+    with pytest.raises(OutOfTimeError, match=r"not finished: late \([01] of 2 targets\); raise"):
+        scanned_in(THERE, sources=sources, on_reading=end)
 
     assert [reading.source for reading in readings] == ["early"]
 

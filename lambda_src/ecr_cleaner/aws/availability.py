@@ -46,8 +46,8 @@ class Availability:
         self._known: Once[tuple[str, str], bool] = Once(keeps_errors=False)
         self._published: Once[str, frozenset[str]] = Once(keeps_errors=False)
 
-    def offers(self, service: str, region: str) -> bool:
-        """Return whether the region has this service.
+    def offers(self, service: str, region: str, host: Callable[[], str]) -> bool:
+        """Return whether the region has this service, whose calls there go to ``host``.
 
         The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101). So a
         service that it does not list is absent only if DNS does not know its host and AWS publishes
@@ -56,15 +56,15 @@ class Availability:
 
         Raise ServiceUnknownError if there is no evidence.
         """
-        return self._known.get((service, region), lambda: self._offers(service, region))
+        return self._known.get((service, region), lambda: self._offers(service, region, host))
 
-    def _offers(self, service: str, region: str) -> bool:
+    def _offers(self, service: str, region: str, host: Callable[[], str]) -> bool:
         if self._is_listed(service, region):
             return True
         if service in _NO_MORE_REGIONS:
             # A region that the SDK does not know at all is asked.
             return not self._is_listed("ecr", region)
-        if host_exists(self._api(service, region).host):
+        if host_exists(host()):
             return True
         try:
             return region in self._published.get(service, lambda: self._published_regions(service))

@@ -352,6 +352,8 @@ class KubernetesApi:
     def _made_token(self, kind: Kind | None) -> str:
         try:
             return self._new_token()
+        except OutOfTimeError:
+            raise
         except CleanerError as error:
             raise self._error(Obstacle.NOT_IDENTIFIED, str(error), kind) from error
 

@@ -76,7 +76,8 @@ class Locations:
     def _regions(self, own: str, account: str) -> list[str]:
         named = self._settings.scan_regions
         if named:
-            return list(named)
+            # Lambda pulls from other accounts in the registry's own region only.
+            return [self._aws.region, *named]
         try:
             answer = self._accounts[account].api("ec2").call("DescribeRegions")
             # The registry's own region is in use, so at home an answer without it is wrong.

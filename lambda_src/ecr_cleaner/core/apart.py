@@ -12,14 +12,31 @@ ANY_TAG = "*"
 # Beside more tags and digests than that, a repository means any image: the work stays linear.
 MOST_ENDS = 16
 
+_REGISTRIES = frozenset({"registry", "imageregistry", "dockerregistry"})
+_REPOSITORIES = frozenset(
+    {"repository", "image", "name", "imagename", "imagerepository", "repo", "repositoryname"}
+)
+_ENDS = frozenset(
+    {
+        *("tag", "imagetag", "newtag", "tags", "imagetags"),
+        *("version", "imageversion", "digest", "imagedigest"),
+    }
+)
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+
 
 def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the references that neighbours in the object make, each with the name of its field."""
+    """Yield the references that neighbours in the object make, each with the name of its field.
+
+    A tag or digest that is computed or not understood may be any: the repository as a whole.
+    """
+    if not any(type(value) is str and "dkr" in value.lower() for value in node.values()):
+        return  # no host of a registry: most objects
     hosted = with_registry(node)
     yield from hosted.items()
     exact, likely = tags_of(node)
     ends = [*(f":{tag}" for tag in (*exact, *likely)), *(f"@{one}" for one in digests_of(node))]
-    if len(ends) > MOST_ENDS:
+    if len(ends) > MOST_ENDS or has_computed_end(node):
         ends = [f":{ANY_TAG}"]
     for key, value in (*node.items(), *hosted.items()):
         if isinstance(value, str) and is_untagged(value):
@@ -28,10 +45,32 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def with_registry(node: Mapping[str, Any]) -> dict[str, str]:
     """Return ``HOST/NAME`` by the field of the name, if the host stands in ``registry``."""
-    host = node.get("registry")
-    names = {key: node.get(key) for key in ("repository", "image", "name")}
-    joined = {key: f"{host}/{name}" for key, name in names.items() if isinstance(name, str)}
-    return {key: text for key, text in joined.items() if is_untagged(text)}
+    names = {key: _plain(key) for key, value in node.items() if isinstance(value, str)}
+    hosts = [node[key].strip("/") for key, name in names.items() if name in _REGISTRIES]
+    joined = {
+        key: f"{host}/{node[key].lstrip('/')}"
+        for host in hosts
+        for key, name in names.items()
+        if name in _REPOSITORIES and not parse(node[key])
+    }
+    return {key: text for key, text in joined.items() if parse(text)}
+
+
+def has_computed_end(node: Mapping[str, Any]) -> bool:
+    """Return whether a field that is named as a tag or digest holds what is neither."""
+    return any(
+        _plain(key) in _ENDS and value not in _NOTHING and not _is_end(value)
+        for key, value in node.items()
+    )
+
+
+def _is_end(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, str) and (is_tag(value) or is_digest(value)))
+
+
+def _plain(name: str) -> str:
+    """Return the name of a field without its case, its joints and the mark of a path."""
+    return name.lower().removesuffix(".$").replace("_", "").replace("-", "")
 
 
 def is_untagged(text: str) -> bool:

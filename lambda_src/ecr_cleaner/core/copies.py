@@ -28,31 +28,31 @@ class Copies:
     origin: Registry
     origin_prefix: str
 
-    def origin_of(
-        self, reference: ImageReference | ReferencePattern
-    ) -> ImageReference | ReferencePattern | None:
-        """Return what is used of the origin by whoever uses a copy; None if this is no copy."""
+    def origin_of(self, reference: ImageReference | ReferencePattern) -> ReferencePattern | None:
+        """Return what is used of the origin by whoever uses a copy; None if this is no copy.
+
+        It is a pattern, because it only protects: a copy may have what the origin never had.
+        """
         if isinstance(reference, ImageReference):
             if reference.registry != self.registry or not self._holds(reference.repository):
                 return None
-            return replace(reference, registry=self.origin, repository=self._renamed(reference))
-        account, region = self.registry.account, self.registry.region
-        if reference.account not in {None, account} or reference.region not in {None, region}:
-            return None
-        name = self._renamed_pattern(reference.repository)
+            name: str | None = self.origin_prefix + reference.repository[len(self.prefix) :]
+        else:
+            account, region = self.registry.account, self.registry.region
+            if reference.account not in {None, account} or reference.region not in {None, region}:
+                return None
+            name = self._renamed(reference.repository)
         if name is None:
             return None
-        return replace(
-            reference, repository=name, account=self.origin.account, region=self.origin.region
+        origin = self.origin
+        return ReferencePattern(
+            name, origin.account, origin.region, tag=reference.tag, digest=reference.digest
         )
 
     def _holds(self, name: str) -> bool:
         return name.startswith(self.prefix)
 
-    def _renamed(self, reference: ImageReference) -> str:
-        return self.origin_prefix + reference.repository[len(self.prefix) :]
-
-    def _renamed_pattern(self, name: str) -> str | None:
+    def _renamed(self, name: str) -> str | None:
         """A pattern whose computed part begins within the prefix may mean any repository of it."""
         written, star, _ = name.partition("*")
         if self._holds(written):
@@ -108,17 +108,18 @@ def with_origins(usages: Iterable[Usage], copies: Sequence[Copies]) -> Iterator[
 
 def _origins(
     reference: ImageReference | ReferencePattern, copies: Sequence[Copies]
-) -> Iterator[ImageReference | ReferencePattern]:
+) -> Iterator[ReferencePattern]:
     """Yield what a reference is a copy of, step by step: a cache may be one of a replica.
 
     Registries may copy each other; no chain of copies has more steps than there are copies.
     """
-    known = {reference: None}
-    last = [reference]
+    known: set[ImageReference | ReferencePattern] = {reference}
+    last: list[ImageReference | ReferencePattern] = [reference]
     for _ in copies:
-        found = (one.origin_of(copy) for copy in last for one in copies)
-        last = [one for one in dict.fromkeys(found) if one and one not in known]
-        if not last:
+        found = dict.fromkeys(one.origin_of(copy) for copy in last for one in copies)
+        new = [one for one in found if one and one not in known]
+        if not new:
             return
-        known |= dict.fromkeys(last)
-        yield from last
+        known.update(new)
+        yield from new
+        last = [*new]

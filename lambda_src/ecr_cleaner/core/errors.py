@@ -118,12 +118,15 @@ def _advice(cause: Exception) -> str:
     if cause.fields["operation"] == "AssumeRole":
         return (
             "; create the role that SCAN_ROLE_NAME names in the account (terraform/modules/"
-            "scan-role), or leave the account out of SCAN_ACCOUNTS"
+            "scan-role), or name the other accounts in SCAN_ACCOUNTS"
         )
     if "service control policy" in str(cause):
         return "; if the policy closes the region, name the other regions in SCAN_REGIONS"
     if cause.code in _NOT_ENABLED:
-        return "; if the region is not enabled, leave it out of SCAN_REGIONS"
+        return (
+            "; if the region is not enabled in the account, enable it, or name other regions in "
+            "SCAN_REGIONS"
+        )
     return ""
 
 

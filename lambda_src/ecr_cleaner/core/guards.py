@@ -9,7 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ecr_cleaner.core.in_use import RepositoryUse
+from ecr_cleaner.core.in_use import InUse, RepositoryUse
 from ecr_cleaner.core.locations import Scanned
 from ecr_cleaner.core.model import ClusterReading, Guard, Registry, Repository, StandingGuard
 
@@ -110,8 +110,12 @@ def delete_replication(
     repository: Repository,
     configuration: Mapping[str, Any],
     scanned: Scanned = Scanned(),  # noqa: B008 - frozen
+    in_use: InUse | None = None,
 ) -> StandingGuard | None:
-    """Return the guard if ECR would replicate a deletion to registries where nothing was scanned.
+    """Return the guard if a replicated deletion may remove what is in use in another registry.
+
+    That is so where nothing was scanned, and where a consumer names the replica by a tag: a tag of
+    the replica may mean another image than the same tag here, and the deletion is by digest.
 
     ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry.
     """
@@ -120,16 +124,27 @@ def delete_replication(
         for rule in configuration.get("rules", ())
         if rule.get("deleteReplication", {}).get("enabled") and _applies(rule, repository.name)
         for destination in rule.get("destinations", ())
-        if _registry(destination) not in scanned.registries
+        if not _is_seen_by_digest(repository, _registry(destination), scanned, in_use)
     ]
     if not destinations:
         return None
     return StandingGuard(
         Guard.DELETE_REPLICATION,
         f"a deletion would be replicated to {', '.join(dict.fromkeys(destinations))}, where "
-        "nothing was scanned; scan it with SCAN_ACCOUNTS and SCAN_REGIONS, or waive the guard "
-        f"{Guard.DELETE_REPLICATION} if nothing runs there",
+        "nothing was scanned or a consumer names this repository by a tag; scan it with "
+        "SCAN_ACCOUNTS and SCAN_REGIONS, let consumers name digests or this registry, or waive the "
+        f"guard {Guard.DELETE_REPLICATION} if nothing runs from there",
     )
+
+
+def _is_seen_by_digest(
+    repository: Repository, destination: Registry, scanned: Scanned, in_use: InUse | None
+) -> bool:
+    """Return whether all that is in use of a replica is known, by digest."""
+    if destination not in scanned.registries or in_use is None:
+        return False
+    replica = in_use.of(Repository(destination, repository.name, arn=""))
+    return not (replica.tags or replica.any_image or replica.computed)
 
 
 def _registry(destination: Mapping[str, Any]) -> Registry:

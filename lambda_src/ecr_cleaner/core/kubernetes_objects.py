@@ -7,7 +7,14 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.core.apart import ANY_TAG, digests_of, is_untagged, tags_of, with_registry
+from ecr_cleaner.core.apart import (
+    ANY_TAG,
+    digests_of,
+    has_computed_end,
+    is_untagged,
+    tags_of,
+    with_registry,
+)
 from ecr_cleaner.core.model import ImageReference, ReferencePattern
 from ecr_cleaner.core.reference import is_digest, parse
 from ecr_cleaner.core.walk import find
@@ -65,10 +72,12 @@ def _joined(key: str, value: str, node: Mapping[str, Any]) -> list[str]:
     """
     exact, likely = ([f"{value}:{tag}" for tag in tags] for tags in tags_of(node))
     pinned = [f"{value}@{digest}" for digest in digests_of(node)]
+    whole = [f"{value}:{ANY_TAG}"] if has_computed_end(node) else []
     lowered = key.lower()
     if "image" in lowered and "repo" not in lowered:
-        return [value, *exact, *likely, *pinned]
-    return [*exact, *likely, *pinned] if exact or pinned else [f"{value}:{ANY_TAG}"]
+        return [value, *exact, *likely, *pinned, *whole]
+    is_certain = (exact or pinned) and not whole
+    return [*exact, *likely, *pinned] if is_certain else [f"{value}:{ANY_TAG}"]
 
 
 def running(item: Mapping[str, Any]) -> Iterator[ImageReference]:

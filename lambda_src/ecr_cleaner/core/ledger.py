@@ -50,6 +50,13 @@ class Use(NamedTuple):
     day: date
 
 
+class Reader(NamedTuple):
+    """The run that receives events, and until when those may be invisible to other runs."""
+
+    run: str
+    until: datetime
+
+
 class Ledger:
     """The last use of each image of a registry, by digest; and of tags, until they are listed.
 
@@ -59,6 +66,7 @@ class Ledger:
 
     def __init__(self, since: date) -> None:
         self.since = since
+        self.reader: Reader | None = None
         self._columns = (array("Q"), array("H"), array("I"))
         self._new: dict[int, tuple[int, int]] = {}
         self._tags: dict[str, tuple[int, int]] = {}
@@ -104,8 +112,17 @@ class Ledger:
         day, user = max((one for one in found if one), default=(None, 0))
         return None if day is None else Use(self._consumers[user], _date(day))
 
+    def set_reader(self, run: str, until: datetime | None, now: datetime) -> None:
+        """Make this run the reader of the events until then; None: it is not, or no longer.
+
+        Another run stays the reader until its time is over.
+        """
+        if self.reader is None or self.reader.run == run or self.reader.until <= now:
+            self.reader = Reader(run, until) if until else None
+
     def merge(self, other: Ledger) -> None:
-        """Take over what another ledger of the same registry knows and this one does not."""
+        """Take over what another run has stored meanwhile, and that run's reader."""
+        self.reader = other.reader
         self.since = min(self.since, other.since)
         numbers = array("I", map(self._user, other._consumers))
         other._sort_in()
@@ -121,6 +138,7 @@ class Ledger:
         """Return a ledger of what was used within so many days, and the consumers of that only."""
         oldest = _number(today) - max(days, LEAST_DAYS)
         left = Ledger(self.since)
+        left.reader = self.reader
         self._sort_in()
         for key, day, user in zip(*self._columns, strict=True):
             if day >= oldest:
@@ -139,6 +157,7 @@ class Ledger:
             "format": FORMAT,
             "version": VERSION,
             "since": self.since.isoformat(),
+            "reader": self.reader and [self.reader.run, self.reader.until.isoformat()],
             "images": len(self._keys),
             "consumers": self._consumers,
             "tags": self._tags,
@@ -167,6 +186,7 @@ class Ledger:
     @classmethod
     def _parsed(cls, line: dict[str, Any], columns: bytes) -> Ledger:
         ledger = cls(date.fromisoformat(line["since"]))
+        ledger.reader = _reader(line.get("reader"))
         stored = memoryview(columns)
         for column in ledger._columns:
             size = line["images"] * column.itemsize
@@ -252,6 +272,16 @@ def _packed(columns: _Columns, part: int) -> Iterator[int]:
     end = bisect_left(columns[0], (part + 1 << 64) // _PARTS)
     for key, day, user in zip(*(column[begin:end] for column in columns), strict=True):
         yield key << _KEY | day << _DAY | user
+
+
+def _reader(stored: list[str] | None) -> Reader | None:
+    if stored is None:
+        return None
+    run, until = stored
+    time = datetime.fromisoformat(until)
+    if time.tzinfo is None:
+        raise ValueError("the time has no offset")
+    return Reader(str(run), time)
 
 
 def is_recent(use: Use, today: date, days: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Repository
 from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
@@ -75,6 +75,17 @@ class RunReport:
                 self._log.warning(events.CLUSTER_NOT_READ, **named, why=one.problem, fix=one.fix)
             else:
                 self._log.info(events.CLUSTER_READ, **named)
+
+    def unseen(self, definitions: Mapping[str, Sequence[str]]) -> None:
+        """Warn of ECS task definitions that could not be looked up, by ARN with their consumers."""
+        for definition, consumers in definitions.items():
+            self._log.warning(
+                events.DEFINITION_UNSEEN,
+                task_definition=definition,
+                consumers=list(dict.fromkeys(consumers))[:CONSUMERS_NAMED],
+                why="its images are unknown and do not count as in use; add the account to "
+                "SCAN_ACCOUNTS or the region to SCAN_REGIONS",
+            )
 
     def remembers(self, where: str | None, since: date | None, images: int) -> None:
         """Write what is remembered of earlier runs."""

@@ -147,6 +147,8 @@ class Cleaner:
             found, (replication, copies) = self._aws.workers.both(
                 lambda: scan(home(), self._sources, report, others), lambda: self._copies(others)
             )
+        if not again:
+            self._report.unseen(found.unseen)
         return replace(found, copies=copies, replication=replication)
 
     def _copies(

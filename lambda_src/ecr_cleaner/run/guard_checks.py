@@ -99,7 +99,8 @@ class GuardChecks:
             waived_sources, scanned = self._settings.waived_sources, self._locations.scanned
             yield cross_account_pull(repository, policies, waived_sources, scanned)
         if Guard.DELETE_REPLICATION not in waived:
-            yield delete_replication(repository, seen.replication, self._locations.scanned)
+            scanned = self._locations.scanned
+            yield delete_replication(repository, seen.replication, scanned, seen.in_use)
 
 
 def _listed_clusters(make: Callable[[], Target]) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import Protocol
+from uuid import uuid4
 
-from ecr_cleaner.aws.event_queue import EventQueue, Message
+from ecr_cleaner.aws.event_queue import INVISIBLE_SECONDS, EventQueue, Message, Received
 from ecr_cleaner.aws.ledger_object import LedgerObject
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import CleanerError, LedgerError, OutOfTimeError
@@ -21,6 +22,11 @@ from ecr_cleaner.run.ledger_file import LedgerFile
 
 # How often another run may write between our reading and our writing before we give up.
 MOST_ATTEMPTS = 5
+
+# A run receives events for so long, and then one call may last as long as all its repetitions.
+_RECEIVES_FOR = timedelta(seconds=300)
+# From the beginning until all that was received is visible again, whatever becomes of the run.
+READER_FOR = timedelta(seconds=2 * INVISIBLE_SECONDS)
 
 
 class LedgerStore(Protocol):
@@ -36,7 +42,20 @@ class LedgerStore(Protocol):
 
 
 class Memory:
-    """The ledger of a run. Without one configured, nothing is remembered."""
+    """The ledger of a run. Without one configured, nothing is remembered.
+
+    An event is safe in the queue or in the ledger. Between the two, a run holds it: it is invisible
+    to other runs, which must not take the queue for empty. SQS counts invisible messages, but
+    approximately: the number may be wrong until a minute after the last activity. So the ledger
+    also names the run that receives events, its reader. It does so before the first event is
+    received, until the events are in the ledger. The writes are conditional: there is one reader at
+    a time, and who becomes the next one has read the events of the one before. A run that ends
+    early stays the reader until what it received is visible again.
+
+    The number of SQS is for what no ledger knows: a delivery that got lost, and other programs that
+    receive from the queue.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+    """
 
     def __init__(self, aws: Aws, settings: Settings) -> None:
         self._deadline = aws.deadline
@@ -47,6 +66,8 @@ class Memory:
         self._version: str | None = None
         self._ledger: Ledger | None = None
         self._messages: list[Message] = []
+        self._run = ""
+        self._reads_until: datetime | None = None
         self.problems: list[str] = []
         self.is_whole = True
 
@@ -74,25 +95,42 @@ class Memory:
         """Take up what ran between the runs; return warnings.
 
         The messages are deleted after the ledger was written. A message that is not understood
-        stays in the queue: it is one of the ``problems``, which fail the run. ``is_whole`` is False
-        if there are such messages or ones that were not read; nothing may be removed then.
+        stays in the queue, visible to the next run: it is one of the ``problems``, which fail the
+        run. ``is_whole`` is False if there are such messages or ones that were not read; nothing
+        may be removed then.
         """
-        if not (self._queue and self._ledger):
+        if not (self._store and self._queue and self._ledger):
             return []
-        received, is_whole = self._queue.receive(lambda: not self._deadline.is_near())
-        self._messages = [one for one in received if self._take(self._ledger, one, registry)]
-        strange, warnings = len(received) - len(self._messages), []
+        began = self._deadline.now()
+        until = began + READER_FOR
+        self._run, self._reads_until = uuid4().hex, until
+        ledger = self._write(self._store, self._ledger)
+        if ledger.reader and ledger.reader.run != self._run:
+            self._reads_until, self.is_whole = None, False
+            why = (
+                "another run, or one that failed, may hold events of EVENT_QUEUE until "
+                f"{_shown(ledger.reader.until)}, so nothing is removed; a run after that receives "
+                "them"
+            )
+            return [why]
+
+        received = self._queue.receive(
+            lambda: not self._deadline.is_near() and self._deadline.now() < began + _RECEIVES_FOR
+        )
+        strange: list[Message] = []
+        for message in received.messages:
+            is_event = self._take(ledger, message, registry)
+            (self._messages if is_event else strange).append(message)
         if strange:
             self.problems.append(
-                f"{strange} messages in EVENT_QUEUE are not events, so nothing is removed; read "
-                "them, correct what sends them, and delete them"
+                f"{len(strange)} messages in EVENT_QUEUE are not events, so nothing is removed; "
+                "read them, correct what sends them, and delete them"
             )
-        if not is_whole:
-            warnings.append(
-                f"EVENT_QUEUE holds more than the {len(received)} events that were read, so "
-                "nothing is removed; the next run continues"
-            )
-        self.is_whole = is_whole and not strange
+        warnings = _warnings(received, until)
+        self.is_whole = not (strange or warnings)
+        is_doubtful = received.held_elsewhere or received.may_be_lost
+        if not (self._queue.release(strange) or is_doubtful):
+            self._reads_until = None
         return [*self.problems, *warnings]
 
     def take_usages(self, in_use: InUse, registry: Registry) -> None:
@@ -135,12 +173,17 @@ class Memory:
     def write(self) -> list[str]:
         """Write the ledger, then delete the events that it holds; return warnings.
 
-        Raise LedgerError if it cannot be written.
+        Raise LedgerError if it cannot be written; the events are visible again then.
         """
         if not (self._store and self._ledger):
             return []
-        self._write(self._store, self._ledger)
         messages, self._messages = self._messages, []
+        try:
+            self._write(self._store, self._ledger)
+        except BaseException:
+            if self._queue:
+                self._queue.release(messages)
+            raise
         left = self._queue.delete(messages) if self._queue else 0
         return [f"{left} events stay in EVENT_QUEUE: they could not be deleted"] if left else []
 
@@ -151,16 +194,18 @@ class Memory:
                 ledger.record_reference(reference, use)
         return uses is not None
 
-    def _write(self, store: LedgerStore, ledger: Ledger) -> None:
+    def _write(self, store: LedgerStore, ledger: Ledger) -> Ledger:
+        """Write the ledger and return it as it was written."""
         for _ in range(MOST_ATTEMPTS):
             with _explained(store, "written"):
                 with self._lock:
                     ledger = self._ledger = ledger.pruned(self._today(), self._days)
+                    ledger.set_reader(self._run, self._reads_until, self._deadline.now())
                     content = ledger.stored()
                 version = store.write(content, self._version)
             if version:
                 self._version = version
-                return
+                return ledger
             # Another run wrote it meanwhile: what it knows must not be lost.
             other = self._read(store)
             if other:
@@ -194,6 +239,33 @@ def _explained(store: LedgerStore, done: str) -> Iterator[None]:
         raise LedgerError(
             f"the ledger {store.where} cannot be {done}: {problem}", **details
         ) from error
+
+
+def _warnings(received: Received, until: datetime) -> list[str]:
+    """Return why the events that were received may not be all, and what to do."""
+    warnings = []
+    if not received.is_all:
+        warnings.append(
+            f"EVENT_QUEUE holds more than the {len(received.messages)} events that were read, so "
+            "nothing is removed; the next run continues"
+        )
+    if received.held_elsewhere:
+        warnings.append(
+            f"{received.held_elsewhere} more events of EVENT_QUEUE are invisible: another run, one "
+            "that failed or another program received them, or a delivery was lost. So nothing is "
+            f"removed; a run after {_shown(until)} receives them"
+        )
+    if received.may_be_lost:
+        warnings.append(
+            "a call that receives events of EVENT_QUEUE was repeated, and what it received first "
+            f"may be invisible until {_shown(until)}, so nothing is removed; a run after that "
+            "receives it"
+        )
+    return warnings
+
+
+def _shown(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
 
 
 def store_at(aws: Aws, where: str) -> LedgerStore:

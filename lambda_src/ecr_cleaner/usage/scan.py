@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from ecr_cleaner.aws.api import counted_calls
 from ecr_cleaner.core.copies import Copies, with_origins
@@ -16,8 +18,13 @@ from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanErr
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
+from ecr_cleaner.usage.shared.uses import usages_from_elsewhere
 from ecr_cleaner.usage.source import UsageSource
+from ecr_cleaner.workers import Workers
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
 
 # Each holds its clients: about 8 MB for all sources.
 TARGETS_AT_ONCE = 8
@@ -37,6 +44,7 @@ class Reading:
 
     ``absent_operations`` are those that the region does not offer; ``notes`` are further facts on
     what the source read. ``target`` names the account and region, if not those of the registry.
+    ``named_elsewhere`` are task definitions that have to be described in another target.
     """
 
     source: str
@@ -47,11 +55,15 @@ class Reading:
     absent_operations: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     target: Location | None = None
+    named_elsewhere: tuple[NamedElsewhere, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReading:
-    """The result of one source in all targets, that of the registry first."""
+    """The result of one source in all targets, that of the registry first.
+
+    A target may be read again, for task definitions that consumers in others name.
+    """
 
     source: str
     readings: tuple[Reading, ...]
@@ -96,11 +108,13 @@ class SourceReading:
     def by_target(self) -> dict[str, Any]:
         """Return where else it found usages, and which other regions lack its service."""
         others = [one for one in self.readings if one.target]
-        used = {str(one.target): len(one.usages) for one in others if one.usages}
+        used: Counter[str] = Counter()
+        for one in others:
+            used[str(one.target)] += len(one.usages)
         lacking = [one.target for one in others if one.state is State.NOT_IN_REGION]
         regions = sorted({target.region for target in lacking if target})
         return {
-            **({"usages_elsewhere": used} if used else {}),
+            **({"usages_elsewhere": dict(+used)} if +used else {}),
             **({"not_in": regions} if regions else {}),
         }
 
@@ -109,12 +123,15 @@ class SourceReading:
 class Scan:
     """The results of all sources, in the order of the sources, and of each Kubernetes cluster.
 
+    ``unseen`` are the ARNs of task definitions in accounts and regions that were not scanned, each
+    with the consumers that name it.
     ``copies`` are the registries that hold copies: who uses a copy uses the image. ``replication``
     is the ``replicationConfiguration`` of the registry.
     """
 
     readings: tuple[SourceReading, ...]
     clusters: tuple[ClusterReading, ...] = ()
+    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     copies: tuple[Copies, ...] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
@@ -149,35 +166,87 @@ def scan(
     """Ask every source in every target; raise ScanError if one could not be read in full.
 
     ``home`` is the target of the registry. Each of the others is made when its turn comes and
-    forgotten when it is read, because its clients take memory and connections. ``on_reading`` is
-    called as each source ends in the last target. Raise OutOfTimeError, which names the sources
-    that were not finished, if the deadline came first.
+    forgotten when it is read, because its clients take memory and connections; it is made again if
+    a consumer in another target names a task definition there. ``on_reading`` is called as each
+    source ends in the last target. Raise OutOfTimeError, which names the sources that were not
+    finished, if the deadline came first.
     """
     progress = _Progress(sources, 1 + len(others), on_reading)
-    targets = [lambda: home, *others]
+    targets: list[Callable[[], Target]] = [lambda: home, *others]
+    made: dict[Location, Callable[[], Target]] = {}
 
-    def ask(number: int) -> list[ClusterReading]:
-        with targets[number]() as target:
-            asked = [source for source in sources if source.everywhere or target is home]
-            target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
-            clusters = target.clusters
-        if number and number % TARGETS_AT_ONCE == 0:
-            # The SDK's clients are in reference cycles: without this, they stay in memory.
-            gc.collect()
-        return clusters
+    def ask(number: int, target: Target) -> list[ClusterReading]:
+        if target.location:
+            made[target.location] = targets[number]
+        asked = [source for source in sources if source.everywhere or target is home]
+        target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
+        return target.clusters
 
     try:
-        clusters = home.workers.map(ask, range(len(targets)), at_once=TARGETS_AT_ONCE)
+        clusters = _in_each(targets, ask, home.workers)
+        unseen = _follow(progress, made, home.workers)
     except OutOfTimeError as error:
         raise OutOfTimeError(
             f"the scan ran out of time, not finished: {', '.join(progress.unfinished())}; raise "
             "the timeout or the memory of the function"
         ) from error
-    return Scan(progress.readings(), tuple(chain.from_iterable(clusters)))
+    return Scan(progress.readings(), tuple(chain.from_iterable(clusters)), unseen)
+
+
+def _in_each(
+    targets: Sequence[Callable[[], Target]],
+    act: Callable[[int, Target], Result],
+    workers: Workers,
+) -> list[Result]:
+    """Return what ``act`` returns for the number of each target and the target itself."""
+
+    def acted(number: int) -> Result:
+        with targets[number]() as target:
+            result = act(number, target)
+        if number and number % TARGETS_AT_ONCE == 0:
+            # The SDK's clients are in reference cycles: without this, they stay in memory.
+            gc.collect()
+        return result
+
+    return workers.map(acted, range(len(targets)), at_once=TARGETS_AT_ONCE)
+
+
+def _follow(
+    progress: _Progress, made: Mapping[Location, Callable[[], Target]], workers: Workers
+) -> dict[str, list[str]]:
+    """Describe, in their own targets, the task definitions that consumers in others name.
+
+    These may name more of them. Return the ARNs of those whose account or region was not scanned,
+    with their consumers.
+    """
+    unseen: dict[str, list[str]] = {}
+    known: set[NamedElsewhere] = set()
+    while named := [one for one in progress.named_elsewhere() if one not in known]:
+        known.update(named)
+        for one in named:
+            if one.location not in made:
+                unseen.setdefault(one.definition, []).append(one.consumer)
+        places = _grouped((one.location, one) for one in named if one.location in made)
+        asked = [_grouped((one.source, one) for one in group) for group in places.values()]
+        describe = partial(_read_from_elsewhere, asked)
+        for readings in _in_each([made[place] for place in places], describe, workers):
+            progress.add_more(readings)
+    progress.end()
+    return unseen
+
+
+def _grouped(pairs: Iterable[tuple[Key, NamedElsewhere]]) -> dict[Key, list[NamedElsewhere]]:
+    groups: dict[Key, list[NamedElsewhere]] = {}
+    for key, one in pairs:
+        groups.setdefault(key, []).append(one)
+    return groups
 
 
 class _Progress:
-    """Collects the results of the sources, target by target."""
+    """Collects the results of the sources, target by target.
+
+    A source whose consumers name task definitions of other targets ends when these are described.
+    """
 
     def __init__(
         self,
@@ -187,16 +256,40 @@ class _Progress:
     ) -> None:
         self._expected = {one.name: targets if one.everywhere else 1 for one in sources}
         self._found: dict[str, dict[int, Reading]] = {name: {} for name in self._expected}
+        self._more: dict[str, list[Reading]] = {name: [] for name in self._expected}
+        self._open: set[str] = set()
         self._on_reading = on_reading
         self._lock = Lock()
 
     def add(self, number: int, reading: Reading) -> None:
-        found = self._found[reading.source]
+        name = reading.source
+        found = self._found[name]
         with self._lock:
             found[number] = reading
-            is_last = len(found) == self._expected[reading.source]
-        if is_last:
-            self._on_reading(self._reading(reading.source))
+            is_last = len(found) == self._expected[name]
+            if reading.named_elsewhere:
+                self._open.add(name)
+            is_open = name in self._open
+        if is_last and not is_open:
+            self._on_reading(self._reading(name))
+
+    def add_more(self, readings: Iterable[Reading]) -> None:
+        """Add what was read for consumers in other targets."""
+        for one in readings:
+            self._more[one.source].append(one)
+
+    def named_elsewhere(self) -> Iterator[NamedElsewhere]:
+        """Yield the task definitions that were found to be in another target."""
+        for name in self._expected:
+            for reading in self._reading(name).readings:
+                yield from reading.named_elsewhere
+
+    def end(self) -> None:
+        """End the sources that waited for task definitions in other targets."""
+        for name in self._expected:
+            if name in self._open:
+                self._open.remove(name)
+                self._on_reading(self._reading(name))
 
     def readings(self) -> tuple[SourceReading, ...]:
         return tuple(map(self._reading, self._expected))
@@ -206,34 +299,61 @@ class _Progress:
             read = len(self._found[name])
             if read < expected:
                 yield f"{name} ({read} of {expected} targets)" if expected > 1 else name
+            elif name in self._open:
+                yield f"{name} (task definitions that other targets name)"
 
     def _reading(self, name: str) -> SourceReading:
         found = self._found[name]
-        return SourceReading(name, tuple(found[number] for number in sorted(found)))
+        readings = (found[number] for number in sorted(found))
+        return SourceReading(name, (*readings, *self._more[name]))
 
 
 def _read(source: UsageSource, target: Target) -> Reading:
     if source.name in target.settings.waived_sources:
         return Reading(source.name, State.WAIVED, target=target.elsewhere)
+
+    def read(asked: Target) -> Iterable[Usage] | None:
+        return source.usages(asked) if asked.offers(source.service) else None
+
+    return _measured(source.name, target, read)
+
+
+def _read_from_elsewhere(
+    asked: Sequence[Mapping[str, Sequence[NamedElsewhere]]], number: int, target: Target
+) -> list[Reading]:
+    """Read, by source, the task definitions of one target that consumers in others name."""
+
+    def read(source: str) -> Reading:
+        named = asked[number][source]
+        return _measured(source, target, lambda one: usages_from_elsewhere(one, source, named))
+
+    return target.workers.map(read, asked[number])
+
+
+def _measured(
+    source: str, target: Target, read: Callable[[Target], Iterable[Usage] | None]
+) -> Reading:
+    """Return what was read; None means that the region does not have the service."""
     began = target.deadline.now()
     asked = target.for_source()
     try:
         with counted_calls() as count:
-            offered = target.offers(source.service)
-            usages = tuple(source.usages(asked)) if offered else ()
+            found = read(asked)
+            usages = tuple(found or ())
     except OutOfTimeError:
         raise
     except Exception as error:
         # Any error, an unexpected shape of an answer included, means: not read in full.
         where = str(target.elsewhere) if target.elsewhere else None
-        raise ScanError(source.name, error, where) from error
+        raise ScanError(source, error, where) from error
     return Reading(
-        source.name,
-        State.SCANNED if offered else State.NOT_IN_REGION,
+        source,
+        State.NOT_IN_REGION if found is None else State.SCANNED,
         usages,
         seconds=(target.deadline.now() - began).total_seconds(),
         calls=count.calls,
         absent_operations=tuple(sorted(asked.absent_operations)),
         notes=asked.notes,
         target=target.elsewhere,
+        named_elsewhere=tuple(asked.named_elsewhere),
     )

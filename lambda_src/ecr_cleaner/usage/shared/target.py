@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -21,6 +22,16 @@ from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.workers import Workers
 
 
+@dataclass(frozen=True, slots=True)
+class NamedElsewhere:
+    """A task definition, by its full ARN, that a consumer in another account or region names."""
+
+    source: str
+    consumer: str
+    definition: str
+    location: Location
+
+
 class Shared:
     """Answers that several sources need; each is asked for once in a scan."""
 
@@ -35,7 +46,8 @@ class Target:
     """One account and region during one scan.
 
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
-    target with notes of its own. ``elsewhere`` names it; None if it is that of the registry.
+    target with notes of its own. ``location`` is where it is; ``elsewhere`` as well, but None if it
+    is the target of the registry.
     ``clusters`` collects the result of each Kubernetes cluster that was read.
     ``answers`` are known from earlier scans, because AWS does not change them.
     """
@@ -46,12 +58,15 @@ class Target:
         settings: Settings,
         elsewhere: Location | None = None,
         shared: Shared | None = None,
+        location: Location | None = None,
     ) -> None:
         self._aws = aws
         self._shared = shared or Shared(aws)
         self.elsewhere = elsewhere
+        self.location = location or elsewhere
         self.settings = settings
         self.absent_operations: set[str] = set()
+        self.named_elsewhere: dict[NamedElsewhere, None] = {}
         self.notes: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -64,7 +79,7 @@ class Target:
 
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""
-        return Target(self._aws, self.settings, self.elsewhere, self._shared)
+        return Target(self._aws, self.settings, self.elsewhere, self._shared, self.location)
 
     def named(self, service: str, resource: str, name: str) -> str:
         """Return what names a resource: its name, or its ARN if it is elsewhere."""
@@ -133,6 +148,6 @@ def targets_of(
     def make(location: Location) -> Target:
         elsewhere = None if location == locations.home else location
         aws = locations.open(location)
-        return Target(aws, settings, elsewhere, Shared(aws, answers))
+        return Target(aws, settings, elsewhere, Shared(aws, answers), location)
 
     return [partial(make, location) for location in locations.all]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.walk import Found, TaskDefinition
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
 
 
 def usages_of(
@@ -14,26 +16,59 @@ def usages_of(
 ) -> Iterator[Usage]:
     """Yield the usages of each consumer, with the images of the task definitions that it names.
 
-    Whoever names a task definition starts it some day; one that does not exist runs nothing.
+    Whoever names a task definition starts it some day; one that does not exist runs nothing. Those
+    of another account or region are noted in the target: they cannot be described from here.
     """
     consumers = [
-        (consumer, found, _startable(target, consumer, found)) for consumer, found in named
+        (consumer, found, _described_here(target, source, consumer, found) if starts_tasks else [])
+        for consumer, found in named
     ]
-    asked = (name for _, _, names in consumers for name in names) if starts_tasks else ()
+    asked = (name for _, _, names in consumers for name in names)
     behind = target.task_definitions.found_if_any(asked)
     for consumer, found, names in consumers:
-        parts = [found, *(behind[name] for name in names if name in behind)]
+        parts = [found, *(behind[name] for name in names)]
         for reference in dict.fromkeys(one for part in parts for one in part.references):
             yield Usage(reference, consumer, source)
 
 
-def _startable(target: Target, consumer: str, found: Found) -> list[str]:
-    """Return the names of task definitions that can be described from here."""
+def usages_from_elsewhere(
+    target: Target, source: str, named: Sequence[NamedElsewhere]
+) -> Iterator[Usage]:
+    """Yield the usages of consumers in other targets that name task definitions of this one.
+
+    What such a task definition refers to counts as if the consumer itself named it.
+    """
+    behind = target.task_definitions.found_if_any(one.definition for one in named)
+    found = [(one.consumer, behind[one.definition]) for one in named]
+    return usages_of(target, source, found, starts_tasks=True)
+
+
+def _described_here(target: Target, source: str, consumer: str, found: Found) -> list[str]:
+    """Return the names of task definitions that this target describes; note the others."""
+    here = _location(target, consumer)
+    names: list[str] = []
+    for one in found.task_definitions:
+        location = _location_of(one, here)
+        if location == here:
+            names.append(one.name)
+        else:
+            arn = _arn(one, location)
+            target.named_elsewhere[NamedElsewhere(source, consumer, arn, location)] = None
+    return names
+
+
+def _location(target: Target, consumer: str) -> Location:
+    """Return where the target is; if it does not know its account, the consumer's."""
     account = next(iter(consumer.split(":")[4:5]), "")
-    return [one.name for one in found.task_definitions if _is_here(one, target.region, account)]
+    return target.location or Location(account, target.region)
 
 
-def _is_here(one: TaskDefinition, region: str, account: str) -> bool:
-    """Return whether this may be in the consumer's account and the target's region."""
-    is_other_account = account.isdigit() and one.account not in {None, account}
-    return one.region in {None, region} and not is_other_account
+def _location_of(one: TaskDefinition, here: Location) -> Location:
+    """Return where a task definition is; an account or region that is not written out is ours."""
+    account = one.account if one.account and here.account.isdigit() else here.account
+    return replace(here, account=account, region=one.region or here.region)
+
+
+def _arn(one: TaskDefinition, location: Location) -> str:
+    is_arn = one.name.startswith("arn:")
+    return one.name if is_arn else location.arn("ecs", f"task-definition/{one.name}")

@@ -102,6 +102,7 @@ class World:
     region: str = REGION
     account_id: str = DEFAULT_ACCOUNT_ID
     endpoint_url: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -110,9 +111,23 @@ class World:
         if service not in self._clients:
             make: Any = boto3.client
             self._clients[service] = make(
-                service, region_name=self.region, endpoint_url=self.endpoint_url
+                service,
+                region_name=self.region,
+                endpoint_url=self.endpoint_url,
+                **self.credentials,
             )
         return self._clients[service]
+
+    def elsewhere(self, region: str, account_id: str = DEFAULT_ACCOUNT_ID) -> World:
+        """Return another region, or another account; moto lets anybody assume a role there."""
+        role = f"arn:aws:iam::{account_id}:role/builder"
+        assumed = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")
+        credentials = {
+            "aws_access_key_id": assumed["Credentials"]["AccessKeyId"],
+            "aws_secret_access_key": assumed["Credentials"]["SecretAccessKey"],
+            "aws_session_token": assumed["Credentials"]["SessionToken"],
+        }
+        return World(region, account_id, self.endpoint_url, credentials)
 
     # -- ECR -----------------------------------------------------------------------------------
 

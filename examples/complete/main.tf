@@ -49,6 +49,9 @@ module "ecr_cleaner" {
   # Look for consumers in these regions. Empty: in every enabled region.
   scan_regions = var.scan_regions
 
+  # Look for consumers in these accounts too. Each needs the role of terraform/modules/scan-role.
+  scan_accounts = var.scan_accounts
+
   # Archive unused images, and delete them permanently half a year later.
   action               = "archive"
   archive_days         = 180

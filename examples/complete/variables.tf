@@ -10,6 +10,12 @@ variable "scan_regions" {
   default     = []
 }
 
+variable "scan_accounts" {
+  description = "Other accounts in which images of the registry run."
+  type        = list(string)
+  default     = []
+}
+
 variable "name" {
   description = "Name of the function, and prefix of the names of other resources."
   type        = string

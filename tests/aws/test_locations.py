@@ -228,6 +228,14 @@ def test_credentials_of_a_role_renew_themselves(workers: Workers) -> None:
     assert asked == [expected] * 2
 
 
+def test_an_answer_without_credentials_is_not_whole(workers: Workers) -> None:
+    sts = Scripted("sts", AssumeRole={"AssumedRoleUser": {"AssumedRoleId": "A:B", "Arn": ROLE}})
+    session = assumed_session(Aws(FakeSession([sts], REGION), workers), ROLE, None)
+    account = Aws(session, workers)
+    with pytest.raises(IncompleteAnswerError, match=f"AssumeRole of {ROLE} returned no 'Cred"):
+        account.api("ecs").call("ListClusters")
+
+
 def test_sessions_share_what_they_read_of_the_models(workers: Workers) -> None:
     account = Aws(open_session(REGION), workers)
     other = assumed_session(account, ROLE, None)

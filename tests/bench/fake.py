@@ -22,14 +22,25 @@ from urllib.parse import parse_qsl, unquote
 
 import botocore.session
 
-from bench.config import FakeConfig
+from bench.config import FakeConfig, Fault
 from bench.minimum import least_calls, sequential_calls
 from bench.rates import Buckets
-from bench.services import OPERATIONS, Account, Answer, Operation, Parameters, Refusal, find
-from bench.world import REGION, World, WorldSpec
+from bench.services import (
+    OPERATIONS,
+    Account,
+    Answer,
+    Operation,
+    Parameters,
+    Refusal,
+    Registry,
+    find,
+)
+from bench.world import ACCOUNT, HOME, Place, World
 
 _OPERATION_PATH = re.compile(r"/service/[^/]+/operation/(?P<name>[A-Za-z0-9]+)")
-_SIGNED_FOR = re.compile(r"Credential=[^/]+/[0-9]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")
+_SIGNED_FOR = re.compile(
+    r"Credential=(?:ASIA(?P<account>[0-9]{12})|[^/]+)/[0-9]+/(?P<region>[^/]+)/(?P<service>[^/]+)/"
+)
 _BOTO3_NAMES = {
     "bedrock-agentcore": "bedrock-agentcore-control",
     "cleanrooms-ml": "cleanroomsml",
@@ -41,15 +52,8 @@ _BOTO3_NAMES = {
 _QUERY = frozenset({"autoscaling", "ec2", "elasticbeanstalk"})
 
 
-NOTHING = WorldSpec(
-    repositories=0,
-    clusters=0,
-    services=0,
-    tasks=0,
-    functions=0,
-    zip_functions=0,
-    app_runner_services=0,
-)
+# These calls work in a region that is closed; those of AWS Organizations are made in no region.
+_OPEN = frozenset({"ec2:DescribeRegions", "sts:AssumeRole", "sts:GetCallerIdentity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,13 @@ class Call:
     media_type: str
 
 
-def _region_of(request: Request) -> str:
-    """Return the region that a request is signed for; the fake has one address for all."""
+def _place_of(request: Request) -> Place:
+    """Return whose credentials sign a request, and for which region: all have one address.
+
+    The ids of the credentials that AssumeRole returns name the account.
+    """
     signed = _SIGNED_FOR.search(request.headers.get("authorization", ""))
-    return signed["region"] if signed else REGION
+    return Place(signed["account"] or ACCOUNT, signed["region"]) if signed else HOME
 
 
 # -- Protocols ---------------------------------------------------------------------------------
@@ -102,10 +109,25 @@ def _cbor_head(kind: int, count: int) -> bytes:
     return bytes([kind << 5 | 25]) + count.to_bytes(2)
 
 
-def _identity_xml(answer: Any) -> bytes:
-    fields = "".join(f"<{key}>{value}</{key}>" for key, value in answer.items())
-    result = f"<GetCallerIdentityResult>{fields}</GetCallerIdentityResult>"
-    return f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>".encode()
+def _xml(action: str) -> Callable[[Any], bytes]:
+    """Return what writes an answer, in either of the XML protocols."""
+
+    def write(answer: Any) -> bytes:
+        fields = _elements(answer)
+        body = (
+            fields if action == "DescribeRegions" else f"<{action}Result>{fields}</{action}Result>"
+        )
+        return f"<{action}Response>{body}</{action}Response>".encode()
+
+    return write
+
+
+def _elements(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"<{key}>{_elements(item)}</{key}>" for key, item in value.items())
+    if isinstance(value, list):
+        return "".join(f"<item>{_elements(item)}</item>" for item in value)
+    return str(value)
 
 
 def _empty_xml(action: str) -> Callable[[Any], bytes]:
@@ -134,11 +156,12 @@ def read_call(request: Request) -> Call:
         return Call(f"{service}:{by_path['name']}", {}, _cbor, "application/cbor")
     if service == "sts":
         form = dict(parse_qsl(request.body.decode()))
-        return Call(f"sts:{form['Action']}", form, _identity_xml, "text/xml")
+        return Call(f"sts:{form['Action']}", form, _xml(form["Action"]), "text/xml")
     if service in _QUERY:
         form = dict(parse_qsl(request.body.decode()))
         action = form["Action"]
-        return Call(f"{service}:{action}", form, _empty_xml(action), "text/xml")
+        encode = _xml(action) if f"{service}:{action}" in OPERATIONS else _empty_xml(action)
+        return Call(f"{service}:{action}", form, encode, "text/xml")
     if service == "lambda" and request.path.endswith("/runtimes"):
         return _read_rest_call("lambda-core", request)
     return _read_rest_call(service, request)
@@ -193,9 +216,7 @@ class Fake:
             for step in steps
             for digest in step
         }
-        self._account = Account(world, clock)
-        # Every other region has all services, and nothing in any of them.
-        self._elsewhere = Account(World(NOTHING, clock()), clock)
+        self._registry = Registry(world, clock, config.session_seconds)
         self._buckets = Buckets(config.rates)
         self._calls: Counter[str] = Counter()
         self._throttled: Counter[str] = Counter()
@@ -203,7 +224,8 @@ class Fake:
         self._first_call_at = 0.0
 
     def stats(self) -> Answer:
-        removed = self._account.removed
+        registry, world = self._registry, self._registry.world
+        removed = registry.removed
         return {
             "first_call_at": self._first_call_at,
             "calls": self._calls,
@@ -211,13 +233,12 @@ class Fake:
             "faults": self._faults,
             "least": self._least,
             "sequential": self._sequential,
-            "images": len(removed)
-            + sum(len(one.images) for one in self._account.world.repositories.values()),
-            "consumers": sum(self._account.world.needed.values()),
+            "images": len(removed) + sum(len(one.images) for one in world.repositories.values()),
+            "consumers": sum(world.needed.values()),
             "removable": len(self._removable),
             "removed": len(removed),
             "removed_wrongly": len(removed - self._removable),
-            "broken": sum(self._account.broken.values()),
+            "broken": sum(registry.broken.values()),
         }
 
     def delay(self) -> float:
@@ -229,30 +250,35 @@ class Fake:
             return _response(200, "application/json", _json(self.stats()))
         self._first_call_at = self._first_call_at or self._clock()
         call = read_call(request)
-        here = _region_of(request) == REGION
+        place = _place_of(request)
         if not self._buckets.take(call.operation, self._clock()):
             self._throttled[call.operation] += 1
             return _refused(call, Refusal("ThrottlingException", "Rate exceeded"))
         self._calls[call.operation] += 1
-        kind = self._fault(call.operation)
+        kind = self._fault(call.operation, place)
         if kind == "dropped":
             return None
         try:
-            answer = self._work(call, kind, self._account if here else self._elsewhere)
+            answer = self._work(call, kind, place)
         except Refusal as refusal:
             return _refused(call, refusal)
         return None if kind == "lost" else answer
 
-    def _fault(self, operation: str) -> str:
+    def _fault(self, operation: str, place: Place) -> str:
         for fault in self.config.faults:
-            if fault.operation == operation and self._random.random() < fault.probability:
-                self._faults[f"{operation} {fault.kind}"] += 1
+            if _is_about(fault, operation, place) and self._random.random() < fault.probability:
+                self._faults[f"{fault.operation} {fault.kind}"] += 1
                 return fault.kind
         return ""
 
-    def _work(self, call: Call, kind: str, account: Account) -> bytes:
-        if kind == "denied":
-            raise Refusal("AccessDeniedException", f"not authorized to perform: {call.operation}")
+    def _work(self, call: Call, kind: str, place: Place) -> bytes:
+        account = Account(place, self._registry, self._registry.world.consumers(place))
+        if kind in {"denied", "closed"}:
+            why = " with an explicit deny in a service control policy" if kind == "closed" else ""
+            denial = f"not authorized to perform: {call.operation}{why}"
+            raise Refusal("AccessDeniedException", denial)
+        if kind == "disabled":
+            raise Refusal("UnrecognizedClientException", "the security token is invalid")
         if kind == "throttled":
             raise Refusal("ThrottlingException", "Rate exceeded")
         if kind == "error":
@@ -265,8 +291,16 @@ class Fake:
         answer = operation(account, call.parameters)
         body = call.encode(answer)
         if kind == "garbled":
-            body = _garbled(answer, body, self._random)
+            body = _garbled(answer, body, call, self._random)
         return _response(200, call.media_type, body)
+
+
+def _is_about(fault: Fault, operation: str, place: Place) -> bool:
+    if fault.place not in {"", place.account, f"{place.account}/{place.region}"}:
+        return False
+    if fault.operation == "*":
+        return operation not in _OPEN and not operation.startswith("organizations:")
+    return fault.operation == operation
 
 
 _FAILURES = {
@@ -298,8 +332,10 @@ def _partly(operation: Operation) -> Operation:
     return delete if operation is OPERATIONS["ecr:BatchDeleteImage"] else describe
 
 
-def _garbled(answer: Answer, body: bytes, random: Random) -> bytes:
+def _garbled(answer: Answer, body: bytes, call: Call, random: Random) -> bytes:
     """Return what a proxy or a broken connection could make of an answer."""
+    if call.media_type == "text/xml" and random.random() < 0.5:
+        return call.encode({})
     lists = [name for name, value in answer.items() if isinstance(value, list)]
     changed = dict(answer)
     if lists:
@@ -310,10 +346,21 @@ def _garbled(answer: Answer, body: bytes, random: Random) -> bytes:
 
 
 def _refused(call: Call, refusal: Refusal) -> bytes:
-    body = {"__type": refusal.code, "message": refusal.message}
-    encode = _json if call.encode is _identity_xml else call.encode
     headers = f"x-amzn-errortype: {refusal.code}\r\n"
-    return _response(refusal.status, call.media_type, encode(body), headers)
+    if call.media_type == "text/xml":
+        body = _refusal_xml(call, refusal)
+    else:
+        body = call.encode({"__type": refusal.code, "message": refusal.message})
+    return _response(refusal.status, call.media_type, body, headers)
+
+
+def _refusal_xml(call: Call, refusal: Refusal) -> bytes:
+    error: Answer = {"Error": {"Code": refusal.code, "Message": refusal.message}}
+    if call.operation.startswith("ec2:"):
+        error = {"Response": {"Errors": error}}
+    else:
+        error = {"ErrorResponse": error}
+    return _elements(error).encode()
 
 
 def _response(status: int, media_type: str, body: bytes, headers: str = "") -> bytes:

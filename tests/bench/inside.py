@@ -28,6 +28,7 @@ from bench.config import FakeConfig
 from bench.fake import Fake, Request
 from ecr_cleaner import program
 from ecr_cleaner.aws import availability
+from ecr_cleaner.aws import session as sessions
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.deadline import Deadline
 
@@ -67,13 +68,17 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended. ``killed``: it did not end by itself."""
+    """How a run ended. ``killed``: it did not end by itself.
+
+    ``unexpected`` is an error that the program did not raise on purpose.
+    """
 
     deleting: bool
     failed: bool
     killed: bool
     lines: tuple[Mapping[str, Any], ...]
     stats: Mapping[str, Any]
+    unexpected: str = ""
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -145,9 +150,22 @@ def _session() -> tuple[boto3.Session, _Connection]:
     """Return one session for all runs: it parses the SDK's models once."""
     session = boto3.Session("key", "secret", region_name=REGION)
     connection = _Connection()
-    answer: Any = connection.answer
-    session.events.register_last("before-send", answer)
+    _answered_by(connection, session.events)
     return session, connection
+
+
+def _answered_by(connection: _Connection, events: Any) -> None:
+    answer: Any = connection.answer
+    events.register_last("before-send", answer)
+
+
+_make_core: Any = sessions._core  # noqa: SLF001 -- of which sessions of assumed roles are made
+
+
+def _core() -> Any:
+    core = _make_core()
+    _answered_by(_session()[1], core.get_component("event_emitter"))
+    return core
 
 
 def run_inside(config: FakeConfig, settings: Mapping[str, str], seconds_left: float = 900) -> Ended:
@@ -157,6 +175,7 @@ def run_inside(config: FakeConfig, settings: Mapping[str, str], seconds_left: fl
     fake = connection.fake = Fake(config, life.time)
     log = io.StringIO()
     failed = killed = False
+    unexpected = ""
     with _simulated(life, session), redirect_stdout(log):
         try:
             program.run(settings, "inside", life.deadline())
@@ -164,10 +183,12 @@ def run_inside(config: FakeConfig, settings: Mapping[str, str], seconds_left: fl
             failed = True
         except Killed:
             killed = True
+        except Exception as error:  # noqa: BLE001 -- reported with the seed
+            failed, unexpected = True, repr(error)
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     killed = killed or not lines or lines[-1]["event"] not in _ENDED
     deleting = settings.get("DRY_RUN") == "false"
-    return Ended(deleting, failed, killed, tuple(lines), fake.stats())
+    return Ended(deleting, failed, killed, tuple(lines), fake.stats(), unexpected)
 
 
 @contextmanager
@@ -176,6 +197,7 @@ def _simulated(life: Life, session: boto3.Session) -> Iterator[None]:
         mock.patch.object(time, "sleep", life.sleep),
         mock.patch.object(Clock, "current_time", side_effect=life.time),
         mock.patch.object(program, "open_session", return_value=session),
+        mock.patch.object(sessions, "_core", _core),
         mock.patch.object(availability, "host_exists", return_value=True),
         # Threads would wait one after the other in simulated time.
         mock.patch.object(program, "THREADS", 1),

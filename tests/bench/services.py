@@ -11,9 +11,24 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from bench.world import ACCOUNT, REGION, Container, Repository, Service, StoredImage, World
+from bench.world import (
+    ACCOUNT,
+    HOME,
+    Cache,
+    Consumers,
+    Container,
+    Place,
+    Replica,
+    Repository,
+    Service,
+    StoredImage,
+    World,
+)
+
+ORGANIZATION = "o-bench00000"
 
 Parameters = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -30,19 +45,14 @@ class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of our
 
 
 @dataclass(slots=True)
-class Account:
-    """The current state of the world, and what the program removed and broke."""
+class Registry:
+    """The current state of the images, and what the program removed and broke."""
 
     world: World
     now: Callable[[], float]
+    session_seconds: int = 3600
     broken: Counter[str] = field(default_factory=Counter)
     removed: set[tuple[str, str]] = field(default_factory=set)
-
-    def repository(self, parameters: Parameters) -> Repository:
-        name = parameters["repositoryName"]
-        if name not in self.world.repositories:
-            raise Refusal("RepositoryNotFoundException", f"there is no repository {name}")
-        return self.world.repositories[name]
 
     def remove(self, repository: Repository, digest: str) -> None:
         """Remove an image, and count the consumers that this breaks."""
@@ -51,6 +61,33 @@ class Account:
         consumers = self.world.needed[repository.name, digest]
         if consumers:
             self.broken[f"{repository.name}@{digest}"] += consumers
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account and region. Only that of the registry has repositories."""
+
+    place: Place
+    registry: Registry
+    consumers: Consumers
+
+    @property
+    def world(self) -> World:
+        return self.registry.world
+
+    @property
+    def now(self) -> Callable[[], float]:
+        return self.registry.now
+
+    @property
+    def repositories(self) -> Mapping[str, Repository]:
+        return self.world.repositories if self.place == HOME else {}
+
+    def repository(self, parameters: Parameters) -> Repository:
+        name = parameters["repositoryName"]
+        if name not in self.repositories:
+            raise Refusal("RepositoryNotFoundException", f"there is no repository {name}")
+        return self.repositories[name]
 
 
 Operation = Callable[[Account, Parameters], Answer]
@@ -68,7 +105,6 @@ EMPTY: Mapping[str, str] = {
     "cleanroomsml:ListConfiguredModelAlgorithms": "configuredModelAlgorithms",
     "codebuild:ListProjects": "projects",
     "ec2:DescribeLaunchTemplates": "LaunchTemplates",
-    "ecr:DescribePullThroughCacheRules": "pullThroughCacheRules",
     "ecs:DescribeServiceDeployments": "serviceDeployments",
     "ecs:ListDaemons": "daemonSummariesList",
     "ecs:ListServiceDeployments": "serviceDeployments",
@@ -106,7 +142,6 @@ EMPTY: Mapping[str, str] = {
     "sagemaker:ListProcessingJobs": "ProcessingJobSummaries",
     "sagemaker:ListTrainingJobs": "TrainingJobSummaries",
     "sagemaker:ListTransformJobs": "TransformJobSummaries",
-    "scheduler:ListSchedules": "Schedules",
     "stepfunctions:ListStateMachines": "stateMachines",
 }
 
@@ -157,10 +192,8 @@ def with_token(answer: Answer, token: str | None, name: str = "nextToken") -> An
 @answers("ecr:DescribeRepositories")
 def describe_repositories(account: Account, parameters: Parameters) -> Answer:
     size = parameters.get("maxResults", 100)
-    names, token = page(
-        list(account.world.repositories), parameters.get("nextToken"), size, most=1000
-    )
-    found = [_repository(account.world.repositories[name]) for name in names]
+    names, token = page(list(account.repositories), parameters.get("nextToken"), size, most=1000)
+    found = [_repository(account.repositories[name]) for name in names]
     return with_token({"repositories": found}, token)
 
 
@@ -301,7 +334,7 @@ def _delete(
 ) -> list[Answer]:
     tags = repository.images[digest].tags
     if _removes_the_image(repository, image_id, digest):
-        account.remove(repository, digest)
+        account.registry.remove(repository, digest)
         return [{"imageDigest": digest, "imageTag": tag} for tag in tags] or [
             {"imageDigest": digest}
         ]
@@ -312,8 +345,19 @@ def _delete(
 
 @answers("ecr:GetRepositoryPolicy")
 def get_repository_policy(account: Account, parameters: Parameters) -> Answer:
-    account.repository(parameters)
-    raise Refusal("RepositoryPolicyNotFoundException", "the repository has no policy")
+    repository, spec = account.repository(parameters), account.world.spec
+    if not spec.members:
+        raise Refusal("RepositoryPolicyNotFoundException", "the repository has no policy")
+    roots = [f"arn:aws:iam::{one}:root" for one in spec.members]
+    condition = {"StringEquals": {"aws:PrincipalOrgID": ORGANIZATION}}
+    statement: Answer = {
+        "Effect": "Allow",
+        "Principal": "*" if spec.by_organization else {"AWS": roots},
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        **({"Condition": condition} if spec.by_organization else {}),
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return {"registryId": ACCOUNT, "repositoryName": repository.name, "policyText": policy}
 
 
 @answers("ecr:GetRegistryPolicy")
@@ -327,8 +371,34 @@ def list_pull_time_update_exclusions(_account: Account, _parameters: Parameters)
 
 
 @answers("ecr:DescribeRegistry")
-def describe_registry(_account: Account, _parameters: Parameters) -> Answer:
-    return {"registryId": ACCOUNT, "replicationConfiguration": {"rules": []}}
+def describe_registry(account: Account, _parameters: Parameters) -> Answer:
+    rules = [_replication(one) for one in account.world.spec.replicas]
+    return {"registryId": ACCOUNT, "replicationConfiguration": {"rules": rules}}
+
+
+def _replication(replica: Replica) -> Answer:
+    filters = [{"filter": replica.prefix, "filterType": "PREFIX_MATCH"}]
+    return {
+        "destinations": [{"region": replica.region, "registryId": replica.account}],
+        **({"repositoryFilters": filters} if replica.prefix else {}),
+        **({"deleteReplication": {"enabled": True}} if replica.deletions else {}),
+    }
+
+
+@answers("ecr:DescribePullThroughCacheRules")
+def describe_pull_through_cache_rules(account: Account, _parameters: Parameters) -> Answer:
+    caches = [one for one in account.world.spec.caches if one.place == account.place]
+    return {"pullThroughCacheRules": [_cache(one) for one in caches]}
+
+
+def _cache(cache: Cache) -> Answer:
+    return {
+        "ecrRepositoryPrefix": cache.prefix,
+        "upstreamRegistryUrl": cache.upstream,
+        "upstreamRegistry": "ecr",
+        "upstreamRepositoryPrefix": cache.upstream_prefix,
+        "registryId": cache.account,
+    }
 
 
 # -- ECS ---------------------------------------------------------------------------------------
@@ -336,18 +406,18 @@ def describe_registry(_account: Account, _parameters: Parameters) -> Answer:
 
 @answers("ecs:ListClusters")
 def list_clusters(account: Account, parameters: Parameters) -> Answer:
-    return _ecs_page(account.world.clusters, parameters, "clusterArns", default=100)
+    return _ecs_page(account.consumers.clusters, parameters, "clusterArns", default=100)
 
 
 @answers("ecs:ListServices")
 def list_services(account: Account, parameters: Parameters) -> Answer:
-    arns = [one.arn for one in _of_cluster(account, parameters, account.world.services)]
+    arns = [one.arn for one in _of_cluster(account, parameters, account.consumers.services)]
     return _ecs_page(arns, parameters, "serviceArns", default=10)
 
 
 @answers("ecs:ListTasks")
 def list_tasks(account: Account, parameters: Parameters) -> Answer:
-    arns = [one.arn for one in _of_cluster(account, parameters, account.world.tasks)]
+    arns = [one.arn for one in _of_cluster(account, parameters, account.consumers.tasks)]
     return _ecs_page(arns, parameters, "taskArns", default=100)
 
 
@@ -359,7 +429,7 @@ def _ecs_page(arns: Sequence[str], parameters: Parameters, key: str, default: in
 
 def _of_cluster(account: Account, parameters: Parameters, items: Iterable[Any]) -> list[Any]:
     cluster = parameters.get("cluster", "default")
-    if cluster not in account.world.clusters:
+    if cluster not in account.consumers.clusters:
         raise Refusal("ClusterNotFoundException", "Cluster not found.")
     return [one for one in items if one.cluster == cluster]
 
@@ -367,8 +437,8 @@ def _of_cluster(account: Account, parameters: Parameters, items: Iterable[Any]) 
 @answers("ecs:DescribeServices")
 def describe_services(account: Account, parameters: Parameters) -> Answer:
     at_most(10, parameters["services"])
-    known, wanted = account.world.services_by_arn, parameters["services"]
-    events = account.world.spec.service_events
+    known, wanted = account.consumers.services_by_arn, parameters["services"]
+    events = account.consumers.spec.service_events
     found = [_service(known[arn], events) for arn in wanted if arn in known]
     return {"services": found, "failures": _missing(wanted, known)}
 
@@ -416,10 +486,10 @@ def _service(service: Service, events: int) -> Answer:
 
 @answers("ecs:DescribeServiceRevisions")
 def describe_service_revisions(account: Account, parameters: Parameters) -> Answer:
-    known, wanted = account.world.revisions, parameters["serviceRevisionArns"]
+    known, wanted = account.consumers.revisions, parameters["serviceRevisionArns"]
     at_most(20, wanted)
     found = [
-        _revision(arn, *known[arn], account.world.definitions[known[arn][1]])
+        _revision(arn, *known[arn], account.consumers.definitions[known[arn][1]])
         for arn in wanted
         if arn in known
     ]
@@ -441,7 +511,7 @@ def _revision(arn: str, service: Service, definition: str, container: Container)
 
 @answers("ecs:DescribeTasks")
 def describe_tasks(account: Account, parameters: Parameters) -> Answer:
-    known, wanted = account.world.tasks_by_arn, parameters["tasks"]
+    known, wanted = account.consumers.tasks_by_arn, parameters["tasks"]
     at_most(100, wanted)
     found = [_task(known[arn]) for arn in wanted if arn in known]
     return {"tasks": found, "failures": _missing(wanted, known)}
@@ -470,8 +540,8 @@ def _task(task: Any) -> Answer:
 @answers("ecs:DescribeTaskDefinition")
 def describe_task_definition(account: Account, parameters: Parameters) -> Answer:
     arn = parameters["taskDefinition"]
-    arn = account.world.families.get(arn, [arn])[0]
-    container = account.world.definitions.get(arn)
+    arn = account.consumers.families.get(arn, [arn])[0]
+    container = account.consumers.definitions.get(arn)
     if container is None:
         raise Refusal("ClientException", "Unable to describe task definition.")
     main = {"name": "main", "image": container.image, "essential": True, "environment": []}
@@ -480,13 +550,13 @@ def describe_task_definition(account: Account, parameters: Parameters) -> Answer
 
 @answers("ecs:ListTaskDefinitionFamilies")
 def list_task_definition_families(account: Account, parameters: Parameters) -> Answer:
-    return _ecs_page(list(account.world.families), parameters, "families", default=100)
+    return _ecs_page(list(account.consumers.families), parameters, "families", default=100)
 
 
 @answers("ecs:ListTaskDefinitions")
 def list_task_definitions(account: Account, parameters: Parameters) -> Answer:
     """List by family, and within one by revision; DESC turns all of that round."""
-    families = account.world.families
+    families = account.consumers.families
     wanted = parameters.get("familyPrefix")
     chosen = sorted(families, reverse=True) if wanted is None else [wanted]
     arns = [arn for family in chosen for arn in families.get(family, ())]
@@ -500,16 +570,17 @@ def list_task_definitions(account: Account, parameters: Parameters) -> Answer:
 
 @answers("lambda:ListFunctions")
 def list_functions(account: Account, parameters: Parameters) -> Answer:
-    versions = account.world.functions
+    versions = account.consumers.functions
     if parameters.get("FunctionVersion") != "ALL":
         versions = [one for one in versions if one.version == "$LATEST"]
     size = min(int(parameters.get("MaxItems", 50)), 50)
     found, token = page(versions, parameters.get("Marker"), size, most=50)
-    return with_token({"Functions": [_function(one) for one in found]}, token, "NextMarker")
+    functions = [_function(account, one) for one in found]
+    return with_token({"Functions": functions}, token, "NextMarker")
 
 
-def _function(version: Any) -> Answer:
-    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{version.name}"
+def _function(account: Account, version: Any) -> Answer:
+    arn = account.place.arn("lambda", f"function:{version.name}")
     return {
         "FunctionName": version.name,
         "FunctionArn": f"{arn}:{version.version}",
@@ -526,7 +597,7 @@ def _function(version: Any) -> Answer:
 @answers("lambda:GetFunction")
 def get_function(account: Account, parameters: Parameters) -> Answer:
     wanted = (parameters["FunctionName"], parameters.get("Qualifier", "$LATEST"))
-    version = account.world.function_versions.get(wanted)
+    version = account.consumers.function_versions.get(wanted)
     if version is None:
         raise Refusal("ResourceNotFoundException", "Function not found", status=404)
     container = version.container
@@ -539,13 +610,13 @@ def get_function(account: Account, parameters: Parameters) -> Answer:
             "ImageUri": container.image,
             "ResolvedImageUri": f"{uri}@{container.digest}",
         }
-    return {"Configuration": _function(version), "Code": code, "Tags": {}}
+    return {"Configuration": _function(account, version), "Code": code, "Tags": {}}
 
 
 @answers("apprunner:ListServices")
 def list_app_runner_services(account: Account, parameters: Parameters) -> Answer:
     arns, token = page(
-        list(account.world.app_runner),
+        list(account.consumers.app_runner),
         parameters.get("NextToken"),
         parameters.get("MaxResults"),
         most=20,
@@ -557,12 +628,85 @@ def list_app_runner_services(account: Account, parameters: Parameters) -> Answer
 @answers("apprunner:DescribeService")
 def describe_app_runner_service(account: Account, parameters: Parameters) -> Answer:
     arn = parameters["ServiceArn"]
-    if arn not in account.world.app_runner:
+    if arn not in account.consumers.app_runner:
         raise Refusal("ResourceNotFoundException", "no such service")
-    image = {"ImageIdentifier": account.world.app_runner[arn], "ImageRepositoryType": "ECR"}
+    image = {"ImageIdentifier": account.consumers.app_runner[arn], "ImageRepositoryType": "ECR"}
     return {"Service": {"ServiceArn": arn, "SourceConfiguration": {"ImageRepository": image}}}
 
 
+# -- EventBridge Scheduler ----------------------------------------------------------------------
+
+
+@answers("scheduler:ListSchedules")
+def list_schedules(account: Account, parameters: Parameters) -> Answer:
+    size = int(parameters.get("MaxResults", 100))
+    names, token = page(
+        list(account.consumers.schedules), parameters.get("NextToken"), size, most=100
+    )
+    found = [_schedule(account, name) for name in names]
+    return with_token({"Schedules": found}, token, "NextToken")
+
+
+def _schedule(account: Account, name: str) -> Answer:
+    arn = account.place.arn("scheduler", f"schedule/default/{name}")
+    return {"Arn": arn, "Name": name, "GroupName": "default", "State": "ENABLED"}
+
+
+@answers("scheduler:GetSchedule")
+def get_schedule(account: Account, parameters: Parameters) -> Answer:
+    name = parameters["Name"]
+    if name not in account.consumers.schedules:
+        raise Refusal("ResourceNotFoundException", "no such schedule", status=404)
+    task: Answer = {"TaskDefinitionArn": account.consumers.schedules[name]}
+    target = {"Arn": account.place.arn("ecs", "cluster/c0"), "EcsParameters": task}
+    return {**_schedule(account, name), "ScheduleExpression": "rate(1 day)", "Target": target}
+
+
+# -- Accounts and regions ------------------------------------------------------------------------
+
+
 @answers("sts:GetCallerIdentity")
-def get_caller_identity(_account: Account, _parameters: Parameters) -> Answer:
-    return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:role/bench", "UserId": "bench"}
+def get_caller_identity(account: Account, _parameters: Parameters) -> Answer:
+    number = account.place.account
+    return {"Account": number, "Arn": f"arn:aws:iam::{number}:role/bench", "UserId": "bench"}
+
+
+@answers("sts:AssumeRole")
+def assume_role(account: Account, parameters: Parameters) -> Answer:
+    """Return credentials whose id names the account."""
+    arn = parameters["RoleArn"]
+    number = arn.split(":")[4]
+    if account.place.account != ACCOUNT or number not in account.world.spec.members:
+        raise Refusal("AccessDenied", f"not authorized to perform: sts:AssumeRole on {arn}", 403)
+    expiration = datetime.fromtimestamp(account.now() + account.registry.session_seconds, UTC)
+    credentials = {
+        "AccessKeyId": f"ASIA{number}",
+        "SecretAccessKey": "secret",
+        "SessionToken": "token",
+        "Expiration": f"{expiration:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return {"Credentials": credentials}
+
+
+@answers("ec2:DescribeRegions")
+def describe_regions(account: Account, _parameters: Parameters) -> Answer:
+    return {"regionInfo": [{"regionName": one} for one in account.world.spec.regions]}
+
+
+@answers("organizations:DescribeOrganization")
+def describe_organization(_account: Account, _parameters: Parameters) -> Answer:
+    return {"Organization": {"Id": ORGANIZATION, "MasterAccountId": ACCOUNT}}
+
+
+@answers("organizations:ListAccounts")
+def list_accounts(account: Account, parameters: Parameters) -> Answer:
+    """List one account a page; the first page has none."""
+    spec = account.world.spec
+    states = dict.fromkeys((ACCOUNT, *spec.members), "ACTIVE")
+    states |= dict.fromkeys(spec.suspended, "SUSPENDED")
+    accounts = [{"Id": number, "State": state} for number, state in states.items()]
+    number = int(parameters.get("NextToken", 0))
+    token = str(number + 1) if number < len(accounts) else None
+    return with_token(
+        {"Accounts": accounts[number - 1 : number] if number else []}, token, "NextToken"
+    )

@@ -1,10 +1,13 @@
-"""A random AWS account from a seed: its images, their consumers, and which are removable."""
+"""A random registry from a seed: its images, their consumers, and which images are removable.
+
+Consumers are in the account and region of the registry and, if the spec says so, in others.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from random import Random
 
@@ -22,11 +25,97 @@ OLD_DAYS = (40, 400)
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An account and region."""
+
+    account: str = ACCOUNT
+    region: str = REGION
+
+    @property
+    def host(self) -> str:
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.region}"
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+
+HOME = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another account and region, and how many consumers it has."""
+
+    account: str
+    region: str
+    clusters: int = 0
+    services: int = 0
+    tasks: int = 0
+    functions: int = 0
+    app_runner_services: int = 0
+    schedules: int = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.account, self.region)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A registry to which ECR replicates repositories whose names begin with ``prefix``."""
+
+    account: str
+    region: str
+    prefix: str = ""
+    deletions: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place(self.account, self.region)
+
+    def written(self, repository: str) -> str | None:
+        """Return how a consumer writes the copy of a repository; None if there is none."""
+        copied = repository.startswith(self.prefix)
+        return f"{self.place.host}/{repository}" if copied else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A registry with a pull through cache of another one: of ours, or of a replica of it."""
+
+    account: str
+    region: str
+    prefix: str = "hub"
+    upstream_prefix: str = "ROOT"
+    upstream: str = HOST
+
+    @property
+    def place(self) -> Place:
+        return Place(self.account, self.region)
+
+    def written(self, repository: str) -> str | None:
+        """Return how a consumer writes the copy of a repository; None if there is none."""
+        upstream = "" if self.upstream_prefix == "ROOT" else f"{self.upstream_prefix}/"
+        prefix = "" if self.prefix == "ROOT" else f"{self.prefix}/"
+        if not repository.startswith(upstream):
+            return None
+        return f"{self.place.host}/{prefix}{repository.removeprefix(upstream)}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorldSpec:
     """The size and composition of a world. ``images`` is the number in each repository.
 
     ``revisions`` is the number of ACTIVE revisions of each task-definition family; only the newest
-    is in use. Fractions are of image families: an image or an index with its followers.
+    is in use. A schedule runs a task definition that is not ACTIVE. Fractions are of image
+    families: an image or an index with its followers.
+
+    ``elsewhere`` are other accounts and regions with consumers. ``replicas`` and ``caches`` are
+    registries with copies, which consumers anywhere may use. The ``members`` may pull, by their
+    ids or, with ``by_organization``, as members of the organization.
     """
 
     seed: int = 1
@@ -49,6 +138,23 @@ class WorldSpec:
     revisions: int = 1
     moved_tags: float = 0.1
     service_events: int = 0
+    schedules: int = 0
+    elsewhere: tuple[Elsewhere, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    caches: tuple[Cache, ...] = ()
+    members: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    by_organization: bool = False
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that are enabled in every account."""
+        return tuple(dict.fromkeys((REGION, *(one.region for one in self.elsewhere))))
+
+    @property
+    def spread(self) -> bool:
+        """Whether there is any other account or region."""
+        return bool(self.elsewhere or self.members)
 
 
 @dataclass(slots=True)
@@ -164,6 +270,83 @@ class FunctionVersion:
     container: Container | None
 
 
+NOBODY = WorldSpec(
+    clusters=0, services=0, tasks=0, functions=0, zip_functions=0, app_runner_services=0
+)
+
+
+class Consumers:
+    """What uses images in one account and region. ``use`` chooses an image, and protects it."""
+
+    def __init__(
+        self, place: Place, spec: WorldSpec, random: Random, use: Callable[[float], Container]
+    ) -> None:
+        self.place = place
+        self.spec = spec
+        self._random = random
+        self._use = use
+        self.definitions: dict[str, Container] = {}
+        self.families: dict[str, list[str]] = {}
+        self.clusters = [place.arn("ecs", f"cluster/c{n}") for n in range(spec.clusters)]
+        self.services = [self._service(n) for n in range(spec.services)]
+        self.tasks = [self._task(n) for n in range(spec.tasks)]
+        self.functions = list(self._functions())
+        self.app_runner = {
+            # App Runner returns no digest, so after a tag has moved, the running image is unknown.
+            place.arn("apprunner", f"service/a{n}/{n:032x}"): use(0).image
+            for n in range(spec.app_runner_services)
+        }
+        self.schedules = {f"n{n}": self._inactive_definition(n) for n in range(spec.schedules)}
+        self.services_by_arn = {one.arn: one for one in self.services}
+        self.tasks_by_arn = {one.arn: one for one in self.tasks}
+        self.revisions = {
+            arn: (service, definition)
+            for service in self.services
+            for arn, definition in zip(service.revisions(), service.definitions, strict=True)
+        }
+        self.function_versions = {(one.name, one.version): one for one in self.functions}
+
+    def _definition(self, name: str) -> str:
+        stem = self.place.arn("ecs", f"task-definition/{name}")
+        newest = f"{stem}:{self.spec.revisions}"
+        self.definitions[newest] = self._use(self.spec.moved_tags)
+        self.families[name] = [f"{stem}:{n}" for n in range(self.spec.revisions, 0, -1)]
+        return newest
+
+    def _inactive_definition(self, number: int) -> str:
+        """Return a task definition that is deregistered and can still be run; nothing runs it."""
+        name = self.place.arn("ecs", f"task-definition/n{number}:1")
+        self.definitions[name] = self._use(0)
+        return name
+
+    def _service(self, number: int) -> Service:
+        cluster = self.clusters[number % len(self.clusters)]
+        rolling = self._random.random() < self.spec.rolling
+        names = [f"s{number}", f"s{number}-old"][: 1 + rolling]
+        cluster_name = cluster.rpartition("/")[2]
+        arn = self.place.arn("ecs", f"service/{cluster_name}/s{number}")
+        return Service(arn, cluster, tuple(map(self._definition, names)))
+
+    def _task(self, number: int) -> Task:
+        """Return a task of a service, or a standalone task if there are no services."""
+        if self.services:
+            service = self.services[number % len(self.services)]
+            cluster, definition = service.cluster, service.definitions[-1]
+        else:
+            cluster = self.clusters[number % len(self.clusters)]
+            definition = self._definition(f"t{number}")
+        arn = self.place.arn("ecs", f"task/{cluster.rpartition('/')[2]}/{number:032x}")
+        return Task(arn, cluster, definition, self.definitions[definition])
+
+    def _functions(self) -> Iterator[FunctionVersion]:
+        for number in range(self.spec.functions):
+            yield FunctionVersion(f"f{number}", "$LATEST", self._use(self.spec.moved_tags))
+            if self._random.random() < self.spec.versions:
+                yield FunctionVersion(f"f{number}", "1", self._use(self.spec.moved_tags))
+        for number in range(self.spec.zip_functions):
+            yield FunctionVersion(f"z{number}", "$LATEST", None)
+
+
 class World:
     """The content of the fake AWS. The same spec and time give the same world."""
 
@@ -174,27 +357,27 @@ class World:
         self.repositories = {one.name: one for one in self._repositories()}
         self._families = [family for one in self.repositories.values() for family in one.families]
         self.needed: Counter[tuple[str, str]] = Counter()
-        self.definitions: dict[str, Container] = {}
-        self.families: dict[str, list[str]] = {}
-        stem = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster"
-        self.clusters = [f"{stem}/c{n}" for n in range(spec.clusters)]
-        self.services = [self._service(n) for n in range(spec.services)]
-        self.tasks = [self._task(n) for n in range(spec.tasks)]
-        self.functions = list(self._functions())
-        self.app_runner = {
-            # App Runner returns no digest, so after a tag has moved, the running image is unknown.
-            f"arn:aws:apprunner:{REGION}:{ACCOUNT}:service/a{n}/{n:032x}": self._use(0).image
-            for n in range(spec.app_runner_services)
-        }
-        self.services_by_arn = {one.arn: one for one in self.services}
-        self.tasks_by_arn = {one.arn: one for one in self.tasks}
-        self.revisions = {
-            arn: (service, definition)
-            for service in self.services
-            for arn, definition in zip(service.revisions(), service.definitions, strict=True)
-        }
-        self.function_versions = {(one.name, one.version): one for one in self.functions}
+        self.home = Consumers(HOME, spec, self._random, self._use)
+        self._consumers = {HOME: self.home}
+        for other in spec.elsewhere:
+            theirs = replace(
+                spec,
+                clusters=other.clusters,
+                services=other.services,
+                tasks=other.tasks,
+                functions=other.functions,
+                app_runner_services=other.app_runner_services,
+                schedules=other.schedules,
+            )
+            found = Consumers(other.place, theirs, self._random, self._use)
+            self._consumers[other.place] = found
         self.removable = self._removable()
+
+    def consumers(self, place: Place) -> Consumers:
+        """Return what uses images in an account and region."""
+        if place not in self._consumers:
+            self._consumers[place] = Consumers(place, NOBODY, self._random, self._use)
+        return self._consumers[place]
 
     # Images in ECR.
 
@@ -273,43 +456,16 @@ class World:
             family.used = True
             for digest in family.repository.closure(image.digest):
                 self.needed[family.repository.name, digest] += 1
+        uri = self._written(running.repository)
         if written is running and self._random.random() < 0.3:
-            return Container(f"{running.repository.uri}@{runs.digest}", runs.digest)
-        return Container(f"{written.repository.uri}:{written.root.tags[0]}", runs.digest)
+            return Container(f"{uri}@{runs.digest}", runs.digest)
+        return Container(f"{uri}:{written.root.tags[0]}", runs.digest)
 
-    def _definition(self, name: str) -> str:
-        stem = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{name}"
-        newest = f"{stem}:{self.spec.revisions}"
-        self.definitions[newest] = self._use(self.spec.moved_tags)
-        self.families[name] = [f"{stem}:{n}" for n in range(self.spec.revisions, 0, -1)]
-        return newest
-
-    def _service(self, number: int) -> Service:
-        cluster = self.clusters[number % len(self.clusters)]
-        rolling = self._random.random() < self.spec.rolling
-        names = [f"s{number}", f"s{number}-old"][: 1 + rolling]
-        cluster_name = cluster.rpartition("/")[2]
-        arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/{cluster_name}/s{number}"
-        return Service(arn, cluster, tuple(map(self._definition, names)))
-
-    def _task(self, number: int) -> Task:
-        """Return a task of a service, or a standalone task if there are no services."""
-        if self.services:
-            service = self.services[number % len(self.services)]
-            cluster, definition = service.cluster, service.definitions[-1]
-        else:
-            cluster = self.clusters[number % len(self.clusters)]
-            definition = self._definition(f"t{number}")
-        arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster.rpartition('/')[2]}/{number:032x}"
-        return Task(arn, cluster, definition, self.definitions[definition])
-
-    def _functions(self) -> Iterator[FunctionVersion]:
-        for number in range(self.spec.functions):
-            yield FunctionVersion(f"f{number}", "$LATEST", self._use(self.spec.moved_tags))
-            if self._random.random() < self.spec.versions:
-                yield FunctionVersion(f"f{number}", "1", self._use(self.spec.moved_tags))
-        for number in range(self.spec.zip_functions):
-            yield FunctionVersion(f"z{number}", "$LATEST", None)
+    def _written(self, repository: Repository) -> str:
+        """Return the name of the repository or of a copy."""
+        copies: list[Replica | Cache] = [*self.spec.replicas, *self.spec.caches]
+        names = [name for copy in copies if (name := copy.written(repository.name))]
+        return self._random.choice([repository.uri, *names]) if names else repository.uri
 
     # Removable images.
 

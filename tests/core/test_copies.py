@@ -124,3 +124,28 @@ def test_usages_keep_their_consumer() -> None:
         Usage(pattern("app", tag="v1", **OURS), "arn:service", "ecs"),
         unrelated,
     ]
+
+
+def test_who_uses_a_cache_of_a_replica_uses_the_image() -> None:
+    replica = Registry(REGISTRY.account, "us-east-1")
+    chain = [
+        Copies(ELSEWHERE, "hub/", replica, ""),
+        Copies(replica, "", REGISTRY, ""),
+    ]
+    used = Usage(reference("hub/app", tag="v1"), "arn:service", "ecs")
+    assert [one.reference for one in with_origins([used], chain)] == [
+        reference("hub/app", tag="v1"),
+        pattern("app", account=replica.account, region=replica.region, tag="v1"),
+        pattern("app", **OURS, tag="v1"),
+    ]
+
+
+def test_registries_that_copy_each_other_end_the_chain() -> None:
+    here, there = Registry("222233334444", "us-east-1"), Registry("222233334444", "eu-north-1")
+    circle = [Copies(here, "", there, "a/"), Copies(there, "", here, "b/")]
+    used = Usage(reference("app", here), "arn:service", "ecs")
+    assert [one.reference.repository for one in with_origins([used], circle)] == [
+        "app",
+        "a/app",
+        "b/a/app",
+    ]

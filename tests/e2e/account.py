@@ -17,10 +17,14 @@ REPOSITORIES = (SANDBOX, SHOP, NOT_OPTED_IN)
 
 @dataclass(frozen=True)
 class Account:
-    """Digests by what the example should do with them."""
+    """Digests by what the example should do with them.
+
+    Of the images in use, ``in_use_elsewhere`` is the one that only the member account uses.
+    """
 
     kept: frozenset[str]
     in_use: frozenset[str]
+    in_use_elsewhere: str
     archived: frozenset[str]
     deleted: frozenset[str]
 
@@ -30,13 +34,14 @@ class Account:
         return self.kept | self.in_use | self.archived | self.deleted
 
 
-def fill(world: World) -> Account:
-    """Fill the account."""
+def fill(world: World, member: World) -> Account:
+    """Fill the account of the registry, and the member account."""
     world.repository(SANDBOX)
     world.repository(SHOP)
     world.repository(NOT_OPTED_IN, tags={"BoxCleanerEnabled": "false"})
     world.image(NOT_OPTED_IN, "old", days_old=900)
     in_use = {_in_a_service(world), _in_a_function(world), _in_app_runner(world)}
+    in_use_elsewhere = _in_a_member_account(world, member)
     # The third of the newest three is a young image.
     newest = {world.image(SHOP, f"build-{days}", days_old=days) for days in (60, 61)}
     young = {world.image(SANDBOX, "new", days_old=2), world.image(SHOP, "new", days_old=20)}
@@ -46,7 +51,8 @@ def fill(world: World) -> Account:
     unused |= {world.image(SANDBOX, days_old=90)}
     return Account(
         kept=frozenset({*newest, *young, moved_on, release}),
-        in_use=frozenset(in_use),
+        in_use=frozenset({*in_use, in_use_elsewhere}),
+        in_use_elsewhere=in_use_elsewhere,
         archived=frozenset(unused | _index(world, "nightly")),
         deleted=frozenset(_archived_long_ago(world)),
     )
@@ -84,6 +90,12 @@ def _in_a_function(world: World) -> str:
 def _in_app_runner(world: World) -> str:
     digest = world.image(SANDBOX, "site", days_old=90)
     world.app_runner("site", world.uri(SANDBOX, "site"))
+    return digest
+
+
+def _in_a_member_account(world: World, member: World) -> str:
+    digest = world.image(SANDBOX, "partner", days_old=90)
+    member.task_definition("partner", world.uri(SANDBOX, "partner"))
     return digest
 
 

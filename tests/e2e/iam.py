@@ -14,8 +14,13 @@ create_request: Any = IAMRequestBase._create_aws_request  # noqa: SLF001 - no pu
 
 
 def create_request_without_body(request: Any) -> Any:
-    """Stop moto from using the query as the body; the signature contains the hash of the body."""
-    if not request._body:  # noqa: SLF001
+    """Stop moto from using the query as the body; the signature contains the hash of the body.
+
+    Of a form, the body is read already and only the fields are left, which make the same body.
+    """
+    content_type = request._headers.get("Content-Type", "")  # noqa: SLF001
+    is_form = content_type.startswith("application/x-www-form-urlencoded")
+    if not request._body and not is_form:  # noqa: SLF001
         request._data = {}  # noqa: SLF001
     return create_request(request)
 

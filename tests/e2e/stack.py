@@ -27,11 +27,15 @@ from terraform_support import FakeAws, Terraform, copy_project
 REGION = "eu-central-1"
 NAME = "nightly-cleaner"
 
+# The account in which consumers are looked for too.
+MEMBER = "222233334444"
+
 VARIABLES = {
     "region": REGION,
     "name": NAME,
     # The account has nothing in the other regions that moto knows.
     "scan_regions": [REGION],
+    "scan_accounts": [MEMBER],
     # The container engine runs only images for the architecture of this machine.
     "architecture": {"amd64": "x86_64", "arm64": "arm64"}[ARCHITECTURES[platform.machine()]],
     "extra_build_args": [
@@ -63,6 +67,21 @@ class Machine:
         environ = {**self.aws.environ, **self.docker.environ, **self.docker.builder()}
         terraform = Terraform(project / "examples" / "complete", environ, dict(VARIABLES))
         return terraform.init()
+
+    def terraform_of_member(self, cleaner_role: str) -> Terraform:
+        """Return Terraform for the role in the member account, with credentials of its operator."""
+        project = copy_project(self.directory / "member")
+        credentials = self.aws.credentials_of(f"arn:aws:iam::{MEMBER}:role/operator")
+        environ = {name.upper(): value for name, value in credentials.items()}
+        variables: dict[str, object] = {
+            "cleaner_role_arns": [cleaner_role],
+            "scan_regions": [REGION],
+        }
+        return Terraform(
+            project / "terraform" / "modules" / "scan-role",
+            {**self.aws.environ, **environ, "AWS_REGION": REGION},
+            variables,
+        ).init()
 
     def compressed_layers(self, image: str) -> list[int]:
         """Return the compressed sizes of the layers of an image, the base layer first."""

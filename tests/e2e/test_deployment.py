@@ -14,7 +14,7 @@ import pytest
 from e2e import account
 from e2e.account import Account
 from e2e.invocation import Invocation
-from e2e.stack import REGION, Machine
+from e2e.stack import MEMBER, REGION, Machine
 from e2e.summary import Measurements
 from ecr_cleaner.report import events
 from terraform_support import Terraform
@@ -50,8 +50,14 @@ def world(machine: Machine) -> World:
 
 
 @pytest.fixture(scope="module")
-def filled(world: World) -> Account:
-    return account.fill(world)
+def member(world: World) -> World:
+    """Return the member account."""
+    return world.elsewhere(REGION, MEMBER)
+
+
+@pytest.fixture(scope="module")
+def filled(world: World, member: World) -> Account:
+    return account.fill(world, member)
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +84,28 @@ def terraform(machine: Machine, before: dict[str, list[str]]) -> Iterator[Terraf
 
 
 @pytest.fixture(scope="module")
+def scan_role(machine: Machine, terraform: Terraform) -> Iterator[Terraform]:
+    """Deploy the example as a dry run, and the role in the member account."""
+    terraform.apply()
+    made = machine.terraform_of_member(terraform.outputs()["role_arn"])
+    made.apply()
+    yield made
+    if made.state():
+        made.destroy()
+
+
+@pytest.fixture(scope="module")
 def dry(
     machine: Machine,
     terraform: Terraform,
+    scan_role: Terraform,
     world: World,
     untouched: dict[str, set[str]],
     measurements: Measurements,
 ) -> Step:
-    """Deploy the example as a dry run, and invoke the function twice."""
+    """Invoke the function twice."""
     assert untouched
-    terraform.apply()
-    plan = terraform.plan()
+    plan = terraform.plan() | scan_role.plan()
     image = terraform.outputs()["image_uri"]
     measurements.add_image(machine.docker, machine.compressed_layers(image), image)
     # From now on, only the registry has the image.
@@ -132,9 +149,12 @@ def real(machine: Machine, terraform: Terraform, world: World, rebuild: dict[str
 
 
 @pytest.fixture(scope="module")
-def destroyed(machine: Machine, terraform: Terraform, real: Step) -> dict[str, list[str]]:
+def destroyed(
+    machine: Machine, terraform: Terraform, scan_role: Terraform, real: Step
+) -> dict[str, list[str]]:
     """Return the resources of the account after everything was destroyed."""
     assert real.runs
+    scan_role.destroy()
     terraform.destroy()
     return machine.inventory()
 
@@ -188,6 +208,17 @@ def test_dry_run_reports_the_consumers_of_old_images(dry: Step, filled: Account)
 
     assert consumers.keys() == filled.in_use
     assert all(consumers.values())
+
+
+def test_image_that_only_the_member_account_uses_is_kept_and_says_so(
+    dry: Step, real: Step, filled: Account
+) -> None:
+    (first, *_) = dry.runs
+    consumers = {line["digest"]: line["because"] for line in first.events(events.OLD_IN_USE)}
+
+    assert {arn.split(":")[4] for arn in consumers[filled.in_use_elsewhere]} == {MEMBER}
+    assert first.summary["targets"] == 2
+    assert filled.in_use_elsewhere in real.images[account.SANDBOX]
 
 
 def test_function_returns_the_summary_that_it_logs(dry: Step, filled: Account) -> None:
@@ -251,7 +282,11 @@ def test_summary_counts_what_was_removed(real: Step, filled: Account) -> None:
 
 
 def test_destroy_leaves_nothing_behind(
-    destroyed: dict[str, list[str]], before: dict[str, list[str]], terraform: Terraform
+    destroyed: dict[str, list[str]],
+    before: dict[str, list[str]],
+    terraform: Terraform,
+    member: World,
 ) -> None:
     assert destroyed == before
+    assert member.client("iam").list_roles()["Roles"] == []
     assert json.loads(terraform.state() or "{}").get("resources", []) == []

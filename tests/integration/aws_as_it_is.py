@@ -139,6 +139,11 @@ def describe_service_revisions(response: EcsResponse) -> ActionResult:
     return ActionResult({"serviceRevisions": found, "failures": missing})
 
 
+def describe_pull_through_cache_rules(_: ECRResponse) -> ActionResult:
+    """Answer with no rules."""
+    return ActionResult({"pullThroughCacheRules": []})
+
+
 def deny(request: Any) -> None:
     """Deny in JSON, as the services that the program calls; moto denies in XML."""
     user, action = request._access_key.arn, request._action  # noqa: SLF001
@@ -162,6 +167,12 @@ def aws_as_it_is() -> Iterator[None]:
                 ECRResponse,
                 "list_pull_time_update_exclusions",
                 list_pull_time_update_exclusions,
+                True,
+            ),
+            (
+                ECRResponse,
+                "describe_pull_through_cache_rules",
+                describe_pull_through_cache_rules,
                 True,
             ),
             (EcsResponse, "list_service_deployments", list_service_deployments, True),

@@ -17,17 +17,15 @@ THERE = "us-east-1"
 HERE_AND_THERE = {"SCAN_REGIONS": f"eu-west-1,{THERE}"}
 # moto lists revisions from the oldest on, so an old one would count as the newest.
 NAMED_ONLY = HERE_AND_THERE | {"TASK_DEFINITION_REVISIONS": "0"}
-NO_RULES = says(pullThroughCacheRules=[])
 
 
 @pytest.fixture
-def image(world: World, program: Program) -> str:
+def image(world: World) -> str:
     """An old image beside one in use; nothing in this region uses it."""
     name = world.repository("team/app")
     cluster = world.cluster("main")
     used = world.image(name, "live", days_old=OLD)
     world.service(cluster, "web", world.task_definition("web", world.uri(name, digest=used)))
-    program.on("ecr:DescribePullThroughCacheRules", NO_RULES)  # moto lacks it
     return world.image(name, "v1", days_old=OLD)
 
 

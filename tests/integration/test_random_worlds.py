@@ -1,4 +1,7 @@
-"""Random accounts: the removed images are compared with a plain version of the rules."""
+"""Random accounts: the removed images are compared with a plain version of the rules.
+
+Consumers are beside the registry, in another region, and in a member account.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,18 @@ HOSTS = (
 )
 FOREIGN = ("210987654321.dkr.ecr.eu-west-1.amazonaws.com", "ghcr.io")
 NAMES = ("app", "app-prod", "team/app", "team/app/worker")
+MEMBER = "222233334444"
+SCANNED = {"SCAN_REGIONS": "eu-west-1,us-east-1", "SCAN_ACCOUNTS": MEMBER}
+ELSEWHERE = (("us-east-1", "123456789012"), ("us-east-1", MEMBER), ("eu-west-1", MEMBER))
 TAGS = ("latest", "v1", "v2", "stable")
 
 
 @dataclass
 class Scene:
-    """A random account with what is known about it: ages, children, and what is in use."""
+    """A random account with what is known about it: ages, children, and what is in use.
+
+    ``used_here`` is the part of what is in use that is in use beside the registry.
+    """
 
     world: World
     chance: random.Random
@@ -32,13 +41,19 @@ class Scene:
     old: dict[str, bool] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     used: set[tuple[str, str]] = field(default_factory=set)
+    used_here: set[tuple[str, str]] = field(default_factory=set)
 
     def fill(self) -> None:
         for name in NAMES:
             self._repository(name)
-        self.world.cluster("main")
+        others = [self.world.elsewhere(*where) for where in ELSEWHERE]
+        for place in (self.world, *others):
+            place.cluster("main")
         for number in range(self.chance.randint(3, 8)):
-            self._consumer(f"consumer-{number}")
+            self._consumer(f"consumer-{number}", self.world)
+        self.used_here = set(self.used)
+        for number in range(self.chance.randint(1, 3)):
+            self._consumer(f"other-{number}", self.chance.choice(others))
         self._move_tags()
 
     def doomed(self, name: str) -> set[str]:
@@ -106,16 +121,18 @@ class Scene:
         stale = self.chance.choice(("", ":v9"))
         return f"{host}/{name}{stale}@{digest}", name, digest
 
-    def _consumer(self, consumer: str) -> None:
+    def _consumer(self, consumer: str, place: World) -> None:
         image, name, digest = self._reference()
-        kind = self.chance.choice(("service", "task", "function", "site", "foreign"))
+        # The simulated Lambda resolves tags in its own registry only.
+        kinds = ("service", "task", "site", "foreign", "function")
+        kind = self.chance.choice(kinds if place is self.world else kinds[:-1])
         if kind == "service":
-            self.world.service("main", consumer, self.world.task_definition(consumer, image))
+            place.service("main", consumer, place.task_definition(consumer, image))
         elif kind == "task":
-            self.world.task("main", self.world.task_definition(consumer, image), digest)
+            place.task("main", place.task_definition(consumer, image), digest)
             self.used.add((name, digest))
         elif kind == "site":
-            self.world.app_runner(consumer, image)
+            place.app_runner(consumer, image)
         elif kind == "function":
             # The simulated Lambda resolves tags of the usual host only.
             plain = f"{HOSTS[0]}/{image.partition('/')[2]}"
@@ -123,9 +140,9 @@ class Scene:
             self.world.publish(consumer)
             self.used.add((name, digest))
         else:
-            self.world.app_runner(consumer, image)
+            place.app_runner(consumer, image)
             foreign = f"{self.chance.choice(FOREIGN)}/{self.chance.choice(NAMES)}:v1"
-            self.world.app_runner(f"{consumer}-foreign", foreign)
+            place.app_runner(f"{consumer}-foreign", foreign)
 
     def _move_tags(self) -> None:
         for name in NAMES:
@@ -148,7 +165,7 @@ def test_run_removes_exactly_the_images_that_nothing_needs(
     program.on("ecs:ListServices", paged("serviceArns", size=size))
     program.on("lambda:ListFunctions", paged("Functions", "Marker", "NextMarker", size=size))
     # Not the newest revision of a family, which would use its tag: other tests cover that.
-    run = program.delete(TASK_DEFINITION_REVISIONS="0")
+    run = program.delete(TASK_DEFINITION_REVISIONS="0", **SCANNED)
 
     gone = {name: before[name] - world.digests(name) for name in NAMES}
     assert gone == doomed
@@ -158,7 +175,7 @@ def test_run_removes_exactly_the_images_that_nothing_needs(
 
 def test_random_accounts_have_images_to_remove_and_old_images_to_keep(empty_world: World) -> None:
     """Without both, the test above would prove nothing."""
-    doomed, spared = 0, 0
+    doomed = spared = spared_by_others = 0
     for seed in SEEDS:
         moto_api_backend.reset()
         scene = Scene(empty_world, random.Random(seed))  # noqa: S311
@@ -167,5 +184,10 @@ def test_random_accounts_have_images_to_remove_and_old_images_to_keep(empty_worl
             old = {one for one in empty_world.digests(name) if scene.old[one]}
             doomed += len(scene.doomed(name))
             spared += len(old - scene.doomed(name))
+        removed = {name: scene.doomed(name) for name in scene.opted_in}
+        scene.used = scene.used_here
+        for name in scene.opted_in:
+            spared_by_others += len(scene.doomed(name) - removed[name])
     assert doomed >= len(SEEDS)
     assert spared >= len(SEEDS)
+    assert spared_by_others >= len(SEEDS)

@@ -22,7 +22,7 @@ from ecr_cleaner.aws.availability import Availability
 from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
 from ecr_cleaner.aws.kubernetes_access import authority_of, eks_token
 from ecr_cleaner.aws.timely import keep_deadline
-from ecr_cleaner.core.errors import CleanerError, InvalidSettingError
+from ecr_cleaner.core.errors import CleanerError, IncompleteAnswerError, InvalidSettingError
 from ecr_cleaner.deadline import CONNECT_TIMEOUT, READ_TIMEOUT, Deadline
 from ecr_cleaner.workers import Workers
 
@@ -129,21 +129,25 @@ def open_session(region: str | None) -> boto3.Session:
 def assumed_session(account: Aws, role: str, external_id: str | None) -> boto3.Session:
     """Return a session with the credentials of a role, which renew themselves.
 
-    ``account`` is whose credentials assume it. The first call of a client raises ApiError if the
-    role cannot be assumed.
+    ``account`` is whose credentials assume it. The first call of a client raises CleanerError if
+    the role cannot be assumed.
     """
     parameters = {"RoleArn": role, "RoleSessionName": "ecr-cleaner"}
     if external_id:
         parameters["ExternalId"] = external_id
 
     def fetch() -> dict[str, str]:
-        found = account.api("sts").call("AssumeRole", **parameters)["Credentials"]
-        return {
-            "access_key": found["AccessKeyId"],
-            "secret_key": found["SecretAccessKey"],
-            "token": found["SessionToken"],
-            "expiry_time": found["Expiration"].isoformat(),
-        }
+        answer = account.api("sts").call("AssumeRole", **parameters)
+        try:
+            found = answer["Credentials"]
+            return {
+                "access_key": found["AccessKeyId"],
+                "secret_key": found["SecretAccessKey"],
+                "token": found["SessionToken"],
+                "expiry_time": found["Expiration"].isoformat(),
+            }
+        except KeyError as error:
+            raise IncompleteAnswerError(f"AssumeRole of {role} returned no {error}") from error
 
     core = _core()
     credentials = DeferredRefreshableCredentials(fetch, "assume-role")

@@ -99,10 +99,27 @@ def _prefix(name: str | None) -> str:
 
 
 def with_origins(usages: Iterable[Usage], copies: Sequence[Copies]) -> Iterator[Usage]:
-    """Yield the usages, and for each usage of a copy that of what it is a copy of."""
+    """Yield the usages, and for each usage of a copy those of all that it is a copy of."""
     for usage in usages:
         yield usage
-        for one in copies:
-            origin = one.origin_of(usage.reference)
-            if origin:
-                yield replace(usage, reference=origin)
+        for origin in _origins(usage.reference, copies):
+            yield replace(usage, reference=origin)
+
+
+def _origins(
+    reference: ImageReference | ReferencePattern, copies: Sequence[Copies]
+) -> Iterator[ReferencePattern]:
+    """Yield what a reference is a copy of, step by step: a cache may be one of a replica.
+
+    Registries may copy each other; no chain of copies has more steps than there are copies.
+    """
+    known: set[ImageReference | ReferencePattern] = {reference}
+    last: list[ImageReference | ReferencePattern] = [reference]
+    for _ in copies:
+        found = dict.fromkeys(one.origin_of(copy) for copy in last for one in copies)
+        new = [one for one in found if one and one not in known]
+        if not new:
+            return
+        known.update(new)
+        yield from new
+        last = [*new]

@@ -116,6 +116,25 @@ def test_failed_look_up_is_not_evidence_of_absence(workers: Workers, published: 
     assert message.endswith("name the usage source in WAIVED_SOURCES")
 
 
+@pytest.mark.parametrize(("knows_ecr", "offered"), [(True, False), (False, None)])
+def test_service_of_which_nothing_is_published_is_absent_if_dns_knows_the_region(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, knows_ecr: bool, offered: bool | None
+) -> None:
+    """Without the host of ECR, it may be DNS that is wrong."""
+    monkeypatch.setattr(
+        "ecr_cleaner.aws.availability.host_exists",
+        lambda host: knows_ecr and host.startswith("api.ecr."),
+    )
+    region, service = "us-west-1", "eventbridgev2"
+    ssm = FakeApi("ssm").on("GetParametersByPath", values())
+    aws = Aws(FakeSession([ssm, FakeApi(service, region), FakeApi("ecr", region)], region), workers)
+    if offered is None:
+        with pytest.raises(ServiceUnknownError, match="AWS publishes no regions of it"):
+            aws.offers(service)
+    else:
+        assert aws.offers(service) is offered
+
+
 @pytest.mark.usefixtures("no_host")
 @pytest.mark.parametrize(
     ("region", "asked"),

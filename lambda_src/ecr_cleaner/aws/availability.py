@@ -10,7 +10,7 @@ import boto3
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.once import Once
-from ecr_cleaner.core.errors import CleanerError, IncompleteAnswerError, ServiceUnknownError
+from ecr_cleaner.core.errors import CleanerError, ServiceUnknownError
 
 # Closed to new customers (https://docs.aws.amazon.com/apprunner/latest/dg/what-is-apprunner.html):
 # the SDK's list of its regions is final.
@@ -46,30 +46,39 @@ class Availability:
         self._known: Once[tuple[str, str], bool] = Once(keeps_errors=False)
         self._published: Once[str, frozenset[str]] = Once(keeps_errors=False)
 
-    def offers(self, service: str, region: str, host: Callable[[], str]) -> bool:
-        """Return whether the region has this service, whose calls there go to ``host``.
+    def offers(self, service: str, region: str, host_of: Callable[[str], str]) -> bool:
+        """Return whether the region has this service.
+
+        ``host_of`` returns the host that the calls of a service go to in this region.
 
         The SDK's list of regions lags behind (https://github.com/boto/botocore/issues/3101). So a
         service that it does not list is absent only if DNS does not know its host and AWS publishes
         that other regions have it and this one does not. DNS alone is not evidence: a firewall or a
-        private resolver may not know the host either.
+        private resolver may not know the host either. Of a few new services AWS publishes nothing.
+        One of these is absent if the SDK lists it elsewhere, and the same DNS that does not know
+        its host knows that of ECR in the region.
 
         Raise ServiceUnknownError if there is no evidence.
         """
-        return self._known.get((service, region), lambda: self._offers(service, region, host))
+        return self._known.get((service, region), lambda: self._offers(service, region, host_of))
 
-    def _offers(self, service: str, region: str, host: Callable[[], str]) -> bool:
+    def _offers(self, service: str, region: str, host_of: Callable[[str], str]) -> bool:
         if self._is_listed(service, region):
             return True
         if service in _NO_MORE_REGIONS:
             # A region that the SDK does not know at all is asked.
             return not self._is_listed("ecr", region)
-        if host_exists(host()):
+        if host_exists(host_of(service)):
             return True
         try:
-            return region in self._published.get(service, lambda: self._published_regions(service))
+            published = self._published.get(service, lambda: self._published_regions(service))
         except CleanerError as error:
             raise ServiceUnknownError(service, region, str(error)) from error
+        if published:
+            return region in published
+        if self._is_listed_elsewhere(service, region) and host_exists(host_of("ecr")):
+            return False
+        raise ServiceUnknownError(service, region, "AWS publishes no regions of it")
 
     def _is_listed(self, service: str, region: str) -> bool:
         # Serialised: loading SDK data is CPU-bound, and the first source must not wait. This is
@@ -81,19 +90,21 @@ class Availability:
                 self._listed[key] = set(self._session.get_available_regions(service, partition))
             return region in self._listed[key]
 
+    def _is_listed_elsewhere(self, service: str, region: str) -> bool:
+        with self._looking:
+            return bool(self._listed[service, self._partition(region)])
+
     def _partition(self, region: str) -> str:
         if region not in self._partitions:
             self._partitions[region] = self._session.get_partition_for_region(region)
         return self._partitions[region]
 
     def _published_regions(self, service: str) -> frozenset[str]:
+        """Return the regions that AWS publishes; none if it publishes nothing of the service."""
         path = f"{_PUBLISHED}/{_PUBLISHED_NAMES.get(service, service)}/regions"
         ssm = self._api("ssm", self._publishing_region())
         found = ssm.each("GetParametersByPath", "Parameters", Path=path)
-        regions = frozenset(parameter["Value"] for parameter in found)
-        if not regions:
-            raise IncompleteAnswerError(f"AWS publishes no regions of it ({path})")
-        return regions
+        return frozenset(parameter["Value"] for parameter in found)
 
     def _publishing_region(self) -> str:
         own = str(self._session.region_name)

@@ -82,7 +82,8 @@ class Locations:
         if not self._settings.scan_organization:
             return [one for one in self._settings.scan_accounts if one != own], None
         organizations = self._aws.api("organizations")
-        organization = organizations.call("DescribeOrganization")["Organization"]["Id"]
+        described = organizations.call("DescribeOrganization").get("Organization") or {}
+        organization = described.get("Id")  # without it, no condition on the organization is met
         listed = organizations.each("ListAccounts", "Accounts")
         active, self.left_out = active_accounts(listed, own)
         return [one for one in active if one != own], organization

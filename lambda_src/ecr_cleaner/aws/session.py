@@ -86,7 +86,7 @@ class Aws:
 
     def offers(self, service: str) -> bool:
         """Return whether the region has this service; raise CleanerError if that is unknown."""
-        return self._availability.offers(service, self.region, lambda: self.api(service).host)
+        return self._availability.offers(service, self.region, lambda name: self.api(name).host)
 
     def kubernetes(self, cluster: str, url: str, authority: str) -> KubernetesApi:
         """Return the API of an EKS cluster; ``authority`` is its CA as DescribeCluster has it."""

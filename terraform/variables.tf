@@ -59,7 +59,7 @@ variable "min_keep_days" {
 }
 
 variable "keep_count" {
-  description = "Number of the newest unused images of each repository that are kept regardless of their age. The repository tag BoxCleanerKeepCount and repository_rules override it."
+  description = "Number of the newest unused releases of each repository that are kept regardless of their age: images with a tag, without referrers and caches of builds. The repository tag BoxCleanerKeepCount and repository_rules override it."
   type        = number
   default     = 0
   nullable    = false
@@ -331,7 +331,7 @@ variable "waived_sources" {
 variable "waived_guards" {
   description = <<-EOT
     Guards that are not checked and whose permissions the role does not get. A guard prevents removals in a repository if its
-    images may have consumers that a scan of this account cannot find: `eks-clusters` (the region has EKS clusters),
+    images may have consumers that a scan of this account cannot find: `eks-clusters` (a Kubernetes cluster was not read in full),
     `cross-account-pull` (a policy allows other accounts to pull) and `delete-replication` (a replication rule would repeat the
     deletion in another registry).
   EOT

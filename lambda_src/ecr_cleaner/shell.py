@@ -136,6 +136,11 @@ def _explained(wanted: Wanted, seen: Look) -> str:
     if repository and not (found and found.images):
         planned = found.planned if found else None
         return explain_unjudged(repository.name, planned, opted_in=is_opted_in(repository))
+    if repository:
+        raise _NotFoundError(
+            f"The repository {visible(repository.name)} is opted in, but has no such image: "
+            f"{visible(str(wanted))}."
+        )
     raise _NotFoundError(f"There is no image {visible(str(wanted))} in an opted-in repository.")
 
 

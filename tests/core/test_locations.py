@@ -118,3 +118,17 @@ def test_an_error_names_the_target_and_the_fix(cause: Exception, advice: str) ->
     assert advice in str(error)
     assert str(error).startswith("222233334444/us-east-1 could not be scanned: ")
     assert error.fields["target"] == "222233334444/us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("message", "written"),
+    [
+        ("no", "ended: no"),
+        ("<html>\n  <body>\n", "ended: <html> <body>"),
+        ("x" * 1000, f"ended: {'x' * 1000}"),
+        ("x" * 1001, f"ended: {'x' * 1000}..."),
+    ],
+)
+def test_the_page_that_a_proxy_answers_with_is_one_line(message: str, written: str) -> None:
+    error = ApiError("ecs", "ListTasks", code="ended", message=message)
+    assert str(error) == f"ecs ListTasks failed with {written}"

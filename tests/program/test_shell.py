@@ -200,7 +200,7 @@ def test_explain_finds_the_image(
     ("image", "told"),
     [
         ("nope:1", "There is no repository nope in this account and region.\n"),
-        ("app:nope", "There is no image app:nope in an opted-in repository.\n"),
+        ("app:nope", "The repository app is opted in, but has no such image: app:nope.\n"),
         (sha("nope"), f"There is no image {sha('nope')} in an opted-in repository.\n"),
         (
             f"{HOST.replace('eu-west-1', 'eu-north-1')}/app:v1",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_LONGEST_MESSAGE = 1000
+
 
 class CleanerError(Exception):
     """Base of every error that this program raises on purpose.
@@ -34,7 +36,7 @@ class ApiError(CleanerError):
     ) -> None:
         missing = f" (missing IAM action: {action})" if action else ""
         super().__init__(
-            f"{service} {operation} failed with {code}: {message}{missing}",
+            f"{service} {operation} failed with {code}: {_clipped(message)}{missing}",
             service=service,
             operation=operation,
             code=code,
@@ -42,6 +44,12 @@ class ApiError(CleanerError):
         )
         self.code = code
         self.action = action
+
+
+def _clipped(message: str) -> str:
+    """Return a message in one line and no longer than AWS's: a proxy answers with a page."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}..."
 
 
 class OperationAbsentError(ApiError):

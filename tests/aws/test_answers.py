@@ -24,8 +24,11 @@ PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
 )
 OTHER_SERVICES = {"ec2", "ecr", "eks", "inspector2", "organizations", "sqs", "ssm", "sts"}
-# The operation that an action allows, if it has another name.
-CALLED_AS = {"DeleteMessage": "DeleteMessageBatch"}
+# The operation that an action allows and that is called, if it has another name.
+CALLED_AS = {
+    "ChangeMessageVisibility": "ChangeMessageVisibilityBatch",
+    "DeleteMessage": "DeleteMessageBatch",
+}
 GARBLED = {
     "an empty body": b"",
     "an HTML page": b"<!DOCTYPE html><html><body>blocked</body></html>",

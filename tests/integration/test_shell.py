@@ -80,7 +80,7 @@ def test_denied_run_exits_with_1_and_deletes_nothing(
     assert (done.returncode, done.stderr) == (1, "")
     last = json_lines(done.stdout)[-1]
     assert (last["event"], last["level"]) == ("Run failed", "error")
-    assert last["missing_action"].partition(":")[0] in {"ecs", "eks", "lambda", "apprunner"}
+    assert last["missing_action"].partition(":")[0] in {"ecr", "ecs", "eks", "lambda", "apprunner"}
     assert full_world.everything(world) == full.all
 
 

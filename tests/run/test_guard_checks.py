@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -14,7 +15,7 @@ from ecr_cleaner.aws.availability import Availability
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.errors import ApiError, OutOfTimeError, TargetError
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Guard, ImageReference, Registry, Usage
@@ -249,6 +250,33 @@ def test_clusters_that_cannot_be_read_are_an_error_for_the_run(fault: Exception)
         pass
 
     assert failure.value.action == ("eks:ListClusters" if fault is DENIED else None)
+
+
+def elsewhere(eks: Scripted) -> GuardChecks:
+    """Return the checks of a registry with clusters in another region."""
+    home, there = Location("123456789012", REGION), Location("123456789012", "us-east-1")
+    with Workers(1) as workers:
+        aws = Aws(FakeSession([ecr(), eks], REGION), workers)
+        found = locations(aws)
+        found.all = (home, there)
+        with mock.patch.object(Locations, "open", return_value=aws):
+            checks = GuardChecks(found, workers, EcrRegistry(aws.api("ecr"), workers), Settings())
+            checks.read()
+    return checks
+
+
+def test_clusters_elsewhere_that_cannot_be_read_name_the_account_and_region() -> None:
+    said = iter([{"clusters": []}, DENIED])
+    with pytest.raises(TargetError, match="123456789012/us-east-1 could not be scanned"):
+        elsewhere(Scripted("eks", ListClusters=lambda _: next(said)))
+
+
+def test_no_time_to_list_clusters_is_no_fault_of_the_target() -> None:
+    def no_time(_: Any) -> Any:
+        raise OutOfTimeError("no time left to call eks")
+
+    with pytest.raises(OutOfTimeError):
+        elsewhere(Scripted("eks", ListClusters=no_time))
 
 
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED])

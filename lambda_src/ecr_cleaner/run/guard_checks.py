@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
+from ecr_cleaner.core.errors import CleanerError, OutOfTimeError, TargetError
 from ecr_cleaner.core.guards import (
     cross_account_pull,
     delete_replication,
@@ -105,4 +106,11 @@ class GuardChecks:
 
 def _listed_clusters(make: Callable[[], Target]) -> list[str]:
     with make() as target:
-        return guarded_clusters(target)
+        try:
+            return guarded_clusters(target)
+        except OutOfTimeError:
+            raise
+        except CleanerError as error:
+            if target.elsewhere is None:
+                raise
+            raise TargetError(str(target.elsewhere), error) from error

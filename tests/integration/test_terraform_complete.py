@@ -60,6 +60,7 @@ def test_program_accepts_the_settings_of_the_function(complete: Terraform, aws: 
         keep_tag_patterns=("v*", "release-*"),
         keep_pulled_days=14,
         ledger=f"s3://{NAME}-{ACCOUNT}-{REGION}/ledger",
+        plans=f"s3://{NAME}-{ACCOUNT}-{REGION}/plans/",
         event_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{NAME}-events",
         register_pull_exclusion=True,
         rules=(

@@ -30,8 +30,6 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     A tag or digest that is computed or not understood may be any: the repository as a whole.
     """
-    if not any(type(value) is str and "dkr" in value.lower() for value in node.values()):
-        return  # no host of a registry: most objects
     hosted = with_registry(node)
     yield from hosted.items()
     exact, likely = tags_of(node)

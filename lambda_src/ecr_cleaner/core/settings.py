@@ -196,8 +196,12 @@ class Settings:
             max_scan_age_minutes=read.number(
                 "MAX_SCAN_AGE_MINUTES", MOST_MINUTES, default.max_scan_age_minutes, least=1
             ),
-            scan_regions=_scan_regions(read.names("SCAN_REGIONS")),
-            scan_accounts=_scan_accounts(read.names("SCAN_ACCOUNTS")),
+            scan_regions=read.all_or_each(
+                "SCAN_REGIONS", _ENABLED, _REGION, "regions such as eu-west-1"
+            ),
+            scan_accounts=read.all_or_each(
+                "SCAN_ACCOUNTS", _ORGANIZATION, _ACCOUNT, "account ids of 12 digits"
+            ),
             scan_organization=read.names("SCAN_ACCOUNTS") == (_ORGANIZATION,),
             scan_role_name=read.matching("SCAN_ROLE_NAME", _ROLE_NAME, "a role's NAME or PATH/NAME")
             or default.scan_role_name,
@@ -296,6 +300,19 @@ class _Reader:
             raise InvalidSettingError(name, value, "a comma-separated list without empty entries")
         return names
 
+    def all_or_each(
+        self, name: str, everything: str, pattern: re.Pattern[str], each: str
+    ) -> tuple[str, ...]:
+        """Return the values of a list; none if its only one is the word for all of them."""
+        values = self.names(name)
+        if values == (everything,):
+            return ()
+        for one in values:
+            if not pattern.fullmatch(one):
+                allowed = f"{everything}, or a comma-separated list of {each}"
+                raise InvalidSettingError(name, one, allowed)
+        return values
+
     def some_of(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
         chosen = self.names(name)
         if not set(chosen) <= set(allowed):
@@ -344,26 +361,6 @@ def _cluster_documents(prefixes: tuple[str, ...]) -> tuple[str, ...]:
 
 _ENABLED = "enabled"
 _ORGANIZATION = "organization"
-
-
-def _scan_regions(names: tuple[str, ...]) -> tuple[str, ...]:
-    if names == (_ENABLED,):
-        return ()
-    for one in names:
-        if not _REGION.fullmatch(one):
-            allowed = f"{_ENABLED}, or a comma-separated list of regions such as eu-west-1"
-            raise InvalidSettingError("SCAN_REGIONS", one, allowed)
-    return names
-
-
-def _scan_accounts(names: tuple[str, ...]) -> tuple[str, ...]:
-    if names == (_ORGANIZATION,):
-        return ()
-    for one in names:
-        if not _ACCOUNT.fullmatch(one):
-            allowed = f"{_ORGANIZATION}, or a comma-separated list of account ids of 12 digits"
-            raise InvalidSettingError("SCAN_ACCOUNTS", one, allowed)
-    return names
 
 
 def _dry_run_warnings(value: str | None) -> tuple[str, ...]:

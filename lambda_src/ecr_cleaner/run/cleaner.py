@@ -87,11 +87,7 @@ class Cleaner:
         or which guards stand; raise RunFailedError at the end if anything failed.
         """
         began = self._deadline.now()
-        check_waived(self._settings, self._sources)
-        self._report.started()
-        self._report.doubtful(self._settings.warnings)
-        self._locations.read()
-        self._report.targets(self._locations.all, self._locations.left_out)
+        self._begin()
         _, repositories = self._aws.workers.both(self._usage.begin, self._survey)
         self._report.coverage(self._usage.coverage)
         self._report.clusters(self._usage.clusters)
@@ -121,6 +117,14 @@ class Cleaner:
         if summary.failure:
             raise RunFailedError(summary.failure)
         return summary.fields()
+
+    def _begin(self) -> None:
+        """Write the settings, and find out which accounts and regions are scanned."""
+        check_waived(self._settings, self._sources)
+        self._report.started()
+        self._report.doubtful(self._settings.warnings)
+        self._locations.read()
+        self._report.targets(self._locations.all, self._locations.left_out)
 
     def _chosen(self, repositories: Sequence[Repository]) -> tuple[list[Repository], int]:
         """Return the repositories to judge, and how many opted-in ones the filter leaves out."""

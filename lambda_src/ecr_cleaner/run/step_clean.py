@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-
-from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import LedgerError
@@ -17,14 +14,12 @@ from ecr_cleaner.core.model import Guard
 from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header, usages_from
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
+from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.memory import Memory
-from ecr_cleaner.run.plans import PlanSink
-from ecr_cleaner.run.run_objects import GATHERED, RunObjects, share_name
+from ecr_cleaner.run.run_objects import GATHERED, share_name
 from ecr_cleaner.usage.scan import Scan
-from ecr_cleaner.usage.source import UsageSource
 
 
 class GatheredUsage(FreshUsage):
@@ -101,23 +96,8 @@ class ShareMemory(Memory):
             self.added.record(digest, use)
 
 
-class ShareCleaner(Cleaner):
+class ShareCleaner(LaterStep):
     """Cleans the repositories of one share."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - the documents beside what a run needs
-        self,
-        aws: Aws,
-        settings: Settings,
-        log: FilteringBoundLogger,
-        sources: Sequence[UsageSource],
-        plans: PlanSink,
-        frozen: Frozen,
-        objects: RunObjects,
-    ) -> None:
-        super().__init__(aws, settings, log, sources, plans)
-        self._frozen = frozen
-        self._objects = objects
-        self._locations.take(frozen.targets, frozen.organization)
 
     def clean(self, number: int) -> ShareResult:
         """Clean the share and write its result; raise StepError before if anything is doubtful.
@@ -125,6 +105,7 @@ class ShareCleaner(Cleaner):
         A share is cleaned once: a second call could remove as much again.
         """
         share = self._frozen.shares[number]
+        self._locations.take(self._frozen.targets, self._frozen.organization)
         gathered, in_use = self._read()
         self._take(gathered, in_use, share)
         self._guards.read()

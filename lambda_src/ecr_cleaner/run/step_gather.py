@@ -13,11 +13,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
-from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError
-from ecr_cleaner.core.fan_out import Frozen, StepError
+from ecr_cleaner.core.fan_out import StepError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Usage
@@ -31,12 +28,10 @@ from ecr_cleaner.core.scan_document import (
     usage_lines,
     usages_from,
 )
-from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.run.cleaner import Cleaner
-from ecr_cleaner.run.run_objects import GATHERED, RunObjects, scan_name
+from ecr_cleaner.run.later_step import LaterStep
+from ecr_cleaner.run.run_objects import GATHERED, scan_name
 from ecr_cleaner.run.step_scan import sources_in
 from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State
-from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import batches
 
 # The usages of so many documents are held in memory at once.
@@ -54,28 +49,17 @@ class StoredScan(Scan):
         return self.read()
 
 
-class Gatherer(Cleaner):
+class Gatherer(LaterStep):
     """Takes the scans of all targets together."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the documents beside what a run needs
-        self,
-        aws: Aws,
-        settings: Settings,
-        log: FilteringBoundLogger,
-        sources: Sequence[UsageSource],
-        frozen: Frozen,
-        objects: RunObjects,
-    ) -> None:
-        super().__init__(aws, settings, log, sources)
-        self._frozen = frozen
-        self._objects = objects
-        self._headers: list[list[ScanHeader]] = []
+    _headers: list[list[ScanHeader]]
 
     def gather(self) -> GatheredHeader:
         """Write what is in use in the registry; return the header of that document.
 
         If it is unknown, the document says why, and the error is raised.
         """
+        self._headers = []
         try:
             gathered = self._gather()
         except Exception as error:

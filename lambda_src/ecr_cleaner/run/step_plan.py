@@ -9,7 +9,6 @@ from ecr_cleaner.core.fan_out import Frozen, Step, fingerprint, shares_of
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.run_objects import FROZEN, SHARES, TARGETS, RunObjects
-from ecr_cleaner.usage.scan import check_waived
 
 
 class Planner(Cleaner):
@@ -18,11 +17,7 @@ class Planner(Cleaner):
     def freeze(self, step: Step, objects: RunObjects) -> Frozen:
         """Write the frozen list, and what Step Functions calls for it; return the list."""
         began = self._deadline.now()
-        check_waived(self._settings, self._sources)
-        self._report.started()
-        self._report.doubtful(self._settings.warnings)
-        self._locations.read()
-        self._report.targets(self._locations.all, self._locations.left_out)
+        self._begin()
         repositories = self._registry.repositories()
         chosen, not_matching = self._chosen(repositories)
         names = [one.name for one in rotated(chosen, began)]

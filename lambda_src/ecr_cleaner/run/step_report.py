@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
-from structlog.typing import FilteringBoundLogger
-
-from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.fan_out import (
-    Frozen,
     ShareResult,
     StepError,
     missing_shares,
@@ -20,28 +15,13 @@ from ecr_cleaner.core.in_use import InUse, missing_repositories
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import gathered_header, usages_from
-from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Facts, Summary, summarize
-from ecr_cleaner.run.cleaner import Cleaner
-from ecr_cleaner.run.run_objects import GATHERED, RunObjects, share_name
-from ecr_cleaner.usage.source import UsageSource
+from ecr_cleaner.run.later_step import LaterStep
+from ecr_cleaner.run.run_objects import GATHERED, share_name
 
 
-class Reporter(Cleaner):
+class Reporter(LaterStep):
     """Sums up what the other steps left."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - the documents beside what a run needs
-        self,
-        aws: Aws,
-        settings: Settings,
-        log: FilteringBoundLogger,
-        sources: Sequence[UsageSource],
-        frozen: Frozen,
-        objects: RunObjects,
-    ) -> None:
-        super().__init__(aws, settings, log, sources)
-        self._frozen = frozen
-        self._objects = objects
 
     def report(self) -> Summary:
         """Write the summary of the run and the ledger.

@@ -73,7 +73,7 @@ class StepRunner:
             return {"targets": len(frozen.targets), "rounds": gathered.rounds}, {}
         if step.name is StepName.CLEAN:
             with closing(self._plans(f"{step.run}-{step.share}")) as plans:
-                result = ShareCleaner(*needed, plans, frozen, objects).clean(step.share)
+                result = ShareCleaner(*needed, frozen, objects, plans).clean(step.share)
             return {"repositories": len(result.results)}, {}
         summary = Reporter(*needed, frozen, objects).report()
         return {}, {"complete": summary.complete, "removed": summary.total.removed}

@@ -441,3 +441,14 @@ def test_what_is_used_of_a_registry(reference: Any, found: list[Any]) -> None:
     others = Copies(OTHER.registry, "", Registry("3" * 12, "eu-west-1"), "")
     origins = OriginsOf(REGISTRY, [COPY, others])
     assert [one.reference for one in origins.of(Usage(reference, "a", "stub"))] == found
+
+
+def test_a_cache_of_a_replica_uses_what_was_replicated() -> None:
+    replica, cache = Registry("4" * 12, "us-east-1"), Registry("5" * 12, "us-east-1")
+    copies = [Copies(replica, "", REGISTRY, ""), Copies(cache, "hub/", replica, "")]
+    used = Usage(ImageReference(cache, "hub/app", tag="v1"), "a", "stub")
+
+    assert [one.reference for one in OriginsOf(REGISTRY, copies).of(used)] == [
+        ReferencePattern("app", replica.account, replica.region, tag="v1"),
+        ReferencePattern("app", REGISTRY.account, REGISTRY.region, tag="v1"),
+    ]

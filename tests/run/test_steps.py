@@ -714,3 +714,102 @@ def test_a_network_error_is_one_of_the_object(steps: Steps) -> None:
     with pytest.raises(ApiError, match="SlowDown"):
         steps.clean()
     assert not steps.removed()
+
+
+# -- What the report must not lose -----------------------------------------------------------------
+
+
+def test_an_image_behind_a_cache_of_a_replica_is_kept(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, scan_accounts=(MEMBER,))
+    destination = {"registryId": OWN, "region": THERE}
+    steps.world.ecr.replication = {"rules": [{"destinations": [destination]}]}
+    url = f"{OWN}.dkr.ecr.{THERE}.amazonaws.com"
+    rule = {"ecrRepositoryPrefix": "central", "upstreamRegistry": "ecr", "upstreamRegistryUrl": url}
+    steps.rules[THERE] = [rule]
+    copy = ImageReference(Registry(MEMBER, THERE), "central/app", tag="v1")
+    steps.source.found[f"{MEMBER}/{THERE}"] = lambda: [Usage(copy, "arn:there", "stub")]
+    assert steps.all()["removed"] == 0
+
+
+def test_the_run_that_receives_events_stays_their_reader(steps: Steps) -> None:
+    """The next run would take the queue for whole otherwise."""
+    steps.settings = replace(
+        REMEMBERING, event_queue="https://sqs.eu-west-1.amazonaws.com/111122223333/events"
+    )
+    ledger = Ledger(steps.world.now.date())
+    ledger.set_reader("another", steps.world.now + timedelta(minutes=25), steps.world.now)
+    steps.objects[LEDGER] = ledger.stored()
+    steps.until_gathered()
+    steps.clean()
+    steps.step("report")
+    reader = Ledger.read(steps.objects[LEDGER]).reader
+    assert reader
+    assert reader.run == "another"
+
+
+def test_a_ledger_that_is_deleted_before_the_report_fails_the_run(steps: Steps) -> None:
+    """What it remembered is lost, so it must not seem to remember since then."""
+    steps.settings = REMEMBERING
+    long_ago = (steps.world.now - timedelta(days=30)).date()
+    steps.objects[LEDGER] = Ledger(long_ago).stored()
+    steps.until_gathered()
+    steps.clean()
+    del steps.objects[LEDGER]
+    with pytest.raises(RunFailedError, match="somebody deleted or replaced it"):
+        steps.step("report")
+    assert LEDGER not in steps.objects
+
+
+def test_a_share_whose_ledger_is_damaged_does_not_lose_those_of_the_others(steps: Steps) -> None:
+    steps.settings = REMEMBERING
+    for number in range(60):
+        steps.world.create(f"r{number}")
+        steps.world.push(f"r{number}", f"a{number}", tags=["v2"])
+    used = [usage(f"r{number}", "arn:task", tag="v2") for number in range(60)]
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: used
+    steps.until_gathered()
+    steps.clean()
+    before = Ledger.read(steps.objects[LEDGER]).images
+    steps.objects[steps.name("clean/0.ledger")] = b"damaged"
+    with pytest.raises(RunFailedError, match="what share 0 found in use is not remembered"):
+        steps.step("report")
+    assert Ledger.read(steps.objects[LEDGER]).images > before
+
+
+def test_a_result_that_cannot_be_fetched_is_a_problem_and_the_run_is_summed_up(
+    steps: Steps,
+) -> None:
+    steps.until_gathered()
+    steps.clean()
+    steps.world.s3.error[f"GetObject {steps.name('clean/0.json')}"] = "SlowDown"
+    with pytest.raises(RunFailedError, match="share 0: s3 GetObject failed with SlowDown"):
+        steps.step("report")
+    assert steps.world.events("Run finished")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"results": []}, "it has results of 0 of 1 repositories"),
+        (
+            {"results": [{"tally": {"kept": {}}, "guards": [], "error": None, "unvisited": False}]},
+            "a tally without already_gone, broken_references, failed,",
+        ),
+    ],
+)
+def test_a_result_that_is_not_whole_is_not_success(
+    steps: Steps, change: dict[str, Any], problem: str
+) -> None:
+    steps.until_gathered()
+    steps.clean()
+    name = steps.name("clean/0.json")
+    steps.objects[name] = json.dumps(json.loads(steps.objects[name]) | change).encode()
+    with pytest.raises(RunFailedError, match=problem):
+        steps.step("report")
+
+
+def test_the_log_says_once_whether_our_reading_counts_as_pulls(steps: Steps) -> None:
+    steps.world.ecr.pull_exclusions = ["arn:aws:iam::111122223333:role/scanner"]
+    steps.all()
+    assert len(steps.world.events("Own reading counts as pulls")) == 1
+    assert len(steps.world.events("Pull times may mislead")) == 1

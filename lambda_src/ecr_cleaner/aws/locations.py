@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ecr_cleaner.aws.session import Aws, assumed_session
-from ecr_cleaner.core.errors import CleanerError, OutOfTimeError, TargetError
+from ecr_cleaner.core.errors import naming
 from ecr_cleaner.core.locations import (
     Location,
     Scanned,
@@ -45,11 +45,10 @@ class Locations:
             self._accounts[account] = self._assumed(account, partition)
         self._accounts[own] = self._aws
         home = Location(own, self._aws.region, partition)
-        others = [one for one in accounts if one != own]
-        regions = self._aws.workers.map(partial(self._regions, own), [own, *others])
+        regions = self._aws.workers.map(partial(self._regions, own), [own, *accounts])
         found = {
             Location(account, region, partition)
-            for account, names in zip([own, *others], regions, strict=True)
+            for account, names in zip([own, *accounts], regions, strict=True)
             for region in names
         }
         ordered = sorted(found - {home}, key=lambda one: (one.account != own, one))
@@ -93,11 +92,7 @@ class Locations:
         if named:
             # Lambda pulls from other accounts in the registry's own region only.
             return [self._aws.region, *named]
-        try:
+        with naming(account):
             answer = self._accounts[account].api("ec2").call("DescribeRegions")
             # The registry's own region is in use, so at home an answer without it is wrong.
             return enabled_regions(answer, self._aws.region if account == own else None)
-        except OutOfTimeError:
-            raise
-        except CleanerError as error:
-            raise TargetError(account, error) from error

@@ -63,19 +63,25 @@ class Copies:
 def replicas(origin: Registry, configuration: Mapping[str, Any]) -> Iterator[Copies]:
     """Yield the copies that replication makes of the repositories of a registry.
 
-    ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry. A filter of an
-    unknown type counts as one that takes every repository.
+    ``configuration`` is the ``replicationConfiguration`` of DescribeRegistry.
     """
     for rule in configuration.get("rules", ()):
-        filters = rule.get("repositoryFilters") or [{}]
-        prefixes = {
-            one.get("filter", "") if one.get("filterType") == "PREFIX_MATCH" else ""
-            for one in filters
-        }
+        prefixes = sorted(prefixes_of(rule))
         for destination in rule.get("destinations", ()):
             registry = Registry(str(destination["registryId"]), str(destination["region"]))
-            for prefix in sorted(prefixes):
+            for prefix in prefixes:
                 yield Copies(registry, prefix, origin, prefix)
+
+
+def prefixes_of(rule: Mapping[str, Any]) -> set[str]:
+    """Return what the names of the repositories that a replication rule copies begin with.
+
+    A rule without filters copies every repository, and so does a filter of an unknown type.
+    """
+    return {
+        one.get("filter", "") if one.get("filterType") == "PREFIX_MATCH" else ""
+        for one in rule.get("repositoryFilters") or [{}]
+    }
 
 
 def cached(registry: Registry, rules: Iterable[Mapping[str, Any]]) -> Iterator[Copies]:
@@ -98,11 +104,27 @@ def _prefix(name: str | None) -> str:
     return "" if name in {None, "", _ROOT} else f"{name}/"
 
 
-def with_origins(usages: Iterable[Usage], copies: Sequence[Copies]) -> Iterator[Usage]:
+class Origins:
+    """Finds what references are copies of; each reference is looked up once."""
+
+    def __init__(self, copies: Iterable[Copies]) -> None:
+        self._copies = tuple(copies)
+        self._known: dict[ImageReference | ReferencePattern, tuple[ReferencePattern, ...]] = {}
+
+    def of(self, reference: ImageReference | ReferencePattern) -> tuple[ReferencePattern, ...]:
+        """Return all that a reference is a copy of; nothing if it is no copy."""
+        found = self._known.get(reference)
+        if found is None:
+            found = self._known[reference] = tuple(_origins(reference, self._copies))
+        return found
+
+
+def with_origins(usages: Iterable[Usage], copies: Iterable[Copies]) -> Iterator[Usage]:
     """Yield the usages, and for each usage of a copy those of all that it is a copy of."""
+    origins = Origins(copies)
     for usage in usages:
         yield usage
-        for origin in _origins(usage.reference, copies):
+        for origin in origins.of(usage.reference):
             yield replace(usage, reference=origin)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _LONGEST_MESSAGE = 1000
@@ -84,7 +86,7 @@ class ScanError(CleanerError):
     def __init__(self, source: str, cause: Exception, target: str | None = None) -> None:
         where = f" in {target}" if target else ""
         super().__init__(
-            f"usage source {source} could not be read in full{where}: {_text(cause)}"
+            f"usage source {source} could not be read in full{where}: {text_of(cause)}"
             f"{_advice(cause) if target else ''}",
             source=source,
             **({"target": target} if target else {}),
@@ -97,13 +99,25 @@ class TargetError(CleanerError):
 
     def __init__(self, target: str, cause: Exception) -> None:
         super().__init__(
-            f"{target} could not be scanned: {_text(cause)}{_advice(cause)}",
+            f"{target} could not be scanned: {text_of(cause)}{_advice(cause)}",
             target=target,
             **_details(cause),
         )
 
 
-def _text(cause: Exception) -> str:
+@contextmanager
+def naming(target: object) -> Iterator[None]:
+    """Raise TargetError instead of a CleanerError; no time left is no fault of the target."""
+    try:
+        yield
+    except OutOfTimeError:
+        raise
+    except CleanerError as error:
+        raise TargetError(str(target), error) from error
+
+
+def text_of(cause: Exception) -> str:
+    """Return the text of an error, with the kind of one that this program did not foresee."""
     return str(cause) if isinstance(cause, CleanerError) else repr(cause)
 
 

@@ -262,6 +262,9 @@ def _result_fields(result: Result) -> dict[str, Any]:
 
 def _result(found: Mapping[str, Any]) -> Result:
     numbers = dict(found["tally"])
+    missing = {one.name for one in fields(Tally)} - numbers.keys()
+    if missing:
+        raise ValueError(f"a tally without {', '.join(sorted(missing))}")
     tally = Tally()
     tally.kept.update(numbers.pop("kept"))
     for name, number in numbers.items():

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ecr_cleaner.core.copies import prefixes_of
 from ecr_cleaner.core.in_use import InUse, RepositoryUse
 from ecr_cleaner.core.locations import Scanned
 from ecr_cleaner.core.model import ClusterReading, Guard, Registry, Repository, StandingGuard
@@ -122,7 +123,8 @@ def delete_replication(
     destinations = [
         f"{destination.get('registryId')} in {destination.get('region')}"
         for rule in configuration.get("rules", ())
-        if rule.get("deleteReplication", {}).get("enabled") and _applies(rule, repository.name)
+        if rule.get("deleteReplication", {}).get("enabled")
+        and repository.name.startswith(tuple(prefixes_of(rule)))
         for destination in rule.get("destinations", ())
         if not _is_seen_by_digest(repository, _registry(destination), scanned, in_use)
     ]
@@ -207,15 +209,6 @@ def _unread_cluster(name: str, readings: Sequence[ClusterReading]) -> StandingGu
         Guard.EKS_CLUSTERS,
         f"the Kubernetes cluster {name} was not read in full: {'. '.join(problems)}. If nothing in "
         "it runs images of this registry, name it in WAIVED_CLUSTERS",
-    )
-
-
-def _applies(rule: Mapping[str, Any], name: str) -> bool:
-    """A rule without filters applies to all; a filter of an unknown type applies as well."""
-    filters = rule.get("repositoryFilters") or [{"filter": "", "filterType": "PREFIX_MATCH"}]
-    return any(
-        one.get("filterType") != "PREFIX_MATCH" or name.startswith(one.get("filter", ""))
-        for one in filters
     )
 
 

@@ -38,14 +38,14 @@ class Broken:
 class RepositoryUse:
     """What is in use in one repository: digests, tags or, with neither, any image.
 
-    Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them. ``computed`` holds the
-    usages by patterns that match this repository.
+    Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them by ``add``.
+    ``computed`` holds the usages by patterns that match this repository, None if there are none.
     """
 
     digests: dict[str, list[str]] = field(default_factory=_holders)
     tags: dict[str, list[str]] = field(default_factory=_holders)
     any_image: list[str] = field(default_factory=list)
-    computed: tuple[RepositoryUse, ...] = ()
+    computed: RepositoryUse | None = None
 
     def add(self, usage: Usage) -> None:
         reference = usage.reference
@@ -57,13 +57,21 @@ class RepositoryUse:
         if len(named) < CONSUMERS_NAMED and usage.consumer not in named:
             named.append(usage.consumer)
 
+    def extend(self, other: RepositoryUse) -> None:
+        """Add what another pattern uses."""
+        for digest, named in other.digests.items():
+            self.digests[digest] += named
+        for tag, named in other.tags.items():
+            self.tags[tag] += named
+        self.any_image += other.any_image
+
     def consumers_of(self, image: Image) -> tuple[str, ...]:
         """Return the names of the consumers of this image; an unused image has none."""
         if self._is_unused(image):
             return ()
         by_tag = (self.tags.get(tag, ()) for tag in image.tags)
-        by_pattern = (use.consumers_of(image) for use in self.computed)
-        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image, *by_pattern)
+        by_pattern = self.computed.consumers_of(image) if self.computed else ()
+        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image, by_pattern)
         return tuple(dict.fromkeys(named))
 
     def consumers(self) -> Iterator[str]:
@@ -97,7 +105,9 @@ class InUse:
 
     def __init__(self, usages: Iterable[Usage] = ()) -> None:
         self._repositories: dict[tuple[Registry, str], RepositoryUse] = defaultdict(RepositoryUse)
-        self._patterns: dict[ReferencePattern, RepositoryUse] = {}
+        # By the repository that is written, and those in which it is computed.
+        self._patterns: dict[str, dict[ReferencePattern, RepositoryUse]] = {}
+        self._computed: dict[ReferencePattern, RepositoryUse] = {}
         self.add(usages)
 
     def add(self, usages: Iterable[Usage]) -> None:
@@ -105,7 +115,10 @@ class InUse:
         for usage in usages:
             reference = usage.reference
             if isinstance(reference, ReferencePattern):
-                self._patterns.setdefault(reference, RepositoryUse()).add(usage)
+                held = self._computed
+                if "*" not in reference.repository:
+                    held = self._patterns.setdefault(reference.repository, {})
+                held.setdefault(reference, RepositoryUse()).add(usage)
             else:
                 self._repositories[reference.registry, reference.repository].add(usage)
 
@@ -113,9 +126,16 @@ class InUse:
         """Return what is in use in this repository of this registry."""
         key = (repository.registry, repository.name)
         written = self._repositories.get(key) or RepositoryUse()
-        # A copy: another thread may add what it scanned while this one looks.
-        patterns = [use for one, use in list(self._patterns.items()) if one.matches(repository)]
-        return replace(written, computed=tuple(patterns)) if patterns else written
+        # Copies: another thread may add what it scanned while this one looks.
+        held = list(self._patterns.get(repository.name, {}).items())
+        held += list(self._computed.items())
+        patterns = [use for one, use in held if one.matches(repository)]
+        if not patterns:
+            return written
+        computed = RepositoryUse()
+        for use in patterns:
+            computed.extend(use)
+        return replace(written, computed=computed)
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
         """Return what is in use in each repository of this registry, existing or not."""
@@ -142,7 +162,8 @@ class InUse:
                 yield from (Usage(reference, consumer, "") for consumer in named)
             for consumer in use.any_image:
                 yield Usage(ImageReference(registry, name), consumer, "")
-        for pattern, use in self._patterns.items():
+        patterns = chain.from_iterable(held.items() for held in self._patterns.values())
+        for pattern, use in chain(patterns, self._computed.items()):
             yield from (Usage(pattern, consumer, "") for consumer in use.consumers())
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ecr_cleaner.core.copies import Copies
+from ecr_cleaner.core.copies import Copies, Origins
 from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from, time_from
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
@@ -260,31 +260,22 @@ class OriginsOf:
     """
 
     def __init__(self, registry: Registry, copies: Iterable[Copies]) -> None:
-        self._all = [one for one in copies if one.origin == registry]
-        # By the registry that holds the copies; the one that they are made of holds none.
-        self._by_registry: dict[Registry, list[Copies]] = {registry: []}
-        for one in self._all:
-            self._by_registry.setdefault(one.registry, []).append(one)
+        copies = tuple(copies)
+        self._origins = Origins(copies)
+        self._registries = {registry, *(one.registry for one in copies if one.origin == registry)}
 
     def of(self, usage: Usage) -> Iterator[Usage]:
         """Yield the usage if it may be one of these registries, and what it uses as a copy."""
-        reference = usage.reference
-        if self._matters(reference):
-            yield usage
-        copies = self._all
-        if isinstance(reference, ImageReference):
-            copies = self._by_registry.get(reference.registry, [])
-        for one in copies:
-            origin = one.origin_of(reference)
-            if origin:
-                yield Usage(origin, usage.consumer, usage.source)
+        for reference in (usage.reference, *self._origins.of(usage.reference)):
+            if self._matters(reference):
+                yield replace(usage, reference=reference)
 
     def _matters(self, reference: Reference) -> bool:
         if isinstance(reference, ImageReference):
-            return reference.registry in self._by_registry
+            return reference.registry in self._registries
         return any(
             reference.account in {None, one.account} and reference.region in {None, one.region}
-            for one in self._by_registry
+            for one in self._registries
         )
 
 

@@ -99,7 +99,7 @@ class Cleaner:
 
         self._begin_plan(began, repositories, missing)
         results = self._clean(chosen, repositories)
-        problems = [*self._remember(repositories), *self._finish_plan()]
+        problems = [*self._remember(), *self._finish_plan()]
 
         ended = self._deadline.now()
         facts = Facts(
@@ -183,17 +183,16 @@ class Cleaner:
         """
         if not any(map(is_opted_in, repositories)):
             return
-        registry = repositories[0].registry
+        registry = self._locations.home.registry
         self._memory.take_usages(self._usage.in_use, registry)
         self._report.events_left(self._memory.take_events(registry))
         self._report.events_left(self._memory.write())
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)
 
-    def _remember(self, repositories: Sequence[Repository]) -> list[str]:
+    def _remember(self) -> list[str]:
         """Write the ledger with all that was found in use; return what failed of remembering."""
         problems = list(self._memory.problems)
-        if repositories:
-            self._memory.take_usages(self._usage.in_use, repositories[0].registry)
+        self._memory.take_usages(self._usage.in_use, self._locations.home.registry)
         try:
             self._report.events_left(self._memory.write())
         except CleanerError as error:
@@ -212,7 +211,7 @@ class Cleaner:
             header = PlanHeader(
                 run=self._plans.run,
                 time=began,
-                registry=repositories[0].registry,
+                registry=self._locations.home.registry,
                 dry_run=self._settings.dry_run,
                 settings=self._settings.deciding(),
                 coverage=self._usage.coverage,

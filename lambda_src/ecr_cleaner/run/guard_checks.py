@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
-from ecr_cleaner.core.errors import CleanerError, OutOfTimeError, TargetError
+from ecr_cleaner.core.errors import naming
 from ecr_cleaner.core.guards import (
     cross_account_pull,
     delete_replication,
@@ -22,7 +23,7 @@ from ecr_cleaner.core.model import ClusterReading, Guard, Repository, StandingGu
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.eks import guarded_clusters
-from ecr_cleaner.usage.shared.target import Target, targets_of
+from ecr_cleaner.usage.shared.target import Target, in_each, targets_of
 from ecr_cleaner.workers import Workers
 
 
@@ -65,7 +66,7 @@ class GuardChecks:
         waived = self._settings.waived_guards
         if Guard.EKS_CLUSTERS not in waived:
             targets = targets_of(self._locations, self._settings)
-            found = self._workers.map(_listed_clusters, targets)
+            found = in_each(targets, lambda _, target: _listed_clusters(target), self._workers)
             self._clusters = list(chain.from_iterable(found))
         if Guard.CROSS_ACCOUNT_PULL not in waived:
             self._policies = self._registry.registry_policies()
@@ -104,13 +105,6 @@ class GuardChecks:
             yield delete_replication(repository, seen.replication, scanned, seen.in_use)
 
 
-def _listed_clusters(make: Callable[[], Target]) -> list[str]:
-    with make() as target:
-        try:
-            return guarded_clusters(target)
-        except OutOfTimeError:
-            raise
-        except CleanerError as error:
-            if target.elsewhere is None:
-                raise
-            raise TargetError(str(target.elsewhere), error) from error
+def _listed_clusters(target: Target) -> list[str]:
+    with naming(target.elsewhere) if target.elsewhere else nullcontext():
+        return guarded_clusters(target)

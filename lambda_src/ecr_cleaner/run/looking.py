@@ -92,8 +92,7 @@ class Looker(Cleaner):
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)
         self._look.repositories += repositories
 
-    def _remember(self, repositories: Sequence[Repository]) -> list[str]:
-        del repositories
+    def _remember(self) -> list[str]:
         return []
 
     def _clean(

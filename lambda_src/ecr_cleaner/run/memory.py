@@ -12,7 +12,7 @@ from uuid import uuid4
 from ecr_cleaner.aws.event_queue import INVISIBLE_SECONDS, EventQueue, Message, Received
 from ecr_cleaner.aws.ledger_object import LedgerObject
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.errors import CleanerError, LedgerError, OutOfTimeError
+from ecr_cleaner.core.errors import CleanerError, LedgerError, OutOfTimeError, text_of
 from ecr_cleaner.core.events import uses_in
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.ledger import Ledger, Use, day_of, is_recent
@@ -171,10 +171,12 @@ class Memory:
                     self._record(self._ledger, verdict.image.digest, use)
 
     def merge(self, other: Ledger) -> None:
-        """Take over what another ledger knows."""
+        """Take over what another ledger knows of uses; the reader of events stays."""
         if self._ledger:
             with self._lock:
+                reader = self._ledger.reader
                 self._ledger.merge(other)
+                self._ledger.reader = reader
 
     def write(self) -> list[str]:
         """Write the ledger, then delete the events that it holds; return warnings.
@@ -244,7 +246,7 @@ def _explained(store: LedgerStore, done: str) -> Iterator[None]:
     except Exception as error:
         details = dict(error.fields) if isinstance(error, CleanerError) else {}
         details.pop("error", None)
-        problem = str(error) if isinstance(error, CleanerError) else repr(error)
+        problem = text_of(error)
         raise LedgerError(
             f"the ledger {store.where} cannot be {done}: {problem}", **details
         ) from error

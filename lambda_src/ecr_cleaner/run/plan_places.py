@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.plan_document import PlanError, PlanPart, read_plan
 
+# A plan of a million images has about a third of that.
+MOST_BYTES = 128 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
 
 
@@ -83,8 +86,7 @@ def _fetch(aws: Aws, where: str, file: IO[bytes]) -> None:
         with Path(where).open("rb") as stored:
             shutil.copyfileobj(stored, file)
         return
-    bucket, _, key = where.removeprefix("s3://").partition("/")
-    shutil.copyfileobj(aws.api("s3").call("GetObject", Bucket=bucket, Key=key)["Body"], file)
+    file.write(S3Object.at(where).read(aws.api("s3"), MOST_BYTES)["Body"])
 
 
 def _parts(lines: Iterable[bytes]) -> Iterator[PlanPart]:

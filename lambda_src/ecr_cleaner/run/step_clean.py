@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
+from ecr_cleaner.aws.locations import Locations
+from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import LedgerError
 from ecr_cleaner.core.fan_out import Frozen, Share, ShareResult, StepError
@@ -20,6 +23,7 @@ from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.memory import Memory
 from ecr_cleaner.run.run_objects import GATHERED, share_name
 from ecr_cleaner.usage.scan import Scan
+from ecr_cleaner.workers import Workers
 
 
 class GatheredUsage(FreshUsage):
@@ -56,12 +60,21 @@ def _no_scan() -> Scan:
 class GatheredGuards(GuardChecks):
     """The guards, with the clusters that the scans listed."""
 
-    gathered: GatheredHeader | None = None
+    def __init__(
+        self,
+        locations: Locations,
+        workers: Workers,
+        registry: EcrRegistry,
+        settings: Settings,
+        clusters: Sequence[str],
+    ) -> None:
+        super().__init__(locations, workers, registry, settings)
+        self._listed = clusters
 
     def read(self) -> None:
         """Read what holds for the whole registry, for guards that are not waived."""
-        if self.gathered and Guard.EKS_CLUSTERS not in self._settings.waived_guards:
-            self._clusters = list(self.gathered.listed_clusters)
+        if Guard.EKS_CLUSTERS not in self._settings.waived_guards:
+            self._clusters = list(self._listed)
         if Guard.CROSS_ACCOUNT_PULL not in self._settings.waived_guards:
             self._policies = self._registry.registry_policies()
 
@@ -135,10 +148,13 @@ class ShareCleaner(LaterStep):
         """Judge by what was gathered, and remove no more than the share may."""
         self._settings = replace(self._settings, max_deletions=share.most_deletions)
         self._usage = GatheredUsage(self._frozen, gathered, in_use, self._deadline, self._max_age)
-        workers = self._aws.workers
-        guards = GatheredGuards(self._locations, workers, self._registry, self._settings)
-        guards.gathered = gathered
-        self._guards = guards
+        self._guards = GatheredGuards(
+            self._locations,
+            self._aws.workers,
+            self._registry,
+            self._settings,
+            gathered.listed_clusters,
+        )
         self._memory = self._share_memory = ShareMemory(self._aws, self._settings, gathered)
 
     @property

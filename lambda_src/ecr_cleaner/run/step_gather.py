@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError
+from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError, text_of
 from ecr_cleaner.core.fan_out import StepError
 from ecr_cleaner.core.in_use import missing_repositories
 from ecr_cleaner.core.locations import Location
@@ -64,7 +64,7 @@ class Gatherer(LaterStep):
             gathered = self._gather()
         except Exception as error:
             now = self._deadline.now()
-            why = str(error) if isinstance(error, CleanerError) else repr(error)
+            why = text_of(error)
             failed = GatheredHeader(self._frozen.run, now, now, problem=why or repr(error))
             with suppress(CleanerError):
                 self._objects.put_lines(GATHERED, [failed.to_line(), *usage_lines([])])
@@ -75,8 +75,11 @@ class Gatherer(LaterStep):
 
     def _gather(self) -> GatheredHeader:
         repositories = self._frozen.repositories
+        self._locations.take(self._frozen.targets, self._frozen.organization)
         if any(map(is_opted_in, repositories)):
             self._memory.read()
+            self._pull_times.read()
+            self._report.pull_times(self._pull_times.own, self._pull_times.warnings)
         self._usage.begin()
         for _ in range(1, self._frozen.rounds):
             if not self._usage.renew():

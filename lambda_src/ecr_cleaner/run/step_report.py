@@ -7,7 +7,6 @@ from datetime import date
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.fan_out import (
     ShareResult,
-    StepError,
     missing_shares,
     share_result_from,
 )
@@ -18,6 +17,7 @@ from ecr_cleaner.core.scan_document import gathered_header, usages_from
 from ecr_cleaner.core.summary import Facts, Summary, summarize
 from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.run_objects import GATHERED, share_name
+from ecr_cleaner.run.step_clean import ShareMemory
 
 
 class Reporter(LaterStep):
@@ -34,8 +34,10 @@ class Reporter(LaterStep):
         gathered.check(self._frozen.run, self._frozen.rounds)
         repositories = self._frozen.repositories
         missing = missing_repositories(repositories, InUse(usages_from(lines)))
+        self._memory = ShareMemory(self._aws, self._settings, gathered)
+        remembering = self._remember_shares()
         shares, problems = self._shares()
-        problems += self._remember_shares()
+        problems += remembering
         since = gathered.remembers_since
         ended = self._deadline.now()
         facts = Facts(
@@ -75,24 +77,36 @@ class Reporter(LaterStep):
             if content is None:
                 return None
             share = share_result_from(content)
-        except StepError as error:
+        except CleanerError as error:
             return f"share {number}: {error}"
         if (share.run, share.share) != (self._frozen.run, number):
             return f"share {number}: its result is of share {share.share} of the run {share.run}"
+        judged, expected = len(share.results), len(self._frozen.shares[number].repositories)
+        if judged != expected:
+            return f"share {number}: it has results of {judged} of {expected} repositories"
         return share
 
     def _remember_shares(self) -> list[str]:
         """Add to the ledger which images the shares found in use; return what failed."""
         if not any(map(is_opted_in, self._frozen.repositories)):
             return []
+        problems: list[str] = []
         try:
             self._memory.read()
             for number in range(len(self._frozen.shares)):
-                content = self._objects.find(share_name(number, "ledger"))
-                if content:
-                    self._memory.merge(Ledger.read(content))
+                problems += self._remember_share(number)
             self._report.events_left(self._memory.write())
         except CleanerError as error:
             self._report.unwritten(error)
-            return [str(error)]
+            problems.append(str(error))
+        return problems
+
+    def _remember_share(self, number: int) -> list[str]:
+        """Add what one share found; return why that failed. The other shares are remembered."""
+        try:
+            content = self._objects.find(share_name(number, "ledger"))
+            if content:
+                self._memory.merge(Ledger.read(content))
+        except CleanerError as error:
+            return [f"what share {number} found in use is not remembered: {error}"]
         return []

@@ -14,7 +14,7 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.copies import Copies
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, text_of
 from ecr_cleaner.core.fan_out import Frozen, StepError
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Guard, Usage
@@ -57,7 +57,7 @@ class TargetScanner:
         try:
             header, usages = self._scan(empty)
         except Exception as error:
-            problem = str(error) if isinstance(error, CleanerError) else repr(error)
+            problem = text_of(error)
             failed = replace(empty, ended=self._now(), problem=problem or repr(error))
             # Without it, the target is known to be missing.
             with suppress(CleanerError):

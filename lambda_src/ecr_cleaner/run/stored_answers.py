@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.answer_cache import AnswerCache
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, text_of
 from ecr_cleaner.core.ledger import day_of
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.report.run_report import RunReport
@@ -93,5 +93,5 @@ def program_version() -> str:
 
 
 def _problem(error: Exception) -> str:
-    problem = str(error) if isinstance(error, CleanerError) else repr(error)
+    problem = text_of(error)
     return f"{problem}; what would be known from it is asked for"

@@ -7,10 +7,9 @@ from itertools import chain
 from typing import Any
 
 from ecr_cleaner.core.copies import Copies, cached, replicas
-from ecr_cleaner.core.errors import CleanerError, OperationAbsentError, OutOfTimeError, TargetError
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.errors import OperationAbsentError, naming
 from ecr_cleaner.core.model import Registry
-from ecr_cleaner.usage.shared.target import Target
+from ecr_cleaner.usage.shared.target import Target, in_each
 from ecr_cleaner.workers import Workers
 
 RULES_A_PAGE = 1000
@@ -27,26 +26,19 @@ def read_copies(
     ``replication`` is the ``replicationConfiguration`` of the registry ``home``. Raise TargetError
     if the rules of a registry could not be read.
     """
-    rules = workers.map(_cached, others)
+    rules = in_each(others, lambda _, target: _cached(target), workers)
     return (*replicas(home, replication), *chain.from_iterable(rules))
 
 
-def _cached(make: Callable[[], Target]) -> list[Copies]:
-    with make() as target:
-        location = target.elsewhere
-        # The registry itself holds no copies of itself.
-        return _cached_in(target, location) if location else []
-
-
-def _cached_in(target: Target, location: Location) -> list[Copies]:
-    try:
-        rules = target.api("ecr").each(
-            "DescribePullThroughCacheRules", "pullThroughCacheRules", maxResults=RULES_A_PAGE
-        )
-        return list(cached(location.registry, rules))
-    except OperationAbsentError:
+def _cached(target: Target) -> list[Copies]:
+    location = target.elsewhere
+    if location is None:  # the registry itself holds no copies of itself
         return []
-    except OutOfTimeError:
-        raise
-    except CleanerError as error:
-        raise TargetError(str(location), error) from error
+    with naming(location):
+        try:
+            rules = target.api("ecr").each(
+                "DescribePullThroughCacheRules", "pullThroughCacheRules", maxResults=RULES_A_PAGE
+            )
+            return list(cached(location.registry, rules))
+        except OperationAbsentError:
+            return []

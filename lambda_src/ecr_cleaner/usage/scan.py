@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +17,12 @@ from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanErr
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
+from ecr_cleaner.usage.shared.target import NamedElsewhere, Target, in_each
 from ecr_cleaner.usage.shared.uses import usages_from_elsewhere
 from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import Workers
 
 Key = TypeVar("Key")
-Result = TypeVar("Result")
-
-# Each holds its clients: about 8 MB for all sources.
-TARGETS_AT_ONCE = 8
 
 
 class State(StrEnum):
@@ -190,7 +185,7 @@ def scan(
         return target.clusters
 
     try:
-        clusters = _in_each(targets, ask, home.workers)
+        clusters = in_each(targets, ask, home.workers)
         unseen = _follow(progress, made, home.workers)
     except OutOfTimeError as error:
         raise OutOfTimeError(
@@ -198,24 +193,6 @@ def scan(
             "the timeout or the memory of the function"
         ) from error
     return Scan(progress.readings(), tuple(chain.from_iterable(clusters)), unseen)
-
-
-def _in_each(
-    targets: Sequence[Callable[[], Target]],
-    act: Callable[[int, Target], Result],
-    workers: Workers,
-) -> list[Result]:
-    """Return what ``act`` returns for the number of each target and the target itself."""
-
-    def acted(number: int) -> Result:
-        with targets[number]() as target:
-            result = act(number, target)
-        if number and number % TARGETS_AT_ONCE == 0:
-            # The SDK's clients are in reference cycles: without this, they stay in memory.
-            gc.collect()
-        return result
-
-    return workers.map(acted, range(len(targets)), at_once=TARGETS_AT_ONCE)
 
 
 def _follow(
@@ -236,7 +213,7 @@ def _follow(
         places = _grouped((one.location, one) for one in named if one.location in made)
         asked = [_grouped((one.source, one) for one in group) for group in places.values()]
         describe = partial(_read_from_elsewhere, asked)
-        for readings in _in_each([made[place] for place in places], describe, workers):
+        for readings in in_each([made[place] for place in places], describe, workers):
             progress.add_more(readings)
     progress.end()
     return unseen

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecr_cleaner.aws.kubernetes import Items, KubernetesApi
-from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
+from ecr_cleaner.core.errors import OutOfTimeError, text_of
 from ecr_cleaner.core.kubernetes import (
     Access,
     ClusterError,
@@ -53,7 +53,7 @@ def explained(cluster: str, error: Exception, access: Access) -> tuple[str, str]
     """Return the reason why the cluster was not read, and the fix."""
     if isinstance(error, ClusterError):
         return error.reason, fix_for(error, access)
-    detail = str(error) if isinstance(error, CleanerError) else repr(error)
+    detail = text_of(error)
     failed = ClusterError(cluster, Obstacle.FAILED, detail)
     return failed.reason, fix_for(failed, access)
 

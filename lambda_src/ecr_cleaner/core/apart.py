@@ -32,13 +32,19 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     hosted = with_registry(node)
     yield from hosted.items()
+    bare = [
+        (key, value)
+        for key, value in (*node.items(), *hosted.items())
+        if isinstance(value, str) and is_untagged(value)
+    ]
+    if not bare:
+        return
     exact, likely = tags_of(node)
     ends = [*(f":{tag}" for tag in (*exact, *likely)), *(f"@{one}" for one in digests_of(node))]
     if len(ends) > MOST_ENDS or has_computed_end(node):
         ends = [f":{ANY_TAG}"]
-    for key, value in (*node.items(), *hosted.items()):
-        if isinstance(value, str) and is_untagged(value):
-            yield from ((key, value + end) for end in ends)
+    for key, value in bare:
+        yield from ((key, value + end) for end in ends)
 
 
 def with_registry(node: Mapping[str, Any]) -> dict[str, str]:

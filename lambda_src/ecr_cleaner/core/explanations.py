@@ -59,7 +59,7 @@ def _by_rule(
 ) -> list[str]:
     """Return what the rule asks for, and that the rules after it are asked as well."""
     days = _days(image, policy)
-    used_days = int(settings.get("keep_used_days", 0))
+    used_days = int(policy.get("keep_used_days", 0))
     ways: Mapping[Reason, Callable[[], list[str]]] = {
         Reason.IN_USE: lambda: _no_longer_used(image, used_days, settings),
         Reason.FAMILY_IN_USE: lambda: _no_longer_used(image, used_days, settings),

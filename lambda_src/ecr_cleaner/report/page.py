@@ -66,7 +66,7 @@ class Cell:
     kind: str = ""
 
     def html(self) -> str:
-        sort = "" if self.number is None else f' data-sort="{self.number:g}"'
+        sort = "" if self.number is None else f' data-sort="{self.number:.15g}"'
         kind = f' class="{self.kind}"' if self.kind else ""
         return f"<td{kind}{sort}>{self.content}</td>"
 

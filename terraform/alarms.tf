@@ -218,7 +218,7 @@ resource "aws_sns_topic_policy" "alarms" {
       Principal = { Service = "cloudwatch.amazonaws.com" }
       Resource  = "arn:${local.partition}:sns:${local.region}:${local.account_id}:${aws_sns_topic.alarms[0].name}"
       # Only alarms in this account may publish.
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      Condition = local.in_this_account_only
     }]
   })
 }

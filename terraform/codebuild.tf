@@ -53,8 +53,6 @@ locals {
     }
   }
 
-  in_this_account_only = { StringEquals = { "aws:SourceAccount" = local.account_id } }
-
   build_statements = [
     {
       Sid      = "WriteLogs"
@@ -327,8 +325,4 @@ resource "aws_lambda_invocation" "build" {
     aws_s3_bucket_policy.build,
     aws_s3_object.sources,
   ]
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }

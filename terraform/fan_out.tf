@@ -65,8 +65,7 @@ resource "aws_iam_role" "fan_out" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "states.amazonaws.com" }
-      # Only state machines in this account may assume the role.
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      Condition = local.in_this_account_only
     }]
   })
 
@@ -116,7 +115,7 @@ resource "aws_iam_role_policy" "fan_out" {
         Sid      = "WatchChildren"
         Effect   = "Allow"
         Action   = ["states:DescribeExecution", "states:StopExecution"]
-        Resource = "${local.execution_arn}*"
+        Resource = ["${local.execution_arn}:*", "${local.execution_arn}/*"]
       },
     ]
   })

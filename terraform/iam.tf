@@ -174,7 +174,7 @@ locals {
         Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.${local.via_suffix}" } }
       } : null,
       var.on_failure_destination_arn != null ? {
-        Sid      = "TellOfFailure"
+        Sid      = "ReportFailure"
         Effect   = "Allow"
         Action   = [local.destination_actions[split(":", var.on_failure_destination_arn)[2]]]
         Resource = var.on_failure_destination_arn
@@ -236,7 +236,7 @@ resource "aws_iam_role" "function" {
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
       # Only functions in this account may have the role.
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      Condition = local.in_this_account_only
     }]
   })
 

@@ -12,6 +12,9 @@ locals {
   region     = data.aws_service.ecr.region
   dns_suffix = trimprefix(data.aws_service.ecr.dns_name, "ecr.${local.region}.")
 
+  # For trust policies of services: only what is in this account may use the role.
+  in_this_account_only = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+
   # Built from known parts instead of read from the resources, so that the first plan shows complete policies.
   function_arn     = "arn:${local.partition}:lambda:${local.region}:${local.account_id}:function:${var.name}"
   log_group_arn    = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:${local.default_log_group_name}"

@@ -18,7 +18,11 @@ locals {
       var.memory_enabled ? {
         Sid    = "RememberUsageAndPlans"
         Effect = "Allow"
-        Action = sort(setunion(local.permissions.memory.ledger, local.permissions.memory.plans))
+        Action = sort(setunion(
+          local.permissions.memory.ledger,
+          local.permissions.memory.plans,
+          var.fan_out ? local.permissions.memory.runs : [],
+        ))
         Resource = concat(
           [local.memory_arn, "${local.memory_arn}/${local.memory_key}*", "${local.memory_arn}/${local.plans_prefix}*"],
           var.fan_out ? [local.runs_arn] : [],

@@ -94,6 +94,11 @@ output "alarm_topic_arns" {
   value       = var.alarms_enabled ? local.alarm_topic_arns : []
 }
 
+output "state_machine_arn" {
+  description = "ARN of the state machine that runs the steps. Null if fan_out is false."
+  value       = one(aws_sfn_state_machine.this[*].arn)
+}
+
 output "saved_query_names" {
   description = "Names of the saved queries in CloudWatch Logs Insights."
   value       = [for query in aws_cloudwatch_query_definition.this : query.name]

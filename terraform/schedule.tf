@@ -38,7 +38,7 @@ resource "aws_iam_role" "schedule" {
       Action    = "sts:AssumeRole"
       Principal = { Service = "scheduler.amazonaws.com" }
       # Only schedules in this account may assume the role.
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      Condition = local.in_this_account_only
     }]
   })
 

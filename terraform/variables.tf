@@ -330,8 +330,8 @@ variable "waived_sources" {
 
 variable "waived_guards" {
   description = <<-EOT
-    Guards that are not checked and whose permissions the role does not get. A guard prevents removals in a repository if its
-    images may have consumers that a scan of this account cannot find: `eks-clusters` (a Kubernetes cluster was not read in full),
+    Guards that are not checked and whose permissions the role does not get, unless something else needs them. A guard
+    prevents removals in a repository if its images may have consumers that no scan can find: `eks-clusters` (a Kubernetes cluster was not read in full),
     `cross-account-pull` (a policy allows other accounts to pull) and `delete-replication` (a replication rule would repeat the
     deletion in another registry).
   EOT

@@ -110,7 +110,7 @@ run "steps" {
     condition = { for one in jsondecode(one(aws_iam_role_policy.fan_out).policy).Statement : join(",", one.Action) => one.Resource } == {
       "lambda:InvokeFunction"                         = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner"
       "s3:GetObject"                                  = "arn:aws:s3:::ecr-cleaner-123456789012-eu-central-1/runs/*"
-      "states:DescribeExecution,states:StopExecution" = "arn:aws:states:eu-central-1:123456789012:execution:ecr-cleaner*"
+      "states:DescribeExecution,states:StopExecution" = ["arn:aws:states:eu-central-1:123456789012:execution:ecr-cleaner:*", "arn:aws:states:eu-central-1:123456789012:execution:ecr-cleaner/*"]
       "states:StartExecution"                         = "arn:aws:states:eu-central-1:123456789012:stateMachine:ecr-cleaner"
     }
     error_message = "The role of the state machine must be able to do exactly this."

@@ -342,8 +342,8 @@ run "on_failure_queue" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"])) == jsonencode({
-      Sid      = "TellOfFailure"
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReportFailure"])) == jsonencode({
+      Sid      = "ReportFailure"
       Effect   = "Allow"
       Action   = ["sqs:SendMessage"]
       Resource = "arn:aws:sqs:eu-central-1:123456789012:failures"
@@ -365,7 +365,7 @@ run "on_failure_topic" {
   }
 
   assert {
-    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "TellOfFailure"]).Action) == jsonencode(["sns:Publish"])
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReportFailure"]).Action) == jsonencode(["sns:Publish"])
     error_message = "The function must be able to publish to the topic."
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -86,9 +87,11 @@ def test_where_there_are_many_revisions_each_family_is_asked_for_its_newest() ->
     api = ecs(("web", "report"))
 
     assert tags(found(Ecs(), api)) == ["web-150", "report-150"]
-    assert api.asked("ListTaskDefinitions")[1:] == [
-        {"familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 1}
-        for family in ("web", "report")
+    newest = {"status": "ACTIVE", "sort": "DESC", "maxResults": 1}
+    _, *asked = api.asked("ListTaskDefinitions")
+    assert sorted(asked, key=itemgetter("familyPrefix")) == [
+        {"familyPrefix": "report", **newest},
+        {"familyPrefix": "web", **newest},
     ]
 
 

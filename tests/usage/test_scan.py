@@ -85,13 +85,21 @@ def test_source_that_was_waived_is_reported_as_well() -> None:
 
 
 def test_scan_without_time_names_what_it_did_not_finish() -> None:
-    sources = [
-        StubSource("done", lambda _: []),
-        StubSource("late", fails(OutOfTimeError("no time left to call ecs"))),
-    ]
+    one_is_done = Event()
+
+    def late(_: Target) -> list[Usage]:
+        assert one_is_done.wait(60)
+        raise OutOfTimeError("no time left to call ecs")
+
     readings: list[SourceReading] = []
+
+    def on_reading(reading: SourceReading) -> None:
+        readings.append(reading)
+        one_is_done.set()
+
+    sources = [StubSource("done", lambda _: []), StubSource("late", late)]
     with account() as one, pytest.raises(OutOfTimeError) as failure:
-        scan(one, sources, readings.append)
+        scan(one, sources, on_reading)
 
     assert "not finished: late; raise the timeout" in str(failure.value)
     assert [reading.source for reading in readings] == ["done"]

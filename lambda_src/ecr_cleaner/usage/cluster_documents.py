@@ -35,7 +35,8 @@ class ClusterDocuments:
         """Yield the usages of all documents; the result of each is added to the target."""
         named = target.settings.cluster_documents
         addresses = dict.fromkeys(one for where in named for one in self._addresses(target, where))
-        for held in target.workers.map(lambda address: self._read(target, address), addresses):
+        for reading, held in target.workers.map(lambda one: self._read(target, one), addresses):
+            target.clusters.append(reading)
             for reference, consumer in held:
                 yield Usage(reference, consumer, self.name)
 
@@ -46,29 +47,28 @@ class ClusterDocuments:
         keys = _keys(target, named.bucket, named.key)
         found = [S3Object(named.bucket, key) for key in keys]
         if not found:
-            self._doubt(target, where, "there is no usage document below it", _FIX)
+            doubt = self._reading(where, "there is no usage document below it")
+            target.clusters.append(doubt)
         return found
 
-    def _read(self, target: Target, address: S3Object) -> HeldReferences:
+    def _read(self, target: Target, address: S3Object) -> tuple[ClusterReading, HeldReferences]:
         try:
             found = address.find(target.api("s3"), MOST_BYTES)
             if found is None:
-                self._doubt(target, str(address), "there is no such usage document", _FIX)
-                return HeldReferences()
+                missing = self._reading(str(address), "there is no such usage document")
+                return missing, HeldReferences()
             document = parse_document(found["Body"])
         except (DocumentError, TooLargeError) as error:
-            self._doubt(target, str(address), str(error), _FIX)
-            return HeldReferences()
+            return self._reading(str(address), str(error)), HeldReferences()
         most = timedelta(minutes=target.settings.cluster_document_minutes)
         doubt = document.doubt(target.deadline.now(), most)
-        if doubt:
-            self._doubt(target, document.cluster, f"{doubt} ({address})", document.fix or _FIX)
-        else:
-            target.clusters.append(ClusterReading(self.name, document.cluster))
-        return document.held
+        if not doubt:
+            return ClusterReading(self.name, document.cluster), document.held
+        problem = f"{doubt} ({address})"
+        return self._reading(document.cluster, problem, document.fix or _FIX), document.held
 
-    def _doubt(self, target: Target, cluster: str, problem: str, fix: str) -> None:
-        target.clusters.append(ClusterReading(self.name, cluster, problem, fix))
+    def _reading(self, cluster: str, problem: str, fix: str = _FIX) -> ClusterReading:
+        return ClusterReading(self.name, cluster, problem, fix)
 
 
 def _keys(target: Target, bucket: str, prefix: str) -> list[str]:

@@ -35,25 +35,28 @@ class Eks:
         """Yield the references in all clusters; the result of each is added to the target."""
         waived = target.settings.waived_clusters
         names = [name for name in listed_clusters(target) if _named(target, name) not in waived]
-        for held in target.workers.map(lambda name: self._read(target, name), names):
+        for reading, held in target.workers.map(lambda name: self._read(target, name), names):
+            target.clusters.append(reading)
             for reference, consumer in held:
                 yield Usage(reference, consumer, self.name)
 
-    def _read(self, target: Target, name: str) -> HeldReferences:
+    def _read(self, target: Target, name: str) -> tuple[ClusterReading, HeldReferences]:
         found = target.api("eks").find("DescribeCluster", "ResourceNotFoundException", name=name)
         if found is None:  # deleted since the listing: nothing runs in it
-            target.clusters.append(ClusterReading(self.name, _named(target, name)))
-            return HeldReferences()
+            return ClusterReading(self.name, _named(target, name)), HeldReferences()
         return self._read_described(target, name, found["cluster"])
 
-    def _read_described(self, target: Target, name: str, cluster: Description) -> HeldReferences:
+    def _read_described(
+        self, target: Target, name: str, cluster: Description
+    ) -> tuple[ClusterReading, HeldReferences]:
         access, cluster_name = _access(name, cluster), _named(target, name)
         endpoint, authority = _endpoint(cluster)
         if not endpoint:
             error = _without_endpoint(cluster_name, cluster)
-            problem, fix = explained(cluster_name, error, access)
-            target.clusters.append(ClusterReading(self.name, cluster_name, problem, fix))
-            return HeldReferences()
+            unread = ClusterReading(
+                self.name, cluster_name, *explained(cluster_name, error, access)
+            )
+            return unread, HeldReferences()
         document = read_cluster(
             cluster_name,
             target.kubernetes(name, endpoint, authority),
@@ -62,8 +65,7 @@ class Eks:
             access=access,
         )
         reading = ClusterReading(self.name, cluster_name, document.problem, document.fix)
-        target.clusters.append(reading)
-        return document.held
+        return reading, document.held
 
 
 def listed_clusters(target: Target) -> Iterator[str]:

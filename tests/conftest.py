@@ -135,16 +135,20 @@ def pytest_report_header() -> str:
     return f"kube-apiserver: {program or 'only the fake one, because KUBE_APISERVER is not set'}"
 
 
-# -- End-to-end tests --------------------------------------------------------------------------
+# -- Collection --------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in tests/e2e, so that no module can forget to."""
+    """Mark every test in tests/e2e, so that no module can forget to, and run slow files first.
+
+    Each file runs in one process. If a slow one came last, the other processes would wait for it.
+    """
     for item in items:
         if item.path.is_relative_to(TESTS / "e2e"):
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: not item.path.name.startswith("test_terraform"))
 
 
 # -- Coverage ----------------------------------------------------------------------------------

@@ -78,13 +78,12 @@ def put_image(aws: FakeAws, repository: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def applied(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+def applied(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     """Return the configuration, applied with an existing image."""
     image = put_image(aws, "released")
     terraform = configured(aws, tmp_path_factory.mktemp("applied"), f'image_uri = "{image}"')
     terraform.apply()
-    yield terraform
-    terraform.destroy()
+    return terraform
 
 
 def test_changed_dependency_only_updates(applied: Terraform) -> None:

@@ -28,7 +28,7 @@ def aws() -> Iterator[FakeAws]:
 
 
 @pytest.fixture(scope="module")
-def deployment(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+def deployment(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     """Return the module with variables that build an image, before its first apply."""
     directory = tmp_path_factory.mktemp("order")
     environ = {**aws.environ, **engine_stand_in.install(directory / "bin"), "AWS_REGION": REGION}
@@ -39,8 +39,7 @@ def deployment(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         **dict.fromkeys(("saved_queries_enabled", "metrics_enabled", "alarms_enabled"), False),
         "dashboard_enabled": False,
     }
-    yield terraform.init()
-    terraform.destroy()
+    return terraform.init()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -266,7 +266,9 @@ class _Output:
     def close(self) -> None:
         """Remove a file that was not finished."""
         if self._stream:
-            self._stream.close()
+            # What could not be written has been told.
+            with suppress(OSError):
+                self._stream.close()
         if self._unfinished:
             self._unfinished.unlink(missing_ok=True)
 

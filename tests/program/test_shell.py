@@ -378,6 +378,17 @@ def test_file_that_cannot_be_written_is_an_error_before_anything_is_read(
     assert ecr.calls == []
 
 
+def test_full_disk_is_told(
+    old: StoredImage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    monkeypatch.setattr("ecr_cleaner.__main__.os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", mock.Mock(fileno=lambda: 1))
+    assert shell.main(["plan", "-o", "/dev/full"]) == 1
+    told = "ecr_cleaner: the output could not be written: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == NO_LEDGER + told
+
+
 def test_file_is_named_when_it_is_written(
     old: StoredImage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,7 +80,7 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
     ]
     assert words(app) == [
         *("app", "3", "0", "1", "2"),
-        "1 image, 2.0 GB guarded by cross-account-pull, 1 broken reference",
+        "guarded: 1 image, 2.0 GB (cross-account-pull), 1 broken reference",
     ]
     assert words(failed) == [LONG, "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
 
@@ -124,6 +124,9 @@ def test_on_a_terminal_no_line_is_longer_than_it_is_wide(
     assert max(map(len, text.splitlines())) <= width
     assert "3.0 GB" in text
     assert "$0.30" in text
+    # No column is left out for a long name.
+    assert all(title in text.splitlines()[0] for title in ("IN USE", "KEPT", "NOTES"))
+    assert "guarded: 1" in text
     assert LONG not in text or width > 100
 
 

@@ -15,6 +15,7 @@ _TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT
 _NUMBERS = _TITLES[1:-1]
 _ELLIPSIS = "…"
 _LEAST = 10
+_LEAST_NOTES = 24
 _GAP = "  "
 _INDENT = "  "
 
@@ -57,7 +58,7 @@ def _notes(one: RepositorySum) -> Iterator[str]:
     names = ", ".join(dict.fromkeys(guard.guard.value for guard in one.planned.guards))
     if names:
         guarded = f"{counted(one.guarded.images, 'image')}, {human_size(one.guarded.size_bytes)}"
-        yield f"{guarded} guarded by {names}"
+        yield f"guarded: {guarded} ({names})"
     if one.planned.state is not State.JUDGED:
         yield f"{one.planned.state}: {one.planned.problem}"
     if one.planned.broken:
@@ -66,13 +67,18 @@ def _notes(one: RepositorySum) -> Iterator[str]:
 
 def _plain(rows: Sequence[tuple[str, ...]], width: int | None = None) -> str:
     """Return the table as text; with a width, long names and notes are cut."""
-    table = [_TITLES, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = _widths(rows, width)
+    return "".join(f"{_row(cells, widths)}\n" for cells in [_TITLES, *rows])
+
+
+def _widths(rows: Sequence[tuple[str, ...]], width: int | None) -> list[int]:
+    """Return the width of each column. Names and notes share what numbers leave; notes may wrap."""
+    name, *numbers, notes = (max(map(len, column)) for column in zip(_TITLES, *rows, strict=True))
     if width is not None:
-        for column in (-1, 0):
-            others = sum(widths) - widths[column] + len(_GAP) * (len(widths) - 1)
-            widths[column] = min(widths[column], max(_LEAST, width - others))
-    return "".join(f"{_row(cells, widths)}\n" for cells in table)
+        left = width - sum(numbers) - len(_GAP) * (len(numbers) + 1)
+        name = min(name, max(_LEAST, left - min(notes, _LEAST_NOTES)))
+        notes = min(notes, max(_LEAST, left - name))
+    return [name, *numbers, notes]
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -96,13 +102,13 @@ def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> 
     except ImportError:
         return False
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(_TITLES):
+    for title, size in zip(_TITLES, _widths(rows, width), strict=True):
         if title in _NUMBERS:
             # A number is never cut.
-            longest = max(len(row[number]) for row in [_TITLES, *rows])
-            table.add_column(title, justify="right", no_wrap=True, min_width=longest)
+            table.add_column(title, justify="right", no_wrap=True, min_width=size)
         else:
-            table.add_column(title, no_wrap=title != "NOTES", overflow="ellipsis")
+            is_name = title != "NOTES"
+            table.add_column(title, no_wrap=is_name, overflow="ellipsis", max_width=size)
     for cells in rows:
         styles = ["bold", "", "red" if cells[2] != "0" else "dim", "", "", "green", "", "yellow"]
         table.add_row(*map(Text, cells, styles))

@@ -173,6 +173,12 @@ locals {
         # Lambda decrypts the environment variables.
         Condition = { StringLike = { "kms:ViaService" = "lambda.${local.region}.${local.via_suffix}" } }
       } : null,
+      var.approval_topic_arn != null ? {
+        Sid      = "AskForApproval"
+        Effect   = "Allow"
+        Action   = local.permissions.approval
+        Resource = var.approval_topic_arn
+      } : null,
       var.on_failure_destination_arn != null ? {
         Sid      = "ReportFailure"
         Effect   = "Allow"

@@ -63,6 +63,7 @@ locals {
     PRICE_PER_GB_MONTH        = tostring(var.price_per_gb_month)
     PLAN_MAX_AGE_DAYS         = tostring(var.plan_max_age_days)
     APPROVAL                  = tostring(var.approval)
+    APPROVAL_TOPIC_ARN        = var.approval_topic_arn
     EVENT_QUEUE               = local.events_enabled ? local.event_queue_url : null
     REGISTER_PULL_EXCLUSION   = tostring(local.register_pull_exclusion)
 

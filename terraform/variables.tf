@@ -137,10 +137,31 @@ variable "plans_kept_days" {
 }
 
 variable "approval" {
-  description = "Whether the schedule only plans, and images are removed only by applying a plan: invoke the function with {\"apply\": \"s3://...\"}. It needs dry_run = false to remove anything."
+  description = "Whether the schedule only plans, and images are removed only by applying a plan: invoke the function with {\"apply\": \"s3://...\"}. It needs dry_run = false to remove anything, and memory_enabled."
   type        = bool
   default     = false
   nullable    = false
+
+  validation {
+    condition     = !var.approval || var.memory_enabled
+    error_message = "approval is true, but memory_enabled is false: the function would have no bucket to write its plans to, so there would be nothing to approve. Set memory_enabled = true."
+  }
+}
+
+variable "approval_topic_arn" {
+  description = "ARN of the SNS topic that receives a message about each plan that waits for approval, with the command that applies it. Not a FIFO topic. If a KMS key of yours encrypts it, allow the role of the function kms:Decrypt and kms:GenerateDataKey in the key policy. Null sends none. It needs approval."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.approval_topic_arn == null ? true : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.approval_topic_arn))
+    error_message = "approval_topic_arn is \"${var.approval_topic_arn == null ? "null" : var.approval_topic_arn}\"; it must be null or the ARN of an SNS topic that is not a FIFO topic."
+  }
+
+  validation {
+    condition     = var.approval_topic_arn == null ? true : var.approval
+    error_message = "approval_topic_arn is \"${var.approval_topic_arn == null ? "null" : var.approval_topic_arn}\", but approval is false: only runs that wait for approval send a message. Set approval = true, or leave approval_topic_arn null."
+  }
 }
 
 variable "plan_max_age_days" {

@@ -8,14 +8,19 @@ import re
 import sys
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ecr_cleaner import shell
 from ecr_cleaner.core.errors import LogError
-from ecr_cleaner.program import apply, restore, run, scan_cluster
+from ecr_cleaner.program import restore, run, scan_cluster
 from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
 
 # The exit status that shells report for a program ended by Ctrl+C.
 INTERRUPTED = 130
+
+if TYPE_CHECKING:
+    # Not generic at run time.
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - nothing else names it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,20 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The reason of a failure is in the log, or on standard error if the log could not be written.
     """
     chosen = _parser().parse_args(arguments)
-    request_id = str(uuid.uuid4())
     try:
-        if chosen.command == "restore":
-            restore(os.environ, request_id, chosen.repository, chosen.digest)
-        elif chosen.command == "scan-cluster":
-            scan_cluster(os.environ, request_id, chosen.cluster, chosen.output)
-        elif chosen.command == "apply":
-            apply(os.environ, request_id, chosen.plan)
-        elif chosen.command == "plan":
-            return shell.plan(os.environ, request_id, chosen.output, chosen.format)
-        elif chosen.command == "explain":
-            return shell.explain(os.environ, request_id, chosen.image)
-        else:
-            run(os.environ, request_id)
+        return _run(chosen, str(uuid.uuid4()))
     except KeyboardInterrupt:
         return INTERRUPTED
     except LogError as error:
@@ -47,18 +40,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception:  # noqa: BLE001 - it has been logged; a traceback is not a JSON line
         return 1
+
+
+def _run(chosen: argparse.Namespace, request_id: str) -> int:
+    """Run the command; return the exit status, or raise an error that has been logged."""
+    if chosen.command == "apply":
+        return shell.apply(os.environ, request_id, chosen.plan)
+    if chosen.command == "plan":
+        return shell.plan(os.environ, request_id, chosen.output, chosen.format)
+    if chosen.command == "explain":
+        return shell.explain(os.environ, request_id, chosen.image)
+    if chosen.command == "restore":
+        restore(os.environ, request_id, chosen.repository, chosen.digest)
+    elif chosen.command == "scan-cluster":
+        scan_cluster(os.environ, request_id, chosen.cluster, chosen.output)
+    else:
+        run(os.environ, request_id)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ecr_cleaner",
-        description="Clean the registry of this account and region once. Settings come from the "
-        "environment; without DRY_RUN=false this is a dry run. Exits with 1 if the run failed, "
+        description="Clean the registry of this account and region once. Settings come from the\n"
+        "environment; without DRY_RUN=false this is a dry run. Exits with 1 if the run failed,\n"
         "with 2 if the arguments are wrong.",
+        epilog=_example(
+            "AWS_REGION=eu-west-1 python -m ecr_cleaner",
+            "AWS_REGION=eu-west-1 python -m ecr_cleaner plan",
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    command = commands.add_parser("restore", help="restore archived images")
+    command = _command(
+        commands,
+        "restore",
+        "restore archived images",
+        f"python -m ecr_cleaner restore team/app sha256:{'0123456789abcdef' * 4}",
+    )
     command.add_argument(
         "repository", metavar="REPOSITORY", help="repository name, without the registry host"
     )
@@ -66,14 +85,20 @@ def _parser() -> argparse.ArgumentParser:
         "digest", metavar="DIGEST", nargs="+", type=_digest, help="image digest, sha256:..."
     )
     _add_looks(commands)
-    command = commands.add_parser(
+    command = _command(
+        commands,
         "apply",
-        help="remove what a plan removes and a fresh judgement still does; only reports unless "
+        "remove what a plan removes and a fresh judgement still does; only reports unless "
         "DRY_RUN is false",
+        "python -m ecr_cleaner apply plan.jsonl",
+        "DRY_RUN=false python -m ecr_cleaner apply plan.jsonl > apply.log",
     )
     command.add_argument("plan", metavar="PLAN", help="file, or s3://BUCKET/KEY")
-    command = commands.add_parser(
-        "scan-cluster", help="write the usage document of the Kubernetes cluster that this runs in"
+    command = _command(
+        commands,
+        "scan-cluster",
+        "write the usage document of the Kubernetes cluster that this runs in",
+        "python -m ecr_cleaner scan-cluster --cluster k3s -o s3://BUCKET/clusters/k3s.json",
     )
     command.add_argument(
         "--cluster", required=True, help="ARN of an EKS cluster, or any name of another cluster"
@@ -87,9 +112,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_looks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _command(commands: _Commands, name: str, what: str, *examples: str) -> argparse.ArgumentParser:
+    """Add a command whose help says what it does, with examples."""
+    return commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=_example(*examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _example(*lines: str) -> str:
+    title = "example" if len(lines) == 1 else "examples"
+    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+
+
+def _add_looks(commands: _Commands) -> None:
     """Add the commands that only look: whatever DRY_RUN is, they write nothing to AWS."""
-    command = commands.add_parser("plan", help="show what would be removed, and why; only looks")
+    command = _command(
+        commands,
+        "plan",
+        "show what would be removed, and why; only looks",
+        "python -m ecr_cleaner plan",
+        "python -m ecr_cleaner plan --output plan.html",
+        "python -m ecr_cleaner plan --output plan.jsonl",
+    )
     command.add_argument(
         *("--output", "-o"),
         default=STANDARD_OUTPUT,
@@ -102,8 +150,11 @@ def _add_looks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="table; json: the lines of a plan; or html: its page; by default as the name of the "
         "file ends, otherwise table",
     )
-    command = commands.add_parser(
-        "explain", help="show why an image is kept or removed, and who uses it; only looks"
+    command = _command(
+        commands,
+        "explain",
+        "show why an image is kept or removed, and who uses it; only looks",
+        "python -m ecr_cleaner explain team/app:v1",
     )
     command.add_argument(
         "image",

@@ -18,10 +18,11 @@ from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.fan_out import step_of
-from ecr_cleaner.core.settings import Settings, is_dry_run, waived_api_groups
+from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
-from ecr_cleaner.report.lines import log_error, make_logger
+from ecr_cleaner.report.lines import MakeLogger, log_error, make_logger
+from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.cluster_scan import scan_own_cluster, writer
@@ -59,7 +60,11 @@ def run(
 
 
 def apply(
-    environ: Mapping[str, str], request_id: str, plan: str, deadline: Deadline | None = None
+    environ: Mapping[str, str],
+    request_id: str,
+    plan: str,
+    deadline: Deadline | None = None,
+    make: MakeLogger = make_logger,
 ) -> dict[str, Any]:
     """Apply a plan, named by its address; return the summary. Every error is logged.
 
@@ -67,14 +72,15 @@ def apply(
     other settings or another registry, is refused before anything is removed.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ, applies=True)
-    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
-        settings = Settings.from_environ(environ, applies=True)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+    dry_run = is_dry_run(environ, Purpose.APPLY)
+    with _failures_logged(make("INFO", request_id=request_id, dry_run=dry_run)):
+        settings = Settings.from_environ(environ, Purpose.APPLY)
+        log = make(settings.log_level, request_id=request_id, dry_run=dry_run)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             with stored_plan(aws, plan) as parts:
                 approved = approved_by(parts)
+            RunReport(log, settings).applying(plan, approved)
             approved.check(settings, aws.deadline.now())
             with closing(_plans(aws, settings, request_id)) as plans:
                 sources = sources_for(settings)
@@ -108,7 +114,7 @@ def look(environ: Mapping[str, str], log: FilteringBoundLogger, what: Look) -> s
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
     with _failures_logged(log):
-        settings = Settings.from_environ({**environ, "DRY_RUN": "true"})
+        settings = Settings.from_environ(environ, Purpose.LOOK)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers)
             try:

@@ -6,11 +6,15 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from structlog.typing import FilteringBoundLogger
+
+from ecr_cleaner import program
 from ecr_cleaner.core.errors import LogError
 from ecr_cleaner.core.model import ReferencePattern, Registry, Usage
 from ecr_cleaner.core.plan_document import (
@@ -23,11 +27,12 @@ from ecr_cleaner.core.plan_summary import summarize_plan
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.reference import is_digest, is_tag, parse
 from ecr_cleaner.core.text import visible
-from ecr_cleaner.program import look
+from ecr_cleaner.report.applied import Applied
 from ecr_cleaner.report.explanation import Explained, explain_unjudged
 from ecr_cleaner.report.explanation import explain as explanation
+from ecr_cleaner.report.lines import make_logger
 from ecr_cleaner.report.table import write_table
-from ecr_cleaner.report.terminal import Progress
+from ecr_cleaner.report.terminal import NOT_OF_APPLYING, SHOWN_IN_PLAN, Progress
 from ecr_cleaner.run.looking import Look
 from ecr_cleaner.run.plans import Plans
 
@@ -88,22 +93,51 @@ def wanted_image(text: str) -> Wanted | None:
 def plan(environ: Mapping[str, str], run: str, output: str, form: str | None) -> int:
     """Look at everything and write the plan in this form; return the exit status."""
     form = form or _BY_SUFFIX.get(Path(output).suffix, TABLE)
-    with _progress() as progress, closing(Plans(run)) as plans:
-        failure = look(environ, progress.logger(), Look(plans))
+    target = _Output(None if output == STANDARD_OUTPUT else Path(output))
+    with closing(target), _progress() as progress, closing(Plans(run)) as plans:
+        try:
+            target.open()
+        except OSError as error:
+            sys.stderr.write(f"ecr_cleaner: {output} cannot be written: {error.strerror}\n")
+            return 1
+        failure = program.look(environ, progress.logger(), Look(plans))
         progress.close()
         if not plans.begun:
             sys.stderr.write("There are no repositories in this account and region.\n")
         elif not plans.problems:
-            with _errors_told(), _opened(output) as stream:
+            with _errors_told(), target.written() as stream:
                 _write(plans, form, stream)
     return 1 if failure else 0
+
+
+def apply(environ: Mapping[str, str], run: str, address: str) -> int:
+    """Apply a plan, and write at the end what was removed; return the exit status.
+
+    The log is on standard output, unless a person looks at that.
+    """
+    applied = Applied()
+    with _progress(NOT_OF_APPLYING) as progress:
+        watchers = [progress.watch, applied.watch]
+
+        def for_a_person(level: str, **bound: Any) -> FilteringBoundLogger:
+            del level, bound
+            return progress.logger(applied.watch)
+
+        make = for_a_person if sys.stdout.isatty() else partial(make_logger, watchers=watchers)
+        try:
+            program.apply(environ, run, address, make=make)
+        finally:
+            progress.close()
+            sentences = applied.sentences()
+            sys.stderr.write(f"{sentences}\n" if sentences else "")
+    return 0
 
 
 def explain(environ: Mapping[str, str], run: str, wanted: Wanted) -> int:
     """Look at one repository and write why the image is kept or removed; return the exit status."""
     with _progress() as progress, closing(Plans(run)) as plans:
         seen = Look(plans, only=wanted.repository, is_wanted=wanted.is_meant_by)
-        failure = look(environ, progress.logger(), seen)
+        failure = program.look(environ, progress.logger(), seen)
         progress.close()
         with _errors_told():
             try:
@@ -198,18 +232,45 @@ def _write(plans: Plans, form: str, stream: TextIO) -> None:
         write_table(summary, stream, shutil.get_terminal_size().columns)
 
 
-@contextmanager
-def _opened(output: str) -> Iterator[TextIO]:
-    """Return standard output, or a file that is complete or not there."""
-    if output == STANDARD_OUTPUT:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    path = Path(output)
-    unfinished = path.with_name(f"{path.name}.new")
-    with unfinished.open("w", encoding="utf-8") as stream:
+class _Output:
+    """Standard output (None), or a file, which is complete or not there."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._unfinished: Path | None = None
+        self._stream: TextIO | None = None
+
+    def open(self) -> None:
+        """Raise OSError if the file cannot be written: a run is too long to learn it at the end."""
+        if self._path is None:
+            return
+        if self._path.exists() and not self._path.is_file():
+            # A pipe or a device, which cannot be replaced, or a directory.
+            self._stream = self._path.open("w", encoding="utf-8")
+            return
+        self._unfinished = self._path.with_name(f"{self._path.name}.new")
+        self._stream = self._unfinished.open("w", encoding="utf-8")
+
+    @contextmanager
+    def written(self) -> Iterator[TextIO]:
+        """Return the stream to write to, and finish the file."""
+        stream = self._stream or sys.stdout
         yield stream
-    unfinished.replace(path)
+        stream.flush()
+        if self._path and self._unfinished:
+            self._unfinished.replace(self._path)
+            self._unfinished = None
+        if self._path:
+            sys.stderr.write(f"Written {self._path}\n")
+
+    def close(self) -> None:
+        """Remove a file that was not finished."""
+        if self._stream:
+            # What could not be written has been told.
+            with suppress(OSError):
+                self._stream.close()
+        if self._unfinished:
+            self._unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -222,8 +283,8 @@ def _errors_told() -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    progress = Progress(sys.stderr)
+def _progress(hidden: frozenset[str] = SHOWN_IN_PLAN) -> Iterator[Progress]:
+    progress = Progress(sys.stderr, shutil.get_terminal_size().columns, hidden)
     try:
         yield progress
     finally:

@@ -334,6 +334,26 @@ run "permissions_boundary" {
   }
 }
 
+run "approval_topic" {
+  command = plan
+
+  variables {
+    memory_enabled     = true
+    approval           = true
+    approval_topic_arn = "arn:aws:sns:eu-west-1:123456789012:approvals"
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "AskForApproval"])) == jsonencode({
+      Sid      = "AskForApproval"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = "arn:aws:sns:eu-west-1:123456789012:approvals"
+    })
+    error_message = "The function must be able to publish to exactly this topic."
+  }
+}
+
 run "on_failure_queue" {
   command = plan
 

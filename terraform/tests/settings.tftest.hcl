@@ -47,11 +47,12 @@ run "every_setting" {
     cluster_document_minutes     = 60
     untagged_keep_days           = 7
     keep_used_days               = 0
-    memory_enabled               = false
+    events_enabled               = false
     register_pull_exclusion      = false
     price_per_gb_month           = 0.125
     plan_max_age_days            = 3
     approval                     = true
+    approval_topic_arn           = "arn:aws:sns:eu-central-1:123456789012:approvals"
 
     https_proxy = "http://proxy.example.com:3128"
     no_proxy    = ["example.com", "sts.eu-central-1.amazonaws.com"]
@@ -104,6 +105,9 @@ run "every_setting" {
       PRICE_PER_GB_MONTH           = "0.125"
       PLAN_MAX_AGE_DAYS            = "3"
       APPROVAL                     = "true"
+      APPROVAL_TOPIC_ARN           = "arn:aws:sns:eu-central-1:123456789012:approvals"
+      LEDGER                       = "s3://ecr-cleaner-123456789012-eu-central-1/ledger"
+      PLANS                        = "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
       REGISTER_PULL_EXCLUSION      = "false"
 
       HTTPS_PROXY = "http://proxy.example.com:3128"

@@ -279,6 +279,38 @@ run "reference_list_with_comma" {
   expect_failures = [var.reference_lists]
 }
 
+run "approval_without_a_bucket_for_plans" {
+  command = plan
+
+  variables {
+    approval       = true
+    memory_enabled = false
+  }
+
+  expect_failures = [var.approval]
+}
+
+run "approval_topic_without_approval" {
+  command = plan
+
+  variables {
+    approval_topic_arn = "arn:aws:sns:eu-central-1:123456789012:approvals"
+  }
+
+  expect_failures = [var.approval_topic_arn]
+}
+
+run "approval_by_a_fifo_topic" {
+  command = plan
+
+  variables {
+    approval           = true
+    approval_topic_arn = "arn:aws:sns:eu-central-1:123456789012:approvals.fifo"
+  }
+
+  expect_failures = [var.approval_topic_arn]
+}
+
 run "alarm_emails_with_given_topic" {
   command = plan
 

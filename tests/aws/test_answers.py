@@ -23,7 +23,7 @@ from ecr_cleaner.usage.sources import SOURCES
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
 )
-OTHER_SERVICES = {"ec2", "ecr", "eks", "inspector2", "organizations", "sqs", "ssm", "sts"}
+OTHER_SERVICES = {"ec2", "ecr", "eks", "inspector2", "organizations", "sns", "sqs", "ssm", "sts"}
 # The operation that an action allows and that is called, if it has another name.
 CALLED_AS = {
     "ChangeMessageVisibility": "ChangeMessageVisibilityBatch",

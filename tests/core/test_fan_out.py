@@ -245,13 +245,16 @@ def test_step_of_the_run_is_none(step: Step) -> None:
 
 
 def test_results_are_read_as_they_were_written() -> None:
-    tally = Tally(images=3, removable=1, removed=1, kept=Counter({"in_use": 2}))
+    kept, stays = Counter({"in_use": 2}), Counter({"kept_now": 1})
+    tally = Tally(images=3, removable=1, removed=1, kept=kept, stays=stays)
     guards = [StandingGuard(Guard.NO_USAGE, "why")]
     error = ScanError("ecs", ValueError("no"))
     results = (Result(tally, guards), Result(error=error), Result(error=ValueError()), Result())
     results[-1].unvisited = True
-    read = share_result_from(ShareResult("run-1", 2, results, ("a problem",)).to_json().encode())
+    written = ShareResult("run-1", 2, results, ("a problem",), ("s3://plan", "s3://page"))
+    read = share_result_from(written.to_json().encode())
     assert (read.run, read.share, read.problems) == ("run-1", 2, ("a problem",))
+    assert read.stored == ("s3://plan", "s3://page")
     assert [one.tally for one in read.results] == [one.tally for one in results]
     assert list(read.results[0].guards) == guards
     assert [str(one.error) if one.error else None for one in read.results] == [

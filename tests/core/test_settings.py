@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action
-from ecr_cleaner.core.settings import RepositoryRule, Settings, whole_number
+from ecr_cleaner.core.settings import Purpose, RepositoryRule, Settings, whole_number
 
 
 def test_nothing_set_is_a_careful_dry_run() -> None:
@@ -385,20 +385,76 @@ def test_a_whole_number_is_plain_digits_within_its_bounds_or_an_error(text: str)
         assert text.isdigit()
 
 
+PLANS = {"PLANS": "plans"}
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:approvals"
+
+
 @pytest.mark.parametrize(
-    ("environ", "applies", "expected"),
+    ("environ", "purpose", "expected"),
     [
-        ({"DRY_RUN": "false"}, False, False),
-        ({"DRY_RUN": "false", "APPROVAL": "true"}, False, True),
-        ({"DRY_RUN": "false", "APPROVAL": "true"}, True, False),
-        ({"APPROVAL": "true"}, True, True),
-        ({"APPROVAL": "false"}, False, True),
-        ({}, True, True),
+        ({"DRY_RUN": "false"}, Purpose.CLEAN, False),
+        ({"DRY_RUN": "false"}, Purpose.LOOK, True),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.CLEAN, True),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.APPLY, False),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.LOOK, True),
+        ({"APPROVAL": "true"}, Purpose.APPLY, True),
+        ({"APPROVAL": "false"}, Purpose.CLEAN, True),
+        ({}, Purpose.APPLY, True),
     ],
 )
 def test_with_approval_only_applying_a_plan_removes(
     environ: dict[str, str],
-    applies: bool,  # a table
-    expected: bool,
+    purpose: Purpose,
+    expected: bool,  # a table
 ) -> None:
-    assert Settings.from_environ(environ, applies=applies).dry_run is expected
+    assert Settings.from_environ(PLANS | environ, purpose).dry_run is expected
+
+
+@pytest.mark.parametrize(
+    ("purpose", "waits"), [(Purpose.CLEAN, True), (Purpose.APPLY, False), (Purpose.LOOK, False)]
+)
+def test_only_a_run_that_cleans_waits_for_approval(
+    purpose: Purpose,
+    waits: bool,  # a table
+) -> None:
+    environ = PLANS | {"APPROVAL": "true"}
+    assert Settings.from_environ(environ, purpose).waits_for_approval is waits
+    assert not Settings.from_environ(PLANS, purpose).waits_for_approval
+
+
+def test_run_that_waits_for_approval_needs_a_place_for_its_plan() -> None:
+    environ = {"APPROVAL": "true"}
+    with pytest.raises(InvalidSettingError, match=r"APPROVAL is 'true', .* if PLANS is not set"):
+        Settings.from_environ(environ)
+    for purpose in (Purpose.APPLY, Purpose.LOOK):
+        assert Settings.from_environ(environ, purpose).approval
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_applying_removes_only_if_the_run_is_not_a_dry_run(dry_run: str) -> None:
+    environ = PLANS | {"APPROVAL": "true", "DRY_RUN": dry_run}
+    assert Settings.from_environ(environ).applying_removes is (dry_run == "false")
+
+
+def test_topic_needs_approval() -> None:
+    environ = PLANS | {"APPROVAL_TOPIC_ARN": TOPIC}
+    assert Settings.from_environ(environ | {"APPROVAL": "true"}).approval_topic == TOPIC
+    with pytest.raises(
+        InvalidSettingError, match=r"APPROVAL_TOPIC_ARN .* unset if APPROVAL is not"
+    ):
+        Settings.from_environ(environ)
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "approvals", TOPIC.replace(":sns:", ":sqs:"), f"{TOPIC}.fifo", f"{TOPIC}:id"]
+)
+def test_what_is_not_a_topic_is_refused(topic: str) -> None:
+    environ = PLANS | {"APPROVAL": "true", "APPROVAL_TOPIC_ARN": topic}
+    with pytest.raises(InvalidSettingError, match="must be the ARN of an SNS topic"):
+        Settings.from_environ(environ)
+
+
+def test_look_does_not_warn_of_a_dry_run() -> None:
+    environ = {"DRY_RUN": "False"}
+    assert Settings.from_environ(environ).warnings
+    assert not Settings.from_environ(environ, Purpose.LOOK).warnings

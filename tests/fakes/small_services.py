@@ -1,4 +1,4 @@
-"""In-memory S3, SQS, STS and EC2 at the level of boto3's client, as much of them as a run calls."""
+"""In-memory S3, SQS, SNS, STS and EC2 at the level of boto3's client, as far as a run calls."""
 
 from __future__ import annotations
 
@@ -171,6 +171,27 @@ class FakeSqs:
         self.before(operation)
         if operation in self.error:
             raise client_error(operation, self.error[operation])
+
+
+@dataclass
+class FakeSns:
+    """Keeps what is published, as (topic, subject, message), within the limits of SNS."""
+
+    published: list[tuple[str, str, str]] = field(default_factory=list)
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        self.meta = meta_of("sns")
+
+    def publish(self, TopicArn: str, Subject: str, Message: str) -> dict[str, Any]:  # noqa: N803
+        if self.error:
+            raise client_error("Publish", self.error)
+        assert Subject.isascii()
+        assert Subject.isprintable()
+        assert len(Subject) <= 100
+        assert len(Message.encode()) <= 262_144
+        self.published.append((TopicArn, Subject, Message))
+        return {"MessageId": "one"}
 
 
 class FakeSts:

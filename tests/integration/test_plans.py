@@ -28,7 +28,7 @@ def allowed(lists: list[list[str]], resource: str = "*") -> dict[str, object]:
 
 
 def as_module(world: World, prefix: str) -> dict[str, str]:
-    """Return the credentials of a role that may clean, and write plans below a prefix."""
+    """Return the credentials of a role that may clean, write plans below a prefix, and publish."""
     iam = world.client("iam")
     role = role_for(iam, "cleaner", "lambda.amazonaws.com")
     lists = [
@@ -37,6 +37,7 @@ def as_module(world: World, prefix: str) -> dict[str, str]:
         *PERMISSIONS["pull-times"].values(),
         PERMISSIONS["read"],
         PERMISSIONS["delete"],
+        PERMISSIONS["approval"],
     ]
     plans = allowed([PERMISSIONS["memory"]["plans"]], f"arn:aws:s3:::{BUCKET}/{prefix}*")
     policy = {"Version": "2012-10-17", "Statement": [allowed(lists), plans]}

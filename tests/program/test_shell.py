@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from ecr_cleaner import __main__ as shell
 from ecr_cleaner import program
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.plan_document import PlannedImage, read_plan
+from ecr_cleaner.core.text import human_size
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.shell import Wanted, wanted_image
 from ecr_cleaner.workers import Workers
@@ -29,6 +32,10 @@ ELSEWHERE = (
     "eu-west-1.\n"
 )
 LEDGER = "s3://memory/ledger"
+NO_LEDGER = (
+    "warning: Nothing is remembered: LEDGER is not set: what was in use until yesterday is judged "
+    "as unused\n"
+)
 
 
 @pytest.fixture
@@ -70,13 +77,26 @@ def account(ecr: FakeEcr, s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRY_RUN", "false")
 
 
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def events(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]:
+    """Return the lines of one event in what was logged since the last call."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if line["event"] == name]
+
+
 def test_plan_is_a_table_and_changes_nothing(
     ecr: FakeEcr, old: StoredImage, used: StoredImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shell.main(["plan"]) == 0
     output = capsys.readouterr()
     assert output.out.splitlines()[1].split()[:3] == ["app", "2", "1"]
-    assert output.err == ""
+    assert output.err == NO_LEDGER
     assert ecr.digests("app") == {old.digest, used.digest}
 
 
@@ -117,7 +137,9 @@ def test_ledger_is_read_and_not_written(
     monkeypatch.setattr("ecr_cleaner.usage.shared.known_answers.KnownAnswers.changed", changed)
     assert shell.main(["plan"]) == 0
     assert (s3.objects, s3.writes) == ({LEDGER: stored}, 0)
-    assert "1 of 1 image would" in capsys.readouterr().out
+    output = capsys.readouterr()
+    assert "1 of 1 image would" in output.out
+    assert output.err == ""
     assert ecr.digests("app") == {old.digest}
     s3.objects[LEDGER] = b"damaged"
     assert shell.main(["plan"]) == 1
@@ -157,8 +179,8 @@ def test_account_without_repositories_has_no_plan(
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err == (
-        "There are no repositories in this account and region.\n"
-        "There is no repository app in this account and region.\n"
+        f"{NO_LEDGER}There are no repositories in this account and region.\n"
+        f"{NO_LEDGER}There is no repository app in this account and region.\n"
     )
 
 
@@ -191,7 +213,7 @@ def test_explain_finds_the_image(
     del old
     assert shell.main(["explain", by.format(digest=used.digest)]) == 0
     output = capsys.readouterr()
-    assert output.err == ""
+    assert output.err == NO_LEDGER
     assert f"Digest       {used.digest}\n" in output.out
     assert "  arn:service (read by stub, as app:v2)\n" in output.out
 
@@ -214,7 +236,7 @@ def test_explain_says_what_does_not_exist(
     del old
     assert shell.main(["explain", image]) == 1
     output = capsys.readouterr()
-    assert (output.out, output.err) == ("", told)
+    assert (output.out, output.err) == ("", NO_LEDGER + told)
 
 
 def test_explain_says_why_a_repository_is_not_judged(
@@ -268,22 +290,148 @@ def test_stored_plan_is_what_the_command_writes(
 
 
 def test_plan_is_approved_and_applied_from_a_shell(
-    ecr: FakeEcr, old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ecr: FakeEcr,
+    old: StoredImage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With a service that takes an image into use in between, and another that is pushed."""
     taken = ecr.push("app", "taken", tags=["v3"], pushed_at=ago(100))
     path = tmp_path / "plan.jsonl"
     monkeypatch.setenv("APPROVAL", "true")
     assert shell.main(["plan", "-o", str(path)]) == 0
+    monkeypatch.setenv("PLANS", str(tmp_path / "plans"))
     assert shell.main([]) == 0
+    (line,) = events(capsys, "Plan waits for approval")
+    (stored,) = (tmp_path / "plans").glob("*.jsonl.gz")
+    assert line["apply"] == [f"python -m ecr_cleaner apply {stored}"]
     assert ecr.digests("app") == {old.digest, taken.digest}
     new = ecr.push("app", "new", tags=["v4"], pushed_at=ago(100))
     in_use = [SOMETHING_IN_USE, usage("app", "arn:service", tag="v3")]
     monkeypatch.setattr(program, "sources_for", lambda _: [StubSource(lambda _: in_use)])
     assert shell.main(["apply", str(path)]) == 0
     assert ecr.digests("app") == {taken.digest, new.digest}
+    size = human_size(old.size_bytes)
+    assert capsys.readouterr().err == (
+        f"{NO_LEDGER}Removed 1 of the 2 images of the plan, up to {size}. Not removed: "
+        "1 kept now.\n"
+    )
     assert shell.main(["apply", str(path)]) == 0
     assert ecr.digests("app") == {taken.digest, new.digest}
+    told = "Removed 0 of the 2 images of the plan. Not removed: 1 kept now, 1 already gone.\n"
+    assert capsys.readouterr().err == NO_LEDGER + told
+
+
+def test_to_a_person_apply_shows_progress_and_no_log(
+    old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    output, shown = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert shell.main(["apply", str(path)]) == 0
+    assert output.getvalue() == ""
+    assert "\r\x1b[K1 source read; 1 repository, 1 image judged; 1 removed" in shown.getvalue()
+    removed = f"Removed 1 of the 1 image of the plan, up to {human_size(old.size_bytes)}.\n"
+    assert shown.getvalue().endswith(f"\r\x1b[K{removed}")
+
+
+def test_log_of_apply_has_the_level_that_is_set(
+    old: StoredImage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del old
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    assert shell.main(["apply", str(path)]) == 0
+    output = capsys.readouterr()
+    assert {json.loads(line)["level"] for line in output.out.splitlines()} == {"warning"}
+    assert "Removed 1 of the 1 image of the plan" in output.err
+
+
+def test_run_that_waits_for_approval_needs_a_place_for_its_plan(
+    ecr: FakeEcr, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("APPROVAL", "true")
+    assert shell.main([]) == 1
+    (line,) = events(capsys, "Run failed")
+    assert line["error"].startswith("APPROVAL is 'true', but must be false if PLANS is not set")
+    assert ecr.calls == []
+
+
+def test_file_that_cannot_be_written_is_an_error_before_anything_is_read(
+    ecr: FakeEcr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for path, why in {
+        tmp_path / "nowhere" / "plan.html": "No such file or directory",
+        tmp_path / "file" / "plan.html": "Not a directory",
+        tmp_path: "Is a directory",
+    }.items():
+        assert shell.main(["plan", "-o", str(path)]) == 1
+        assert capsys.readouterr().err == f"ecr_cleaner: {path} cannot be written: {why}\n"
+    assert ecr.calls == []
+
+
+def test_full_disk_is_told(
+    old: StoredImage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    monkeypatch.setattr("ecr_cleaner.__main__.os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", mock.Mock(fileno=lambda: 1))
+    assert shell.main(["plan", "-o", "/dev/full"]) == 1
+    told = "ecr_cleaner: the output could not be written: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == NO_LEDGER + told
+
+
+def test_file_is_named_when_it_is_written(
+    old: StoredImage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    path = tmp_path / "plan.html"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    assert capsys.readouterr() == ("", f"{NO_LEDGER}Written {path}\n")
+
+
+def test_plan_that_failed_leaves_an_earlier_file_as_it_was(ecr: FakeEcr, tmp_path: Path) -> None:
+    path = tmp_path / "plan.html"
+    path.write_text("earlier")
+    ecr.fail("DescribeRepositories", "AccessDeniedException")
+    assert shell.main(["plan", "-o", str(path)]) == 1
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"plan.html": "earlier"}
+
+
+def test_plan_goes_through_a_pipe(old: StoredImage, tmp_path: Path) -> None:
+    """As a shell makes one for ``>(command)``. Renaming a file over it would lose the reader."""
+    del old
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert shell.main(["plan", "-o", str(pipe)]) == 0
+    assert os.read(reader, 10) == b"REPOSITORY"
+    os.close(reader)
+    assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("command", ["plan", "explain", "apply", "restore", "scan-cluster"])
+def test_help_of_each_command_has_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        shell.main([command, "--help"])
+    assert ended.value.code == 0
+    examples = capsys.readouterr().out.partition("\nexample")[2].splitlines()[1:]
+    assert examples
+    for one in examples:
+        assert f" ecr_cleaner {command}" in one
+        _, _, arguments = one.partition("-m ecr_cleaner ")
+        # What the help says is what the program takes.
+        shell._parser().parse_args(shlex.split(arguments.partition(" > ")[0]))  # noqa: SLF001
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,17 @@ OPTIONAL = Settings(
     inspector_coverage=True, reference_lists=("ssm:list",), cluster_documents=("s3://bucket/",)
 )
 GROUPS = ("usage", "optional", "guards", "memory", "pull-times", "targets")
-ALONE = ("read", "regions", "delete", "archive")
+ALONE = ("read", "regions", "delete", "archive", "approval")
 LISTS: dict[str, list[str]] = {name: PERMISSIONS[name] for name in ALONE} | {
     f"{group}.{name}": actions for group in GROUPS for name, actions in PERMISSIONS[group].items()
 }
 # Of no source of every run.
-OTHER_SERVICES = {"ec2", "ecr", "eks", "organizations", "s3", "sqs", "ssm", "sts"}
+OTHER_SERVICES = {"ec2", "ecr", "eks", "organizations", "s3", "sns", "sqs", "ssm", "sts"}
 CHANGES_SOMETHING = {"delete", "archive", "pull-times.register"}
 # In a dry run as well: of the module itself, not of ECR.
 MEMORY = {"memory.ledger", "memory.events", "memory.plans", "memory.runs"}
+# It tells a person of a plan.
+TELLS = {"approval"}
 # The role that is assumed only reads: a test of its module says so.
 ASSUMES = {"targets.accounts"}
 
@@ -90,11 +92,17 @@ def test_the_memory_needs_nothing_of_ecr(name: str) -> None:
     assert {one.partition(":")[0] for one in LISTS[name]} <= {"s3", "sqs"}
 
 
+def test_approval_is_asked_for_and_nothing_else() -> None:
+    assert LISTS["approval"] == ["sns:Publish"]
+
+
 def test_another_account_is_only_entered() -> None:
     assert LISTS["targets.accounts"] == ["sts:AssumeRole"]
 
 
-@pytest.mark.parametrize("name", sorted(LISTS.keys() - CHANGES_SOMETHING - MEMORY - ASSUMES))
+@pytest.mark.parametrize(
+    "name", sorted(LISTS.keys() - CHANGES_SOMETHING - MEMORY - TELLS - ASSUMES)
+)
 def test_what_a_dry_run_may_do_only_reads(name: str) -> None:
     verbs = {re.sub(r"([a-z])[A-Z].*", r"\1", one.partition(":")[2]) for one in LISTS[name]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,8 +53,15 @@ def plan() -> list[PlanPart]:
     return [header, guarded, *images, failed, PlanEnd(2, 3)]
 
 
-def table(stream: io.StringIO, width: int = 100) -> str:
-    summary = summarize_plan(plan())
+def partly_guarded() -> list[PlanPart]:
+    """The same, with another repository that nothing guards."""
+    *parts, _ = plan()
+    free = planned("d", size=3_000_000_000, repository="free")
+    return [*parts, PlannedRepository("free"), free, PlanEnd(3, 4)]
+
+
+def table(stream: io.StringIO, width: int = 100, parts: Sequence[PlanPart] = ()) -> str:
+    summary = summarize_plan(parts or plan())
     assert summary is not None
     write_table(summary, stream, width)
     return stream.getvalue()
@@ -71,7 +79,8 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
         *("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES"),
     ]
     assert words(app) == [
-        *("app", "3", "1", "2.0 GB", "$0.20", "1", "1", "cross-account-pull, 1 broken reference"),
+        *("app", "3", "0", "1", "2"),
+        "guarded: 1 image, 2.0 GB (cross-account-pull), 1 broken reference",
     ]
     assert words(failed) == [LONG, "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
 
@@ -80,12 +89,25 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
 def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
     text = " ".join(table(stream()).split())
     assert (
-        "1 of 3 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
+        "Nothing would be removed until the guards below are lifted. They keep 1 of 3 images: up "
+        "to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
+    assert "would be removed," not in text
     assert "Guard cross-account-pull: everyone may pull; list their images" in text
     assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text
     assert "Broken reference: there is no repository gone, used by arn:old" in text
     assert "Not scanned, because waived: eks" in text
+
+
+def test_what_guards_keep_is_not_among_what_would_be_removed() -> None:
+    text = table(io.StringIO(), parts=partly_guarded())
+    _, free, app, *_ = text.splitlines()
+    assert words(free) == ["free", "1", "1", "3.0 GB", "$0.30", "0", "0"]
+    assert words(app)[:5] == ["app", "3", "0", "1", "2"]
+    assert (
+        "1 of 4 images would be removed, up to 3.0 GB, up to $0.30 a month at $0.10 per GB. The "
+        "guards below keep 1 more until they are lifted, up to 2.0 GB. Layers" in text
+    )
 
 
 @pytest.mark.parametrize("has_rich", [True, False])
@@ -98,10 +120,13 @@ def test_on_a_terminal_no_line_is_longer_than_it_is_wide(
 ) -> None:
     if not has_rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", table(Terminal(), width))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", table(Terminal(), width, partly_guarded()))
     assert max(map(len, text.splitlines())) <= width
-    assert "2.0 GB" in text
-    assert "$0.20" in text
+    assert "3.0 GB" in text
+    assert "$0.30" in text
+    # No column is left out for a long name.
+    assert all(title in text.splitlines()[0] for title in ("IN USE", "KEPT", "NOTES"))
+    assert "guarded: 1" in text
     assert LONG not in text or width > 100
 
 
@@ -117,3 +142,6 @@ def test_plan_of_nothing_is_a_table_of_nothing() -> None:
     stream: Any = io.StringIO()
     write_table(summary, stream, 80)
     assert "0 of 0 images would be removed" in stream.getvalue()
+    assert "No repository is opted in: tag those to clean with BoxCleanerEnabled = true." in (
+        stream.getvalue()
+    )

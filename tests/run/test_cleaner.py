@@ -33,7 +33,7 @@ from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import ROLE, Call, FakeEcr, StoredImage
 from fakes.log import FakeLog
-from fakes.small_services import FakeEc2, FakeS3, FakeSqs, FakeSts
+from fakes.small_services import FakeEc2, FakeS3, FakeSns, FakeSqs, FakeSts
 
 DELETING = Settings(dry_run=False)
 ARCHIVING = Settings(dry_run=False, action=Action.ARCHIVE)
@@ -67,7 +67,8 @@ class StubAws:
     others: dict[str, Any] = field(default_factory=dict)
     region: str = "eu-west-1"
 
-    def api(self, service: str) -> Api:
+    def api(self, service: str, region: str | None = None) -> Api:
+        del region
         return Api(self.ecr if service == "ecr" else self.others[service])
 
     def close(self) -> None:
@@ -89,6 +90,7 @@ class World:
     log: FakeLog = field(default_factory=FakeLog)
     s3: FakeS3 = field(default_factory=FakeS3)
     sqs: FakeSqs = field(init=False)
+    sns: FakeSns = field(default_factory=FakeSns)
 
     def __post_init__(self) -> None:
         self.ecr = FakeEcr(clock=self.clock)
@@ -116,7 +118,13 @@ class World:
         plans: Plans | None = None,
     ) -> dict[str, Any]:
         deadline = Deadline(self.clock, seconds_left)
-        others = {"s3": self.s3, "sqs": self.sqs, "sts": FakeSts(), "ec2": FakeEc2()}
+        others = {
+            "s3": self.s3,
+            "sqs": self.sqs,
+            "sns": self.sns,
+            "sts": FakeSts(),
+            "ec2": FakeEc2(),
+        }
         aws = cast("Aws", StubAws(self.ecr, self.workers, deadline, others))
         place = place_of(aws, settings.plans)
         with closing(plans or (Plans("run-1", place) if place else NoPlan())) as sink:

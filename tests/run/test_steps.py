@@ -28,7 +28,8 @@ from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.run.plans import NoPlan
+from ecr_cleaner.run.plan_places import place_of
+from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.run.steps import StepRunner
 from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
 from ecr_cleaner.workers import Workers
@@ -112,6 +113,7 @@ class Steps:
         others = {
             "s3": self.world.s3,
             "sqs": self.world.sqs,
+            "sns": self.world.sns,
             "sts": FakeSts(),
             "ec2": FakeEc2(HERE, THERE),
         }
@@ -119,7 +121,12 @@ class Steps:
         aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
         aws.rules = self.rules
         log = self.world.log.logger()
-        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], lambda _: NoPlan())
+
+        def plans(run: str) -> Plans | NoPlan:
+            place = place_of(cast("Aws", aws), self.settings.plans)
+            return Plans(run, place) if place else NoPlan()
+
+        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], plans)
         return steps.run(step_of({"step": name, "run": self.run, **more}))
 
     def plan(self) -> dict[str, Any]:
@@ -304,6 +311,29 @@ def test_an_image_that_was_pushed_during_the_run_is_kept(steps: Steps) -> None:
     steps.clean()
     steps.step("report")
     assert steps.world.ecr.digests("app") == {young.digest}
+
+
+def test_one_message_asks_for_approval_of_the_plans_of_all_shares(steps: Steps) -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:approvals"
+    steps.settings = replace(
+        STEPPING, dry_run=True, plans="s3://bucket/plans/", approval=True, approval_topic=topic
+    )
+    for number in range(60):
+        steps.world.create(f"r{number}")
+        steps.world.push(f"r{number}", f"a{number}")
+    steps.plan()
+    steps.scan()
+    steps.step("gather")
+    steps.clean()
+    assert steps.world.sns.published == []
+    assert steps.step("report") == {"complete": True, "removed": 0}
+    ((_, subject, message),) = steps.world.sns.published
+    assert subject.startswith("ecr-cleaner: 61 images to remove in 111122223333 eu-west-1")
+    plans = sorted(one for one in steps.objects if one.endswith("Z-run-1-0.jsonl.gz"))
+    plans += sorted(one for one in steps.objects if one.endswith("Z-run-1-1.jsonl.gz"))
+    assert [one in message for one in plans] == [True, True]
+    (line,) = steps.world.events("Plan waits for approval")
+    assert line["apply"] == [f"python -m ecr_cleaner apply {one}" for one in plans]
 
 
 # -- Memory --------------------------------------------------------------------------------------

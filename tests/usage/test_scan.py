@@ -113,6 +113,46 @@ def test_source_that_fails_is_named(error: Exception) -> None:
         scan(one, [StubSource("broken", fails(error))])
 
 
+def test_all_sources_that_fail_are_named_in_their_order() -> None:
+    """The first one fails when the second has begun, and that one fails after it."""
+    began, failed = Event(), Event()
+
+    def first(_: Target) -> list[Usage]:
+        assert began.wait(60)
+        failed.set()
+        raise ApiError("ecs", "ListTasks", code="X", message="no", action="ecs:ListTasks")
+
+    def second(_: Target) -> list[Usage]:
+        began.set()
+        assert failed.wait(60)
+        raise ApiError("batch", "ListJobs", code="Y", message="no")
+
+    sources = [StubSource("ecs", first), StubSource("batch", second)]
+    with account() as one, pytest.raises(ScanError) as failure:
+        scan(one, sources)
+
+    assert str(failure.value) == (
+        "usage source ecs could not be read in full: ecs ListTasks failed with X: no (missing IAM "
+        "action: ecs:ListTasks); not read either: batch: batch ListJobs failed with Y: no"
+    )
+    assert failure.value.fields["source"] == "ecs"
+    assert failure.value.fields["missing_action"] == "ecs:ListTasks"
+
+
+def test_each_target_that_ends_is_told() -> None:
+    ended: list[Location | None] = []
+    with account(ecs()) as home:
+
+        def there() -> Target:
+            return Target(home._aws, Settings(), THERE)  # noqa: SLF001 - as targets_of does
+
+        source = StubSource("ecs", nothing)
+        scan(home, [source], others=[there], on_target=lambda one: ended.append(one.elsewhere))
+
+    assert set(ended) == {None, THERE}
+    assert len(ended) == 2
+
+
 # -- Several targets ---------------------------------------------------------------------------
 
 HERE = Location("111122223333", "eu-west-1")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 _LONGEST_MESSAGE = 1000
+# A run that may read nothing fails in every source at once.
+_MOST_NAMED = 20
 
 
 class CleanerError(Exception):
@@ -80,18 +82,49 @@ class IncompleteAnswerError(CleanerError):
 class ScanError(CleanerError):
     """A usage source could not be read in full, so it is unknown what is in use.
 
-    ``target`` names the account and region, if it is not the one of the registry.
+    ``target`` names the account and region, if it is not the one of the registry. ``others`` are
+    those that failed as well; the fields are those of the first.
     """
 
-    def __init__(self, source: str, cause: Exception, target: str | None = None) -> None:
-        where = f" in {target}" if target else ""
+    def __init__(
+        self,
+        source: str,
+        cause: Exception,
+        target: str | None = None,
+        others: Sequence[ScanError] = (),
+    ) -> None:
         super().__init__(
-            f"usage source {source} could not be read in full{where}: {text_of(cause)}"
-            f"{_advice(cause) if target else ''}",
+            f"usage source {source} could not be read in full{_in(target)}: {text_of(cause)}"
+            f"{_advice(cause) if target else ''}{_also(others)}",
             source=source,
             **({"target": target} if target else {}),
             **_details(cause),
         )
+        self.source = source
+        self.cause = cause
+        self.target = target
+
+    def together_with(self, others: Sequence[ScanError]) -> ScanError:
+        """Return one error for all of them."""
+        return ScanError(self.source, self.cause, self.target, others)
+
+
+def _also(others: Sequence[ScanError]) -> str:
+    """Return the other sources; those that failed for the same reason in one place are named once.
+
+    If a role cannot be assumed, every source in that account fails for that reason.
+    """
+    sources: dict[tuple[str, str], list[str]] = {}
+    for one in others:
+        sources.setdefault((_in(one.target), text_of(one.cause)), []).append(one.source)
+    named = [f"{', '.join(names)}{where}: {why}" for (where, why), names in sources.items()]
+    left = len(named) - _MOST_NAMED
+    more = [f"{left} more"] if left > 0 else []
+    return f"; not read either: {'; '.join([*named[:_MOST_NAMED], *more])}" if named else ""
+
+
+def _in(target: str | None) -> str:
+    return f" in {target}" if target else ""
 
 
 class TargetError(CleanerError):

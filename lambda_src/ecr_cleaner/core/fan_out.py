@@ -214,12 +214,13 @@ def fingerprint(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """What one share did: the result of each of its repositories."""
+    """What one share did: the result of each of its repositories, and where its plan is."""
 
     run: str
     share: int
     results: tuple[Result, ...]
     problems: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the document."""
@@ -229,6 +230,7 @@ class ShareResult:
                 "run": self.run,
                 "share": self.share,
                 "problems": list(self.problems),
+                "stored": list(self.stored),
                 "results": [_result_fields(one) for one in self.results],
             }
         )
@@ -245,6 +247,7 @@ def _share_result(found: Mapping[str, Any]) -> ShareResult:
         share=_of_type(int, found["share"]),
         results=tuple(map(_result, _of_type(list, found["results"]))),
         problems=tuple(_of_type(list, found["problems"])),
+        stored=tuple(_of_type(list, found["stored"])),
     )
 
 
@@ -267,6 +270,7 @@ def _result(found: Mapping[str, Any]) -> Result:
         raise ValueError(f"a tally without {', '.join(sorted(missing))}")
     tally = Tally()
     tally.kept.update(numbers.pop("kept"))
+    tally.stays.update(numbers.pop("stays"))
     for name, number in numbers.items():
         setattr(tally, name, _of_type(int, number))
     return Result(

@@ -90,6 +90,11 @@ class RepositorySum:
         return self.fates[Fate.REMOVE]
 
     @property
+    def guarded(self) -> Sum:
+        """Of those, what guards keep until they are lifted: all or nothing."""
+        return self.removable if self.planned.guards else Sum()
+
+    @property
     def total(self) -> Sum:
         """All images."""
         return _total(self.fates.values())
@@ -118,6 +123,11 @@ class PlanSummary:
     @property
     def removable(self) -> Sum:
         return _total(one.removable for one in self.repositories)
+
+    @property
+    def guarded(self) -> Sum:
+        """Of those, what guards keep until they are lifted."""
+        return _total(one.guarded for one in self.repositories)
 
     @property
     def total(self) -> Sum:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any
 
 from ecr_cleaner.core.errors import InvalidSettingError
@@ -27,6 +28,8 @@ _LEDGER = re.compile(r"s3://[^/]+/.+|(?![a-z0-9]+://).+")
 _PLANS = re.compile(r"s3://[^/]+/(?:.+/)?|(?![a-z0-9]+://).+")
 _RUNS = re.compile(r"s3://[^/]+/(?:.+/)?")
 _QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
+# Without topics of the kind FIFO, which want more of a message.
+_TOPIC = re.compile(r"arn:[^:]+:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 _PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 # What a run does about its verdicts, not which verdicts it comes to.
 _NOT_DECIDING = frozenset(
@@ -34,6 +37,7 @@ _NOT_DECIDING = frozenset(
         "dry_run",
         "log_level",
         "approval",
+        "approval_topic",
         "max_deletions",
         "max_scan_age_minutes",
         "plan_max_age_days",
@@ -53,6 +57,20 @@ _ROLE_NAME = re.compile(r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}", re.ASCII)
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 _REMOVING = (Action.DELETE, Action.ARCHIVE)
+
+
+# Of a run, not of the operator.
+_NOT_SETTINGS = frozenset(
+    {"applying_removes", "function_name", "purpose", "scan_external_id", "warnings"}
+)
+
+
+class Purpose(StrEnum):
+    """What a run is for: to clean, to apply a plan that was approved, or only to look."""
+
+    CLEAN = "clean"
+    APPLY = "apply"
+    LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +98,8 @@ class Settings:
     ``event_queue`` None that it reads no events, and ``plans`` None that it writes no plan.
     ``price_per_gb_month`` is in dollars, for 10^9 bytes. ``runs`` is where the steps of a run leave
     their documents; None: there are no steps.
+    ``approval_topic`` is the ARN of the SNS topic that is told of plans to approve. A run that
+    applies a plan removes images if ``applying_removes``.
     ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
     the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
     organization. ``function_name`` is the name of the Lambda function, set by Lambda.
@@ -117,6 +137,9 @@ class Settings:
     plans: str | None = None
     plan_max_age_days: int = 7
     approval: bool = False
+    approval_topic: str | None = None
+    applying_removes: bool = False
+    purpose: Purpose = Purpose.CLEAN
     price_per_gb_month: float = 0.10
     runs: str | None = None
     max_scan_age_minutes: int = 30
@@ -130,15 +153,12 @@ class Settings:
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], *, applies: bool = False) -> Settings:
-        """Read every setting; raise InvalidSettingError for the first that is not allowed.
-
-        ``applies``: the run applies a plan that was approved.
-        """
+    def from_environ(cls, environ: Mapping[str, str], purpose: Purpose = Purpose.CLEAN) -> Settings:
+        """Read every setting; raise InvalidSettingError for the first that is not allowed."""
         read = _Reader(environ)
         default = cls()
         return cls(
-            dry_run=is_dry_run(environ, applies=applies),
+            dry_run=is_dry_run(environ, purpose),
             keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
             min_keep_days=read.number("MIN_KEEP_DAYS", MOST_DAYS, default.min_keep_days),
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
@@ -187,7 +207,10 @@ class Settings:
             plan_max_age_days=read.number(
                 "PLAN_MAX_AGE_DAYS", MOST_DAYS, default.plan_max_age_days, least=1
             ),
-            approval=read.switch("APPROVAL", default=default.approval),
+            approval=_approval(read, purpose),
+            approval_topic=_approval_topic(read),
+            applying_removes=not is_dry_run(environ, Purpose.APPLY),
+            purpose=purpose,
             price_per_gb_month=float(
                 read.matching("PRICE_PER_GB_MONTH", _PRICE, "a number of dollars, such as 0.10")
                 or default.price_per_gb_month
@@ -210,7 +233,7 @@ class Settings:
             ),
             log_level=read.one_of("LOG_LEVEL", LOG_LEVELS, default.log_level),
             function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME", default.function_name),
-            warnings=_dry_run_warnings(environ.get("DRY_RUN")),
+            warnings=() if purpose is Purpose.LOOK else _dry_run_warnings(environ.get("DRY_RUN")),
         )
 
     @property
@@ -218,10 +241,15 @@ class Settings:
         """The greatest number of days for which a use counts in any repository."""
         return max(self.keep_used_days, *(rule.keep_used_days or 0 for rule in self.rules), 0)
 
+    @property
+    def waits_for_approval(self) -> bool:
+        """Whether the run only plans, for a person to approve."""
+        return self.approval and self.purpose is Purpose.CLEAN
+
     def fields(self) -> dict[str, Any]:
         """Return the settings as a field of a log line, without those that are not set."""
-        own = {"function_name", "scan_external_id", "warnings"}
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in own}
+        names = [one.name for one in fields(self) if one.name not in _NOT_SETTINGS]
+        values = {name: getattr(self, name) for name in names}
         values["rules"] = [asdict(rule) for rule in self.rules]
         return {name: value for name, value in values.items() if value not in (None, (), [])}
 
@@ -235,13 +263,13 @@ class Settings:
         return parsed
 
 
-def is_dry_run(environ: Mapping[str, str], *, applies: bool = False) -> bool:
+def is_dry_run(environ: Mapping[str, str], purpose: Purpose = Purpose.CLEAN) -> bool:
     """Return whether the run only reports: always, unless ``DRY_RUN`` is exactly ``false``.
 
-    With ``APPROVAL``, it also only reports unless it ``applies`` a plan that was approved.
+    With ``APPROVAL``, it also only reports unless it applies a plan that was approved.
     """
-    waits = environ.get("APPROVAL", "false") != "false" and not applies
-    return environ.get("DRY_RUN") != "false" or waits
+    waits = environ.get("APPROVAL", "false") != "false" and purpose is Purpose.CLEAN
+    return environ.get("DRY_RUN") != "false" or waits or purpose is Purpose.LOOK
 
 
 def waived_api_groups(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -338,6 +366,24 @@ def _event_queue(read: _Reader) -> str | None:
     if url and "LEDGER" not in read.environ:
         raise InvalidSettingError(name, url, "unset if LEDGER is not set: events are kept there")
     return url
+
+
+def _approval(read: _Reader, purpose: Purpose) -> bool:
+    name = "APPROVAL"
+    approval = read.switch(name, default=False)
+    if approval and purpose is Purpose.CLEAN and "PLANS" not in read.environ:
+        allowed = "false if PLANS is not set: the run would only plan, and write its plan nowhere"
+        raise InvalidSettingError(name, "true", allowed)
+    return approval
+
+
+def _approval_topic(read: _Reader) -> str | None:
+    name = "APPROVAL_TOPIC_ARN"
+    topic = read.matching(name, _TOPIC, "the ARN of an SNS topic that is not a FIFO topic")
+    if topic and read.environ.get("APPROVAL") != "true":
+        allowed = "unset if APPROVAL is not true: only runs that wait for approval send a message"
+        raise InvalidSettingError(name, topic, allowed)
+    return topic
 
 
 def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from ecr_cleaner.core.settings import Settings
 class Tally:
     """The numbers of one repository, or of a run. Sizes are in bytes.
 
-    ``removable`` counts what the plan removes. A sum of image sizes is an upper bound of what is
+    ``removable`` counts what the plan removes. ``stays`` counts the images that stay although the
+    plan that is applied removes them, by reason. A sum of image sizes is an upper bound of what is
     saved: layers that images share are counted in each of them and stored once.
     """
 
@@ -32,6 +33,7 @@ class Tally:
     left: int = 0
     broken_references: int = 0
     kept: Counter[str] = field(default_factory=Counter)
+    stays: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Add the numbers of another tally."""
@@ -45,6 +47,7 @@ class Tally:
         self.left += other.left
         self.broken_references += other.broken_references
         self.kept.update(other.kept)
+        self.stays.update(other.stays)
 
     def count_plan(self, plan: Plan, broken: Sequence[Broken]) -> None:
         """Count the verdicts and the broken references."""
@@ -56,6 +59,10 @@ class Tally:
             else:
                 self.removable += 1
                 self.removable_bytes += verdict.image.size_bytes
+
+    def count_stays(self, reasons: Iterable[str]) -> None:
+        """Count the images of an applied plan that stay."""
+        self.stays.update(reasons)
 
     def count_outcome(self, outcome: Outcome) -> None:
         """Count what a sweep did."""
@@ -79,6 +86,7 @@ class Tally:
             "failed": self.failed,
             "left": self.left,
             "broken_references": self.broken_references,
+            **({"stays": dict(sorted(self.stays.items()))} if self.stays else {}),
         }
 
 

@@ -50,6 +50,11 @@ def short_digest(digest: str) -> str:
     return digits[:_SHORT_DIGEST] if colon else algorithm
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number and its noun in singular or plural."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
+
+
+def repositories(number: int) -> str:
+    """Return a number of repositories."""
+    return counted(number, "repository", "repositories")

@@ -9,6 +9,8 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from ecr_cleaner.core.approval import Approved
+from ecr_cleaner.core.approval_request import ApprovalRequest
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, Repository
@@ -16,6 +18,7 @@ from ecr_cleaner.core.policy import ENABLED_TAG, TAGS
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Summary
 from ecr_cleaner.report import events
+from ecr_cleaner.report.approval_message import command
 from ecr_cleaner.report.lines import log_error
 from ecr_cleaner.report.repository_report import RepositoryReport
 
@@ -44,6 +47,10 @@ class RunReport:
         """Write what a usage source found; repeated scans are for debugging."""
         level = logging.DEBUG if again else logging.INFO
         self._log.log(level, events.SOURCE_SCANNED, source=source, **fields)
+
+    def target_scanned(self, target: Location | None) -> None:
+        """Write that all sources of one account and region were read; a shell shows how many."""
+        self._log.debug(events.TARGET_SCANNED, target=str(target))
 
     def doubtful(self, sentences: Iterable[str]) -> None:
         """Warn of settings that are valid but may not do what was meant."""
@@ -107,6 +114,32 @@ class RunReport:
             self._log.info(events.PLAN_WRITTEN, plan=stored[0], others=stored[1:])
         for problem in problems:
             self._log.error(events.PLAN_FAILED, error=problem)
+
+    def waits(self, request: ApprovalRequest, topic: str | None) -> None:
+        """Write that the run only planned, and how its plan is applied."""
+        self._log.info(
+            events.PLAN_WAITS,
+            images=request.gain.images,
+            size_bytes=request.gain.size_bytes,
+            topic=topic,
+            apply=[command(request, self._settings, one) for one in request.plans],
+            why="APPROVAL is true: the run only planned, and removes nothing until a plan is "
+            "applied",
+        )
+
+    def not_asked(self, problem: str) -> None:
+        """Write that nobody was told of the plan."""
+        self._log.error(events.NOT_ASKED, error=problem)
+
+    def applying(self, plan: str, approved: Approved) -> None:
+        """Write which plan is applied, and how much of the registry it removes."""
+        self._log.info(
+            events.APPLYING,
+            plan=plan,
+            time=approved.header.time.isoformat(),
+            images=sum(map(len, approved.images.values())),
+            repositories=len(approved.images),
+        )
 
     def answers_known(self, where: str, answers: int, damaged: int) -> None:
         """Write how many answers are known from earlier scans."""

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from ecr_cleaner.core.plan_document import State
-from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum
+from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum, Sum
+from ecr_cleaner.core.policy import ENABLED_TAG
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, visible
 
 _TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES")
 _NUMBERS = _TITLES[1:-1]
 _ELLIPSIS = "…"
 _LEAST = 10
+_LEAST_NOTES = 24
 _GAP = "  "
 _INDENT = "  "
 
@@ -37,12 +39,9 @@ def write_table(summary: PlanSummary, stream: TextIO, width: int) -> None:
 
 
 def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
-    remove = one.removable
-    notes = [guard.guard.value for guard in one.planned.guards]
-    if one.planned.state is not State.JUDGED:
-        notes.append(f"{one.planned.state}: {one.planned.problem}")
-    if one.planned.broken:
-        notes.append(counted(len(one.planned.broken), "broken reference"))
+    guarded = one.guarded
+    # While a guard stands, none of them is removed.
+    remove = Sum() if guarded.images else one.removable
     return (
         visible(one.name),
         f"{one.total.images:,}",
@@ -50,20 +49,36 @@ def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
         human_size(remove.size_bytes) if remove.images else "",
         dollars(remove.size_bytes, price) if remove.images else "",
         f"{one.fates[Fate.IN_USE].images:,}",
-        f"{one.fates[Fate.KEEP].images:,}",
-        visible(", ".join(dict.fromkeys(notes))),
+        f"{one.fates[Fate.KEEP].images + guarded.images:,}",
+        visible(", ".join(_notes(one))),
     )
+
+
+def _notes(one: RepositorySum) -> Iterator[str]:
+    names = ", ".join(dict.fromkeys(guard.guard.value for guard in one.planned.guards))
+    if names:
+        guarded = f"{counted(one.guarded.images, 'image')}, {human_size(one.guarded.size_bytes)}"
+        yield f"guarded: {guarded} ({names})"
+    if one.planned.state is not State.JUDGED:
+        yield f"{one.planned.state}: {one.planned.problem}"
+    if one.planned.broken:
+        yield counted(len(one.planned.broken), "broken reference")
 
 
 def _plain(rows: Sequence[tuple[str, ...]], width: int | None = None) -> str:
     """Return the table as text; with a width, long names and notes are cut."""
-    table = [_TITLES, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = _widths(rows, width)
+    return "".join(f"{_row(cells, widths)}\n" for cells in [_TITLES, *rows])
+
+
+def _widths(rows: Sequence[tuple[str, ...]], width: int | None) -> list[int]:
+    """Return the width of each column. Names and notes share what numbers leave; notes may wrap."""
+    name, *numbers, notes = (max(map(len, column)) for column in zip(_TITLES, *rows, strict=True))
     if width is not None:
-        for column in (-1, 0):
-            others = sum(widths) - widths[column] + len(_GAP) * (len(widths) - 1)
-            widths[column] = min(widths[column], max(_LEAST, width - others))
-    return "".join(f"{_row(cells, widths)}\n" for cells in table)
+        left = width - sum(numbers) - len(_GAP) * (len(numbers) + 1)
+        name = min(name, max(_LEAST, left - min(notes, _LEAST_NOTES)))
+        notes = min(notes, max(_LEAST, left - name))
+    return [name, *numbers, notes]
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -87,13 +102,13 @@ def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> 
     except ImportError:
         return False
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(_TITLES):
+    for title, size in zip(_TITLES, _widths(rows, width), strict=True):
         if title in _NUMBERS:
             # A number is never cut.
-            longest = max(len(row[number]) for row in [_TITLES, *rows])
-            table.add_column(title, justify="right", no_wrap=True, min_width=longest)
+            table.add_column(title, justify="right", no_wrap=True, min_width=size)
         else:
-            table.add_column(title, no_wrap=title != "NOTES", overflow="ellipsis")
+            is_name = title != "NOTES"
+            table.add_column(title, no_wrap=is_name, overflow="ellipsis", max_width=size)
     for cells in rows:
         styles = ["bold", "", "red" if cells[2] != "0" else "dim", "", "", "green", "", "yellow"]
         table.add_row(*map(Text, cells, styles))
@@ -103,12 +118,9 @@ def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> 
 
 def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     """Yield what stands below the table, a paragraph each."""
-    remove, price = summary.removable, summary.header.price_per_gb_month
-    yield (
-        f"{remove.images:,} of {counted(summary.total.images, 'image')} would be removed, up to "
-        f"{human_size(remove.size_bytes)}, up to {dollars(remove.size_bytes, price)} a month at "
-        f"{price_tag(price)} per GB. Layers that images share are counted in each of them."
-    )
+    if not summary.repositories:
+        yield f"No repository is opted in: tag those to clean with {ENABLED_TAG} = true."
+    yield f"{_removals(summary)} Layers that images share are counted in each of them."
     whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
     for guard in whys:
         yield f"Guard {guard.guard}: {visible(guard.why)}"
@@ -122,6 +134,32 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     waived = [name for name, one in summary.header.coverage.items() if one.get("state") == "waived"]
     if waived:
         yield f"Not scanned, because waived: {', '.join(waived)}"
+
+
+def _removals(summary: PlanSummary) -> str:
+    """Return what would be removed, and what guards keep."""
+    price = summary.header.price_per_gb_month
+    all_images = counted(summary.total.images, "image")
+    removable, guarded = summary.removable, summary.guarded
+
+    def worth(size: int) -> str:
+        cost = f"up to {dollars(size, price)} a month at {price_tag(price)} per GB"
+        return f"up to {human_size(size)}, {cost}"
+
+    if removable.images and guarded.images == removable.images:
+        return (
+            "Nothing would be removed until the guards below are lifted. They keep "
+            f"{guarded.images:,} of {all_images}: {worth(guarded.size_bytes)}."
+        )
+    size = removable.size_bytes - guarded.size_bytes
+    number = removable.images - guarded.images
+    text = f"{number:,} of {all_images} would be removed, {worth(size)}."
+    if guarded.images:
+        text += (
+            f" The guards below keep {guarded.images:,} more until they are lifted, up to "
+            f"{human_size(guarded.size_bytes)}."
+        )
+    return text
 
 
 def _names(consumers: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval import Approved
+from ecr_cleaner.core.approval_request import Planned, approval_request
 from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
-from ecr_cleaner.core.model import Repository
+from ecr_cleaner.core.model import Registry, Repository
 from ecr_cleaner.core.plan_document import PlanHeader
 from ecr_cleaner.core.policy import (
     is_in_filter,
@@ -28,8 +29,9 @@ from ecr_cleaner.core.policy import (
 )
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.core.summary import Facts, Result, summarize
+from ecr_cleaner.core.summary import Facts, Result, Summary, summarize
 from ecr_cleaner.report.run_report import RunReport
+from ecr_cleaner.run.approval_requests import ApprovalRequests
 from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
@@ -112,11 +114,26 @@ class Cleaner:
             seconds=(ended - began).total_seconds(),
             slowest_scan_seconds=self._usage.longest.total_seconds(),
         )
+        registry = self._locations.home.registry
+        return self._finish(registry, began, facts, [Planned(self._plans.stored, results)]).fields()
+
+    def _finish(
+        self, registry: Registry, began: datetime, facts: Facts, planned: Sequence[Planned]
+    ) -> Summary:
+        """Ask for approval if the run waits for it, and write the summary.
+
+        Raise RunFailedError if anything failed.
+        """
+        results = [result for one in planned for result in one.results]
         summary = summarize(results, self._settings, facts)
+        request = approval_request(registry, began, self._settings, summary, planned)
+        if request:
+            problems = ApprovalRequests(self._aws, self._settings, self._report).send(request)
+            summary = summarize(results, self._settings, replace(facts, problems=problems))
         self._report.finished(summary)
         if summary.failure:
             raise RunFailedError(summary.failure)
-        return summary.fields()
+        return summary
 
     def _begin(self) -> None:
         """Write the settings, and find out which accounts and regions are scanned."""
@@ -141,6 +158,10 @@ class Cleaner:
     def _scan(self) -> Scan:
         again = self._usage.scans > 0
 
+        def report_target(target: Target) -> None:
+            if not again:
+                self._report.target_scanned(target.location)
+
         def report(reading: SourceReading) -> None:
             self._report.scanned(
                 reading.source,
@@ -154,7 +175,8 @@ class Cleaner:
         with self._answers.used() as answers:
             home, *others = targets_of(self._locations, self._settings, answers)
             found, (replication, copies) = self._aws.workers.both(
-                lambda: scan(home(), self._sources, report, others), lambda: self._copies(others)
+                lambda: scan(home(), self._sources, report, others, report_target),
+                lambda: self._copies(others),
             )
         if not again:
             self._report.unseen(found.unseen)

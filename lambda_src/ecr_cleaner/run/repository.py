@@ -104,6 +104,7 @@ class RepositoryCleaner:
             images_of_plan = self.approved.images.get(repository.name, {})
             approved = restricted(plan, images_of_plan)
             report.not_applied(approved, images_of_plan)
+            result.tally.count_stays(one.value for one in approved.stays.values())
             plan = approved.plan
             sweeping = sweeping and bool(plan.steps)
         report.plan(plan, result.guards, sweeping=sweeping)

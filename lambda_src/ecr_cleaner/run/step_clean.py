@@ -131,7 +131,9 @@ class ShareCleaner(LaterStep):
         self._begin_plan(self._frozen.time, repositories, missing)
         results = self._clean([one for one in repositories if one.name in names], repositories)
         problems = self._finish_plan()
-        result = ShareResult(self._frozen.run, number, tuple(results), tuple(problems))
+        result = ShareResult(
+            self._frozen.run, number, tuple(results), tuple(problems), tuple(self._plans.stored)
+        )
         if self._share_memory.added:
             self._objects.put(share_name(number, "ledger"), self._share_memory.added.stored())
         self._objects.put(share_name(number, "json"), result.to_json())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from ecr_cleaner.core.errors import CleanerError, RunFailedError
+from ecr_cleaner.core.approval_request import Planned
+from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.fan_out import (
     ShareResult,
     missing_shares,
@@ -14,7 +15,7 @@ from ecr_cleaner.core.in_use import InUse, missing_repositories
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import gathered_header, usages_from
-from ecr_cleaner.core.summary import Facts, Summary, summarize
+from ecr_cleaner.core.summary import Facts, Summary
 from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.run_objects import GATHERED, share_name
 from ecr_cleaner.run.step_clean import ShareMemory
@@ -50,12 +51,8 @@ class Reporter(LaterStep):
             seconds=(ended - self._frozen.time).total_seconds(),
             slowest_scan_seconds=gathered.slowest_seconds,
         )
-        results = [result for share in shares for result in share.results]
-        summary = summarize(results, self._settings, facts)
-        self._report.finished(summary)
-        if summary.failure:
-            raise RunFailedError(summary.failure)
-        return summary
+        planned = [Planned(share.stored, share.results) for share in shares]
+        return self._finish(self._frozen.home.registry, self._frozen.time, facts, planned)
 
     def _shares(self) -> tuple[list[ShareResult], list[str]]:
         """Return the results of the shares, and why any of them are unknown."""

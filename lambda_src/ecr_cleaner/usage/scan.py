@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from itertools import chain
-from threading import Lock
+from threading import Condition
 from typing import Any, TypeVar
 
 from ecr_cleaner.aws.api import counted_calls
@@ -164,14 +165,16 @@ def scan(
     sources: Sequence[UsageSource],
     on_reading: Callable[[SourceReading], None] = lambda _: None,
     others: Sequence[Callable[[], Target]] = (),
+    on_target: Callable[[Target], None] = lambda _: None,
 ) -> Scan:
     """Ask every source in every target; raise ScanError if one could not be read in full.
 
     ``home`` is the target of the registry. Each of the others is made when its turn comes and
     forgotten when it is read, because its clients take memory and connections; it is made again if
     a consumer in another target names a task definition there. ``on_reading`` is called as each
-    source ends in the last target. Raise OutOfTimeError, which names the sources that were not
-    finished, if the deadline came first.
+    source ends in the last target, and ``on_target`` as each target ends. After the first source
+    that fails, no other one begins; the error names all that failed. Raise OutOfTimeError, which
+    names the sources that were not finished, if the deadline came first.
     """
     progress = _Progress(sources, 1 + len(others), on_reading)
     targets: list[Callable[[], Target]] = [lambda: home, *others]
@@ -180,8 +183,15 @@ def scan(
     def ask(number: int, target: Target) -> list[ClusterReading]:
         if target.location:
             made[target.location] = targets[number]
+
+        def read(source: UsageSource) -> None:
+            with progress.under_way():
+                reading = _read(source, target)
+            progress.add(number, reading)
+
         asked = [source for source in sources if source.everywhere or target is home]
-        target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
+        target.workers.map(read, asked)
+        on_target(target)
         return target.clusters
 
     try:
@@ -192,6 +202,11 @@ def scan(
             f"the scan ran out of time, not finished: {', '.join(progress.unfinished())}; raise "
             "the timeout or the memory of the function"
         ) from error
+    except ScanError as error:
+        failures = progress.failures()
+        if len(failures) > 1:
+            raise failures[0].together_with(failures[1:]) from error
+        raise
     return Scan(progress.readings(), tuple(chain.from_iterable(clusters)), unseen)
 
 
@@ -243,7 +258,34 @@ class _Progress:
         self._more: dict[str, list[Reading]] = {name: [] for name in self._expected}
         self._open: set[str] = set()
         self._on_reading = on_reading
-        self._lock = Lock()
+        self._lock = Condition()
+        self._under_way = 0
+        self._failed: list[ScanError] = []
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count one reading, and note why it failed."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            yield
+        except ScanError as error:
+            self._failed.append(error)
+            raise
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                self._lock.notify_all()
+
+    def failures(self) -> list[ScanError]:
+        """Return why sources failed, in the order of the sources, when all that began have ended.
+
+        The run waits for them in any case, before it ends.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: not self._under_way)
+        order = list(self._expected)
+        return sorted(self._failed, key=lambda one: (order.index(one.source), one.target or ""))
 
     def add(self, number: int, reading: Reading) -> None:
         name = reading.source

@@ -26,6 +26,9 @@ module "ecr_cleaner" {
 
   image_uri        = var.image_uri
   alarm_topic_arns = [aws_sns_topic.operations.arn]
+
+  approval           = true
+  approval_topic_arn = aws_sns_topic.operations.arn
 }
 
 output "alarm_names" {

@@ -1,0 +1,155 @@
+"""The message that asks a person to approve a plan, word for word."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from core.worlds import NOW, REGISTRY
+from ecr_cleaner.core.approval_request import ApprovalRequest, Gain, PlanToApprove
+from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.report.approval_message import LONGEST_SUBJECT, command, message, subject
+
+PLAN = PlanToApprove(
+    "s3://bucket/plans/run.jsonl.gz", "s3://bucket/plans/run.html", Gain(2, 1_234, 5_600_000_000)
+)
+REQUEST = ApprovalRequest(
+    registry=REGISTRY,
+    until=NOW,
+    plans=(PLAN,),
+    gain=PLAN.gain,
+    guarded=Gain(),
+    broken_references=0,
+    unvisited=0,
+)
+FUNCTION = Settings(approval=True, applying_removes=True, function_name="ecr-cleaner")
+SHELL = replace(FUNCTION, function_name="")
+
+WHOLE = """\
+A run of ecr-cleaner made a plan for the registry of 111122223333 in eu-west-1. Applying it \
+removes 1,234 images of 2 repositories: up to 5.6 GB, up to $0.56 a month at $0.10 per GB. \
+Sizes are upper bounds, because layers that images share are counted in each of them.
+
+Page of the plan:
+  s3://bucket/plans/run.html
+  aws s3 cp s3://bucket/plans/run.html .
+
+Apply it by calling the function:
+  aws lambda invoke --function-name ecr-cleaner --region eu-west-1 --cli-read-timeout 900 \
+--cli-binary-format raw-in-base64-out --payload '{"apply": "s3://bucket/plans/run.jsonl.gz"}' \
+out.json
+
+Or apply it in a shell with the settings of the run:
+  python -m ecr_cleaner apply s3://bucket/plans/run.jsonl.gz
+
+Applying judges all images again. An image is removed only if the plan removes it, a new run would \
+still remove it, and it did not change in between. The plan can be applied until 2026-03-01 12:00 \
+UTC, while the settings that decide about images stay the same.
+"""
+
+
+def test_message_says_what_is_gained_where_the_page_is_and_how_to_apply() -> None:
+    assert message(REQUEST, FUNCTION) == WHOLE
+    assert subject(REQUEST, FUNCTION) == (
+        "ecr-cleaner: 1,234 images to remove in 111122223333 eu-west-1, up to 5.6 GB, up to $0.56 "
+        "a month"
+    )
+
+
+def test_subject_is_no_longer_than_sns_allows() -> None:
+    text = subject(REQUEST, replace(FUNCTION, function_name="f" * 64))
+    assert len(text) == LONGEST_SUBJECT
+    assert text.isascii()
+
+
+def test_without_a_price_no_dollars_are_named() -> None:
+    free = replace(FUNCTION, price_per_gb_month=0.0)
+    assert "$" not in message(REQUEST, free) + subject(REQUEST, free)
+    assert "removes 1,234 images of 2 repositories: up to 5.6 GB. Sizes" in message(REQUEST, free)
+
+
+@pytest.mark.parametrize(
+    ("request_", "settings", "told"),
+    [
+        (
+            replace(REQUEST, guarded=Gain(1, 1, 2_000_000)),
+            FUNCTION,
+            (
+                "- Guards stand: 1 image of 1 repository, up to 2 MB, stay until the guards are "
+                "lifted. The page says how."
+            ),
+        ),
+        (
+            replace(REQUEST, broken_references=2),
+            FUNCTION,
+            (
+                "- 2 broken references: consumers name images that cannot be pulled. The page "
+                "names them."
+            ),
+        ),
+        (
+            replace(REQUEST, unvisited=3),
+            FUNCTION,
+            "- 3 repositories not judged: the run was out of time.",
+        ),
+        (
+            REQUEST,
+            replace(FUNCTION, applying_removes=False),
+            (
+                "- DRY_RUN is not false: until it is, applying the plan removes nothing and only "
+                "reports."
+            ),
+        ),
+        (
+            REQUEST,
+            replace(FUNCTION, max_deletions=1_000),
+            "- One call removes at most 1,000 images (MAX_DELETIONS). Repeat it for the others.",
+        ),
+    ],
+)
+def test_what_a_person_should_know_before_is_a_note(
+    request_: ApprovalRequest, settings: Settings, told: str
+) -> None:
+    assert f"\n\n{told}\n\n" in message(request_, settings)
+
+
+def test_notes_are_one_list() -> None:
+    text = message(replace(REQUEST, broken_references=1, unvisited=1), FUNCTION)
+    assert "\n- 1 broken reference: " in text
+    assert "The page names them.\n- 1 repository not judged: " in text
+
+
+def test_plan_without_a_page_is_named_itself() -> None:
+    text = message(replace(REQUEST, plans=(replace(PLAN, page=""),)), FUNCTION)
+    assert "no time to write a page:\n  s3://bucket/plans/run.jsonl.gz\n  aws s3 cp " in text
+    assert "run.html" not in text
+
+
+def test_plan_of_a_shell_is_applied_from_a_shell() -> None:
+    local = PlanToApprove("/plans/of me/run.jsonl.gz", "/plans/of me/run.html", PLAN.gain)
+    request = replace(REQUEST, plans=(local,))
+    text = message(request, SHELL)
+    assert "Page of the plan:\n  /plans/of me/run.html\n\n" in text
+    assert "python -m ecr_cleaner apply '/plans/of me/run.jsonl.gz'\n" in text
+    assert "aws " not in text
+    assert command(request, FUNCTION, local) == command(request, SHELL, local)
+
+
+def test_plans_of_a_run_in_steps_are_listed_up_to_a_number() -> None:
+    plans = tuple(replace(PLAN, address=f"s3://bucket/{number}") for number in range(102))
+    text = message(replace(REQUEST, plans=plans), FUNCTION)
+    assert "Plan 100 of 102, 1,234 images of 2 repositories:\n\nPage of the plan:" in text
+    assert "\n\n2 more plans of this run: their addresses are in the log.\n\n" in text
+    assert "s3://bucket/99" in text
+    assert "s3://bucket/100" not in text
+
+
+def test_call_survives_the_shell_whatever_the_address() -> None:
+    address = 's3://bucket/it\'s "mine"/$HOME/run.jsonl.gz'
+    words = shlex.split(command(REQUEST, FUNCTION, replace(PLAN, address=address)))
+    payload = words[words.index("--payload") + 1]
+    assert json.loads(payload) == {"apply": address}
+    assert words[:3] == ["aws", "lambda", "invoke"]

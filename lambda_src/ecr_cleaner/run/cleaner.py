@@ -71,7 +71,7 @@ class Cleaner:
         self._plans = plans or NoPlan()
         self._deadline = aws.deadline
         self._report = RunReport(log, settings)
-        self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
+        self._registry = EcrRegistry(aws)
         self._locations = Locations(aws, settings)
         self._guards = GuardChecks(self._locations, aws.workers, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)

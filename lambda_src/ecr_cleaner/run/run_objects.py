@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 
-from ecr_cleaner.aws.api import TooLargeError
+from ecr_cleaner.aws.api import Api, TooLargeError
 from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, InvalidSettingError
@@ -38,14 +38,19 @@ def share_name(share: int, kind: str) -> str:
 
 
 class RunObjects:
-    """Reads and writes the documents of one run."""
+    """Reads and writes the documents of one run, below ``where``."""
 
-    def __init__(self, aws: Aws, settings: Settings, step: Step) -> None:
+    def __init__(self, s3: Api, where: str) -> None:
+        self._s3 = s3
+        self._where = where
+
+    @classmethod
+    def of(cls, step: Step, aws: Aws, settings: Settings) -> RunObjects:
+        """Return those of the run of a step; raise InvalidSettingError without a place for them."""
         if not settings.runs:
             allowed = "s3://BUCKET/PREFIX/ if the function is called for a step of a run"
             raise InvalidSettingError("RUNS", "", allowed)
-        self._s3 = aws.api("s3")
-        self._where = f"{settings.runs}{step.run}/"
+        return cls(aws.api("s3"), f"{settings.runs}{step.run}/")
 
     def put(self, name: str, content: str | bytes) -> None:
         """Write a document, also over an earlier one."""

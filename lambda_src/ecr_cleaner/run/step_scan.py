@@ -103,7 +103,7 @@ class TargetScanner:
         home = self.frozen.home.registry
         if not is_home:
             return {}, read_copies(home, {}, [make], self.aws.workers)
-        registry = EcrRegistry(self.aws.api("ecr"), self.aws.workers)
+        registry = EcrRegistry(self.aws)
         replication = registry.replication()
         return replication, read_copies(home, replication, [], self.aws.workers)
 

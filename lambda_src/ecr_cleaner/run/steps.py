@@ -43,7 +43,7 @@ class StepRunner:
         """Run the step and return what Step Functions needs of it: little, whatever was found."""
         log = self._log.bind(**step.fields())
         report = RunReport(log, self._settings)
-        objects = RunObjects(self._aws, self._settings, step)
+        objects = RunObjects.of(step, self._aws, self._settings)
         began = self._aws.deadline.now()
         if step.name is StepName.PLAN:
             frozen = Planner(self._aws, self._settings, log, self._sources).freeze(step, objects)

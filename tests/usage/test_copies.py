@@ -16,7 +16,7 @@ from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.copies import read_copies
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
-from fakes.aws_api import REGION, FakeSession, error
+from fakes.aws_api import REGION, FakeSession, error, home_target
 from fakes.scripted import DENIED, Scripted
 
 THERE = Location("222233334444", "us-east-1")
@@ -67,5 +67,5 @@ def test_no_time_is_no_fault_of_the_target() -> None:
 
 def test_the_registry_itself_is_not_asked() -> None:
     with Workers(1) as workers:
-        home = Target(Aws(FakeSession([], REGION), workers), Settings())
+        home = home_target(Aws(FakeSession([], REGION), workers))
         assert read_copies(REGISTRY, {"rules": []}, [lambda: home], workers) == ()

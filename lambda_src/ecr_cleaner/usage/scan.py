@@ -178,8 +178,7 @@ def scan(
     made: dict[Location, Callable[[], Target]] = {}
 
     def ask(number: int, target: Target) -> list[ClusterReading]:
-        if target.location:
-            made[target.location] = targets[number]
+        made[target.location] = targets[number]
         asked = [source for source in sources if source.everywhere or target is home]
         target.workers.map(lambda one: progress.add(number, _read(one, target)), asked)
         return target.clusters

@@ -54,7 +54,7 @@ class Target:
 
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
     target with notes of its own. ``location`` is where it is; ``elsewhere`` as well, but None if it
-    is the target of the registry.
+    is the target of the registry, ``home``.
     ``clusters`` collects the result of each Kubernetes cluster that was read.
     ``answers`` are known from earlier scans, because AWS does not change them.
     """
@@ -63,14 +63,15 @@ class Target:
         self,
         aws: Aws,
         settings: Settings,
-        elsewhere: Location | None = None,
+        location: Location,
+        home: Location | None = None,
         shared: Shared | None = None,
-        location: Location | None = None,
     ) -> None:
         self._aws = aws
         self._shared = shared or Shared(aws)
-        self.elsewhere = elsewhere
-        self.location = location or elsewhere
+        self._home = home
+        self.location = location
+        self.elsewhere = None if location == home else location
         self.settings = settings
         self.absent_operations: set[str] = set()
         self.named_elsewhere: dict[NamedElsewhere, None] = {}
@@ -86,7 +87,7 @@ class Target:
 
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""
-        return Target(self._aws, self.settings, self.elsewhere, self._shared, self.location)
+        return Target(self._aws, self.settings, self.location, self._home, self._shared)
 
     def named(self, service: str, resource: str, name: str) -> str:
         """Return what names a resource: its name, or its ARN if it is elsewhere."""
@@ -158,9 +159,8 @@ def target_at(
     locations: Locations, location: Location, settings: Settings, answers: KnownAnswers | None
 ) -> Target:
     """Make the target of one account and region."""
-    elsewhere = None if location == locations.home else location
     aws = locations.open(location)
-    return Target(aws, settings, elsewhere, Shared(aws, answers), location)
+    return Target(aws, settings, location, locations.home, Shared(aws, answers))
 
 
 def in_each(

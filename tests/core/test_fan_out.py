@@ -76,6 +76,7 @@ HEADER = ScanHeader(
     clusters=[ClusterReading("eks", "prod", "no", "do")],
     listed_clusters=["prod"],
     copies=[Copies(REGISTRY, "a/", OTHER.registry, "")],
+    absent_operations=["DescribePullThroughCacheRules in there"],
     replication={"rules": []},
 )
 WANTED = Wanted("run-1", 1, OTHER, ["ecs"], timedelta(minutes=30))

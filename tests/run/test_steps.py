@@ -83,7 +83,10 @@ class PlacedAws(StubAws):
     def elsewhere(self, region: str, session: object = None) -> Aws:
         del session
         ecr = FakeEcr()
-        ecr.cache_rules = self.rules.get(region, [])
+        rules = self.rules.get(region, [])
+        if rules is None:
+            ecr.fail("DescribePullThroughCacheRules", "UnknownOperationException")
+        ecr.cache_rules = rules or []
         other = PlacedAws(ecr, self.workers, self.deadline, self.others, region)
         other.rules = self.rules
         return cast("Aws", other)
@@ -240,6 +243,14 @@ def test_a_cached_copy_in_use_keeps_the_image(steps: Steps) -> None:
         Usage(copy, "arn:here", "stub"),
     ]
     assert steps.all()["removed"] == 0
+
+
+def test_a_region_without_caches_is_named_in_the_coverage(steps: Steps) -> None:
+    steps.rules[THERE] = None
+    assert steps.all()["removed"] == 1
+    absent = [f"DescribePullThroughCacheRules in {OWN}/{THERE}"]
+    caches = {"state": "scanned", "absent_operations": absent}
+    assert steps.finished["coverage"]["pull-through-caches"] == caches
 
 
 def test_a_dry_run_scans_once_and_removes_nothing(steps: Steps) -> None:

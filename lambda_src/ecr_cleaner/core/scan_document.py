@@ -34,7 +34,8 @@ class ScanHeader:
     ``sources`` holds the fields of each reading. ``listed_clusters`` are the names of all EKS
     clusters, for the guard. ``replication`` is the ``replicationConfiguration`` of the registry, in
     the document of the registry's own target. ``copies`` are the repositories of this target that
-    cache others, and in that document also those that replication fills.
+    cache others, and in that document also those that replication fills. ``absent_operations`` are
+    those for copies that the region does not offer.
     """
 
     run: str
@@ -47,6 +48,7 @@ class ScanHeader:
     clusters: Sequence[ClusterReading] = ()
     listed_clusters: Sequence[str] = ()
     copies: Sequence[Copies] = ()
+    absent_operations: Sequence[str] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
     def to_line(self) -> str:
@@ -65,6 +67,7 @@ class ScanHeader:
                 "clusters": [asdict(one) for one in self.clusters],
                 "listed_clusters": list(self.listed_clusters),
                 "copies": [asdict(one) for one in self.copies],
+                "absent_operations": list(self.absent_operations),
                 "replication": self.replication,
             }
         )
@@ -128,6 +131,7 @@ def scan_header(line: bytes) -> ScanHeader:
             clusters=_clusters(found),
             listed_clusters=tuple(map(str, found["listed_clusters"])),
             copies=tuple(map(_copies, found["copies"])),
+            absent_operations=tuple(map(str, found["absent_operations"])),
             replication=dict(found["replication"]),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:

@@ -13,7 +13,6 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval import Approved
-from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Repository
@@ -39,7 +38,7 @@ from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
-from ecr_cleaner.usage.copies import read_copies
+from ecr_cleaner.usage.copies import CopiesRead, read_copies
 from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
 from ecr_cleaner.usage.shared.target import Target, targets_of
 from ecr_cleaner.usage.source import UsageSource
@@ -153,16 +152,19 @@ class Cleaner:
 
         with self._answers.used() as answers:
             home, *others = targets_of(self._locations, self._settings, answers)
-            found, (replication, copies) = self._aws.workers.both(
+            found, (replication, read) = self._aws.workers.both(
                 lambda: scan(home(), self._sources, report, others), lambda: self._copies(others)
             )
         if not again:
             self._report.unseen(found.unseen)
-        return replace(found, copies=copies, replication=replication)
+        return replace(
+            found,
+            copies=read.copies,
+            absent_operations=read.absent_operations,
+            replication=replication,
+        )
 
-    def _copies(
-        self, others: Sequence[Callable[[], Target]]
-    ) -> tuple[dict[str, Any], tuple[Copies, ...]]:
+    def _copies(self, others: Sequence[Callable[[], Target]]) -> tuple[dict[str, Any], CopiesRead]:
         replication = self._registry.replication()
         registry = self._locations.home.registry
         return replication, read_copies(registry, replication, others, self._aws.workers)

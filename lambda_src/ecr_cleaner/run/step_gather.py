@@ -135,6 +135,7 @@ class Gatherer(LaterStep):
         return StoredScan(
             readings,
             clusters=tuple(chain.from_iterable(one.clusters for one in headers)),
+            absent_operations=tuple(chain.from_iterable(one.absent_operations for one in headers)),
             replication=home.replication,
             read=lambda: self._usages(headers),
         )

@@ -24,6 +24,9 @@ from ecr_cleaner.workers import Workers
 
 Key = TypeVar("Key")
 
+# The name of pull through caches in the coverage, if a region does not offer them.
+CACHES = "pull-through-caches"
+
 
 class State(StrEnum):
     """The state of a source after a scan. A source that failed has none: it ends the run."""
@@ -127,14 +130,16 @@ class Scan:
 
     ``unseen`` are the ARNs of task definitions in accounts and regions that were not scanned, each
     with the consumers that name it.
-    ``copies`` are the registries that hold copies: who uses a copy uses the image. ``replication``
-    is the ``replicationConfiguration`` of the registry.
+    ``copies`` are the registries that hold copies: who uses a copy uses the image.
+    ``absent_operations`` are those for copies that a region does not offer. ``replication`` is the
+    ``replicationConfiguration`` of the registry.
     """
 
     readings: tuple[SourceReading, ...]
     clusters: tuple[ClusterReading, ...] = ()
     unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     copies: tuple[Copies, ...] = ()
+    absent_operations: tuple[str, ...] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -146,7 +151,11 @@ class Scan:
 
     def coverage(self) -> dict[str, dict[str, Any]]:
         """Return the state of each source, with its number of usages if it was scanned."""
-        return {reading.source: reading.fields() for reading in self.readings}
+        found = {reading.source: reading.fields() for reading in self.readings}
+        if self.absent_operations:
+            absent = sorted(self.absent_operations)
+            found[CACHES] = {"state": State.SCANNED.value, "absent_operations": absent}
+        return found
 
 
 def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:

@@ -389,7 +389,7 @@ def test_usages_are_read_as_they_were_written() -> None:
         (lambda found: [*found, found[-1]], "goes on after its end"),
         (lambda found: [b"{}", *found], "KeyError"),
         (lambda found: [b"nothing", *found], "JSONDecodeError"),
-        (lambda found: [b"[]", *found], "not an object"),
+        (lambda found: [b"[]", *found], "not a JSON object"),
         (lambda found: [found[0].replace(b'["a", "b"]', b"[]"), *found[1:]], "without a consumer"),
     ],
 )

@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from ecr_cleaner.core.documents import MALFORMED, json_object, of_type, time_from
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import (
@@ -208,7 +209,7 @@ def read_plan(lines: Iterable[str | bytes]) -> Iterator[PlanPart]:
             yield reader.part(line)
         except PlanError as error:
             raise PlanError(f"line {number} of the plan {error}", line=number) from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except MALFORMED as error:
             why = f"lacks {error}" if isinstance(error, KeyError) else f"is not of it: {error}"
             raise PlanError(f"line {number} of the plan {why}", line=number) from error
     if not reader.ended:
@@ -226,9 +227,7 @@ class _Reader:
         self._images = 0
 
     def part(self, line: str | bytes) -> PlanPart:
-        content = json.loads(line)
-        if not isinstance(content, dict):
-            raise PlanError("is not a JSON object")
+        content = json_object(line)
         kind = content.pop("line", None)
         if self.ended:
             raise PlanError("comes after the end")
@@ -261,12 +260,12 @@ class _Reader:
         missing = _take(dict, content, "missing")
         return PlanHeader(
             run=_take(str, content, "run"),
-            time=_time(_take(str, content, "time")),
+            time=time_from(content.pop("time")),
             registry=Registry(_take(str, registry, "account"), _take(str, registry, "region")),
             dry_run=_take(bool, content, "dry_run"),
             settings=_take(dict, content, "settings"),
             coverage={
-                source: _of_type(dict, state)
+                source: of_type(dict, state)
                 for source, state in _take(dict, content, "coverage").items()
             },
             missing={name: _read_broken(found) for name, found in missing.items()},
@@ -337,7 +336,7 @@ def _broken(broken: Broken) -> dict[str, Any]:
 def _read_broken(entries: object) -> tuple[Broken, ...]:
     return tuple(
         Broken(_take(str, one, "reference"), _take(str, one, "problem"), _strings(one, "consumers"))
-        for one in _of_type(list, entries)
+        for one in of_type(list, entries)
     )
 
 
@@ -350,28 +349,14 @@ def _written(time: datetime | None) -> str | None:
 
 
 def _optional_time(text: str | None) -> datetime | None:
-    return None if text is None else _time(text)
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"the time {text} has no zone")
-    return time
+    return None if text is None else time_from(text)
 
 
 def _strings(content: Any, name: str) -> tuple[str, ...]:
     listed: Sequence[Any] = _take(list, content, name)
-    return tuple(_of_type(str, one) for one in listed)
+    return tuple(of_type(str, one) for one in listed)
 
 
 def _take(kind: type | tuple[type, ...], content: Any, name: str) -> Any:
     """Remove the field from the object and return it; what is left is unknown."""
-    return _of_type(kind, _of_type(dict, content).pop(name), name)
-
-
-def _of_type(kind: type | tuple[type, ...], value: Any, name: str = "an entry") -> Any:
-    # bool is an int to Python.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name} is {value!r}")
-    return value
+    return of_type(kind, of_type(dict, content).pop(name), name)

@@ -13,18 +13,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_cleaner.core.copies import Copies, Origins
-from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from, time_from
-from ecr_cleaner.core.locations import Location
-from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
-from ecr_cleaner.core.usage_document import (
-    HeldReferences,
+from ecr_cleaner.core.documents import (
+    MALFORMED,
     Reference,
+    is_in_future,
+    json_object,
+    minutes,
     reference_fields,
     reference_from,
+    time_from,
 )
-
-# Clocks differ. A document from further in the future has a wrong time.
-_CLOCK_SKEW = timedelta(minutes=5)
+from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from
+from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
+from ecr_cleaner.core.usage_document import HeldReferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ def age_doubt(started: datetime, now: datetime, max_age: timedelta) -> str:
     # What started after the first list was read may be missing in the document.
     age = now - started
     if age > max_age:
-        return f"it began {_minutes(age)} minutes ago, more than MAX_SCAN_AGE_MINUTES"
-    if age < -_CLOCK_SKEW:
-        return f"it is {_minutes(-age)} minutes from the future"
+        return f"it began {minutes(age)} minutes ago, more than MAX_SCAN_AGE_MINUTES"
+    if is_in_future(started, now):
+        return f"it is {minutes(-age)} minutes from the future"
     return ""
 
 
@@ -134,7 +136,7 @@ def scan_header(line: bytes) -> ScanHeader:
             absent_operations=tuple(map(str, found["absent_operations"])),
             replication=dict(found["replication"]),
         )
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
 
 
@@ -213,7 +215,7 @@ def gathered_header(line: bytes) -> GatheredHeader:
             remembers_since=None if since is None else str(since),
             slowest_seconds=float(found["slowest_seconds"]),
         )
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
 
 
@@ -246,7 +248,7 @@ def usages_from(lines: Iterable[bytes]) -> Iterator[Usage]:
                 continue
             reference, source = reference_from(found), str(found["source"])
             consumers = [str(one) for one in found["consumers"]]
-        except (ValueError, TypeError, LookupError) as error:
+        except MALFORMED as error:
             raise StepError(f"it cannot be parsed: {error!r}") from error
         if not consumers:
             raise StepError("it has a reference without a consumer")
@@ -285,11 +287,9 @@ class OriginsOf:
 
 def _object(line: bytes, schema: int | None = SCHEMA) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = json_object(line)
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
-    if not isinstance(found, dict):
-        raise StepError("it cannot be parsed: a line is not an object")
     if schema is not None and found.get("schema") != schema:
         raise StepError(f"it is of the unknown schema {found.get('schema')!r}")
     return found
@@ -308,7 +308,3 @@ def _copies(found: Mapping[str, Any]) -> Copies:
         for name in ("registry", "origin")
     )
     return Copies(registry, str(found["prefix"]), origin, str(found["origin_prefix"]))
-
-
-def _minutes(duration: timedelta) -> int:
-    return int(duration.total_seconds() // 60)

@@ -29,7 +29,7 @@ from ecr_cleaner.core.fan_out import (
     step_of,
 )
 from ecr_cleaner.core.in_use import InUse
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import (
     ClusterReading,
     Guard,
@@ -77,6 +77,7 @@ HEADER = ScanHeader(
     listed_clusters=["prod"],
     copies=[Copies(REGISTRY, "a/", OTHER.registry, "")],
     absent_operations=["DescribePullThroughCacheRules in there"],
+    named_elsewhere=[NamedElsewhere("ecs", "arn:rule", "arn:task-definition", HOME)],
     replication={"rules": []},
 )
 WANTED = Wanted("run-1", 1, OTHER, ["ecs"], timedelta(minutes=30))

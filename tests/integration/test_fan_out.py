@@ -26,6 +26,8 @@ from integration.test_accounts_and_regions import (
     MEMBER,
     THERE,
     credentials_of_member,
+    function_that_starts,
+    old_revision,
     task_definition,
 )
 from world import REGION, World
@@ -145,6 +147,20 @@ def test_two_accounts_and_two_regions_are_scanned_twice_and_the_unused_image_is_
     assert (summary["removed"], summary["targets"], summary["failed"]) == (1, 4, 0)
     (kept,) = [one for one in machine.log("Found old image in use") if one["digest"] == image]
     assert kept["because"][0].split(":")[3:5] == [THERE, MEMBER]
+
+
+def test_an_old_task_definition_of_the_member_that_a_function_here_names_keeps_its_image(
+    world: World, machine: StateMachine, image: str
+) -> None:
+    machine.environ |= {"TASK_DEFINITION_REVISIONS": "0"}
+    uri = world.uri("team/app", tag="v1")
+    definition = old_revision(uri, THERE, **credentials_of_member())
+    function_that_starts(definition, REGION)
+    ended = machine.start()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert image in world.digests("team/app")
+    described = [one for one in machine.calls if one.action == "ecs:DescribeTaskDefinition"]
+    assert sum(one.parameters["taskDefinition"] == definition for one in described) == 1
 
 
 def test_a_dry_run_scans_once_and_changes_nothing_but_its_documents(

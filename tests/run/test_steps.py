@@ -24,16 +24,16 @@ from ecr_cleaner.core.errors import (
 )
 from ecr_cleaner.core.fan_out import StepError, step_of
 from ecr_cleaner.core.ledger import Ledger
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.plans import NoPlan
 from ecr_cleaner.run.steps import StepRunner
-from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
+from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import FakeEcr
-from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag
+from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag, meta_of
 from run.test_cleaner import SOMETHING_IN_USE, StubAws, World
 
 HERE, THERE = "eu-west-1", "us-east-1"
@@ -61,15 +61,15 @@ class PlacedSource:
 
     found: dict[str, Callable[[], Iterable[Usage]]] = field(default_factory=dict)
     clusters: list[ClusterReading] = field(default_factory=list)
-    named: list[NamedElsewhere] = field(default_factory=list)
+    named: dict[str, Callable[[], list[NamedElsewhere]]] = field(default_factory=dict)
     name: str = "stub"
     service: str = "stub"
     everywhere: bool = True
 
     def usages(self, target: Target) -> Iterable[Usage]:
         place = str(target.elsewhere) if target.elsewhere else f"{OWN}/{HERE}"
-        for one in self.named:
-            target.named_elsewhere[one] = None
+        named = self.named.get(place, list)()
+        target.named_elsewhere.update(dict.fromkeys(named))
         if not target.elsewhere:
             target.clusters.extend(self.clusters)
         return self.found.get(place, list)()
@@ -93,6 +93,27 @@ class PlacedAws(StubAws):
 
 
 @dataclass
+class StubEcs:
+    """ECS with task definitions: of each, a tag of ``app`` and what its environment names."""
+
+    definitions: dict[str, tuple[str, str]]
+    code: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.meta = meta_of("ecs")
+
+    def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(taskDefinition)
+        if self.code:
+            raise client_error("DescribeTaskDefinition", self.code)
+        tag, named = self.definitions[taskDefinition]
+        environment = [{"name": "NEXT", "value": named}]
+        container = {"image": f"{HOST}/app:{tag}", "environment": environment}
+        return {"taskDefinition": {"containerDefinitions": [container]}}
+
+
+@dataclass
 class Steps:
     """Drives a run step by step."""
 
@@ -102,6 +123,7 @@ class Steps:
     settings: Settings = STEPPING
     run: str = "run-1"
     seconds_left: float = float("inf")
+    ecs: StubEcs = field(default_factory=lambda: StubEcs({}))
 
     def __post_init__(self) -> None:
         self.world.s3 = RunS3()
@@ -117,6 +139,7 @@ class Steps:
             "sqs": self.world.sqs,
             "sts": FakeSts(),
             "ec2": FakeEc2(HERE, THERE),
+            "ecs": self.ecs,
         }
         deadline = Deadline(self.world.clock, lambda: self.seconds_left)
         aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
@@ -255,7 +278,7 @@ def test_a_region_without_caches_is_named_in_the_coverage(steps: Steps) -> None:
 
 def test_a_dry_run_scans_once_and_removes_nothing(steps: Steps) -> None:
     steps.settings = replace(STEPPING, dry_run=True)
-    assert steps.plan() == {"run": "run-1", "confirm": False}
+    assert steps.plan() == {"run": "run-1", "round": 1, "confirm": False}
     steps.scan()
     steps.step("gather")
     steps.clean()
@@ -503,15 +526,85 @@ def test_a_target_that_cannot_be_read_leaves_the_reason(steps: Steps) -> None:
         steps.step("gather")
 
 
-def test_a_task_definition_of_another_target_ends_the_run(steps: Steps) -> None:
-    place = Location(OWN, THERE)
-    steps.source.named = [NamedElsewhere("stub", "arn:rule", "arn:task-definition", place)]
-    steps.plan()
-    target = {"account": OWN, "region": HERE, "partition": "aws"}
-    with pytest.raises(StepError, match="arn:rule names arn:task-definition"):
-        steps.step("scan", round=1, target=target)
-    with pytest.raises(StepError, match="is not believed"):
-        steps.step("gather")
+# -- Task definitions of other targets ------------------------------------------------------------
+
+
+JOB = Location(OWN, HERE).arn("ecs", "task-definition/job:7")
+OF_MEMBER = Location(MEMBER, THERE).arn("ecs", "task-definition/other:3")
+
+
+def names(definition: str, place: Location) -> NamedElsewhere:
+    return NamedElsewhere("stub", "arn:rule", definition, place)
+
+
+@pytest.fixture
+def naming(steps: Steps) -> Steps:
+    """A consumer in another region names a task definition of the registry's."""
+    steps.ecs = StubEcs({JOB: ("v1", "")})
+    steps.source.named[f"{OWN}/{THERE}"] = lambda: [names(JOB, Location(OWN, HERE))]
+    return steps
+
+
+def test_a_task_definition_that_another_target_names_is_described_once_and_kept(
+    naming: Steps,
+) -> None:
+    assert naming.all()["removed"] == 0
+    (kept,) = naming.world.events("Found old image in use")
+    assert list(kept["because"]) == ["arn:rule"]
+    assert naming.ecs.asked == [JOB]
+    assert naming.finished["coverage"]["stub"]["usages"] == 2
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_task_definition_that_one_scan_found_named_counts(naming: Steps, number: int) -> None:
+    found = naming.source.named[f"{OWN}/{THERE}"]
+    scans = iter([1, 2])
+    naming.source.named[f"{OWN}/{THERE}"] = lambda: found() if next(scans) == number else []
+    assert naming.all()["removed"] == 0
+
+
+def test_what_a_task_definition_names_in_a_third_target_counts(naming: Steps) -> None:
+    naming.settings = replace(STEPPING, scan_accounts=(MEMBER,))
+    naming.ecs.definitions = {JOB: ("v0", OF_MEMBER), OF_MEMBER: ("v1", JOB)}
+    assert naming.all()["removed"] == 0
+    assert sorted(naming.ecs.asked) == [JOB, OF_MEMBER]
+
+
+def test_a_task_definition_that_cannot_be_described_ends_the_run(naming: Steps) -> None:
+    naming.ecs.code = "AccessDeniedException"
+    naming.plan()
+    naming.scan(1)
+    naming.scan(2)
+    with pytest.raises(ScanError, match=r"source stub could not be read .*DescribeTaskDefinition"):
+        naming.step("gather")
+    with pytest.raises(StepError, match="DescribeTaskDefinition failed with AccessDenied"):
+        naming.clean()
+    with pytest.raises(StepError, match="DescribeTaskDefinition failed with AccessDenied"):
+        naming.step("report")
+    assert not naming.removed()
+
+
+def test_a_task_definition_outside_the_targets_is_warned_about_once(naming: Steps) -> None:
+    naming.source.named[f"{OWN}/{THERE}"] = lambda: [names(OF_MEMBER, Location(MEMBER, THERE))]
+    assert naming.all()["removed"] == 1
+    (line,) = naming.world.events("Task definition is not in a scanned account or region")
+    assert (line["task_definition"], line["consumers"]) == (OF_MEMBER, ["arn:rule"])
+    assert naming.ecs.asked == []
+
+
+@pytest.mark.parametrize("lacking", ["source", "consumer", "definition", "location"])
+def test_a_task_definition_that_is_not_named_in_full_ends_the_run(
+    naming: Steps, lacking: str
+) -> None:
+    naming.plan()
+    naming.scan(1)
+    naming.scan(2)
+    naming.edit(THERE_OBJECT, lambda lines: lines[0]["named_elsewhere"][0].pop(lacking))
+    with pytest.raises(StepError, match=f"is not believed.*{lacking}"):
+        naming.step("gather")
+
+
+# -- Documents that cannot be written ------------------------------------------------------------
 
 
 def test_a_scan_whose_document_cannot_be_written_is_missing(steps: Steps) -> None:
@@ -528,9 +621,8 @@ def test_a_scan_whose_document_cannot_be_written_is_missing(steps: Steps) -> Non
         steps.step("gather")
 
 
-def test_a_document_that_is_replaced_while_it_is_read_is_not_believed(
-    steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_document_is_read_once(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what is judged by is what was checked."""
     steps.plan()
     steps.scan(1)
     steps.scan(2)
@@ -538,14 +630,15 @@ def test_a_document_that_is_replaced_while_it_is_read_is_not_believed(
     seen: list[str] = []
 
     def get_object(s3: RunS3, **what: str) -> dict[str, Any]:
-        if what["Key"].endswith(THERE_OBJECT) and what["Key"] in seen:
-            steps.edit(THERE_OBJECT, lambda lines: lines[0].update(copies=[{"changed": 1}]))
-        seen.append(what["Key"])
+        seen.append(what["Key"].removeprefix("runs/run-1/"))
         return read(s3, **what)
 
     monkeypatch.setattr(RunS3, "get_object", get_object)
-    with pytest.raises(StepError, match=f"{OWN}/{THERE} is not believed"):
-        steps.step("gather")
+    steps.step("gather")
+    documents = [
+        f"scan-{number}/{OWN}/{place}.jsonl.gz" for number in (1, 2) for place in (HERE, THERE)
+    ]
+    assert sorted(seen) == ["plan.json", *documents]
 
 
 def test_gathering_that_is_out_of_time_removes_nothing(steps: Steps) -> None:

@@ -19,12 +19,13 @@ from ecr_cleaner.core.documents import (
     is_in_future,
     json_object,
     minutes,
+    of_type,
     reference_fields,
     reference_from,
     time_from,
 )
 from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.usage_document import HeldReferences
 
@@ -37,7 +38,8 @@ class ScanHeader:
     clusters, for the guard. ``replication`` is the ``replicationConfiguration`` of the registry, in
     the document of the registry's own target. ``copies`` are the repositories of this target that
     cache others, and in that document also those that replication fills. ``absent_operations`` are
-    those for copies that the region does not offer.
+    those for copies that the region does not offer. ``named_elsewhere`` are the task definitions of
+    other targets that consumers here name, which the next step describes.
     """
 
     run: str
@@ -51,6 +53,7 @@ class ScanHeader:
     listed_clusters: Sequence[str] = ()
     copies: Sequence[Copies] = ()
     absent_operations: Sequence[str] = ()
+    named_elsewhere: Sequence[NamedElsewhere] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
     def to_line(self) -> str:
@@ -70,6 +73,7 @@ class ScanHeader:
                 "listed_clusters": list(self.listed_clusters),
                 "copies": [asdict(one) for one in self.copies],
                 "absent_operations": list(self.absent_operations),
+                "named_elsewhere": [asdict(one) for one in self.named_elsewhere],
                 "replication": self.replication,
             }
         )
@@ -134,6 +138,7 @@ def scan_header(line: bytes) -> ScanHeader:
             listed_clusters=tuple(map(str, found["listed_clusters"])),
             copies=tuple(map(_copies, found["copies"])),
             absent_operations=tuple(map(str, found["absent_operations"])),
+            named_elsewhere=tuple(map(_named_elsewhere, found["named_elsewhere"])),
             replication=dict(found["replication"]),
         )
     except MALFORMED as error:
@@ -300,6 +305,13 @@ def _clusters(found: Mapping[str, Any]) -> tuple[ClusterReading, ...]:
         ClusterReading(*(str(one[name]) for name in ("source", "cluster", "problem", "fix")))
         for one in found["clusters"]
     )
+
+
+def _named_elsewhere(found: Mapping[str, Any]) -> NamedElsewhere:
+    source, consumer, definition = (
+        of_type(str, found[name]) for name in ("source", "consumer", "definition")
+    )
+    return NamedElsewhere(source, consumer, definition, location_from(found["location"]))
 
 
 def _copies(found: Mapping[str, Any]) -> Copies:

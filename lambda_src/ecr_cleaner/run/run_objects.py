@@ -92,7 +92,10 @@ class RunObjects:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a compressed document; raise StepError if it is damaged."""
-        content = self.get(name)
+        return self.unpacked(name, self.get(name))
+
+    def unpacked(self, name: str, content: bytes) -> Iterator[bytes]:
+        """Yield the lines of the content of a document; raise StepError if it is damaged."""
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content), mode="rb") as text:
                 yield from text

@@ -14,7 +14,7 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import CleanerError, text_of
-from ecr_cleaner.core.fan_out import Frozen, StepError
+from ecr_cleaner.core.fan_out import Frozen
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Guard, Usage
 from ecr_cleaner.core.scan_document import ScanHeader, usage_lines
@@ -68,7 +68,6 @@ class TargetScanner:
     def _scan(self, empty: ScanHeader) -> tuple[ScanHeader, list[Usage]]:
         locations = Locations(self.aws, self.settings)
         locations.take(self.frozen.targets, self.frozen.organization)
-        locations.take_account(empty.target)
         is_home = empty.target == locations.home
         sources = sources_in(self.sources, home=is_home)
         with self._answers(empty.target).used() as answers:
@@ -77,14 +76,6 @@ class TargetScanner:
                 lambda: scan(make(), sources), lambda: self._copies(make, is_home=is_home)
             )
         readings = [reading for source in found.readings for reading in source.readings]
-        for one in chain.from_iterable(reading.named_elsewhere for reading in readings):
-            if one.location in self.frozen.targets:
-                raise StepError(
-                    f"{one.consumer} names {one.definition}, a task definition of another target, "
-                    "which a run in steps does not look up; set fan_out = false"
-                )
-        if empty.round == 1:
-            self.report.unseen(found.unseen)
         header = replace(
             empty,
             ended=self._now(),
@@ -93,6 +84,7 @@ class TargetScanner:
             listed_clusters=self._listed_clusters(make),
             copies=read.copies,
             absent_operations=read.absent_operations,
+            named_elsewhere=list(chain.from_iterable(one.named_elsewhere for one in readings)),
             replication=replication,
         )
         return header, list(found.usages)

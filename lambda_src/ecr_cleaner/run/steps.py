@@ -48,7 +48,7 @@ class StepRunner:
         if step.name is StepName.PLAN:
             frozen = Planner(self._aws, self._settings, log, self._sources).freeze(step, objects)
             done = {"targets": len(frozen.targets), "shares": len(frozen.shares)}
-            answer = {"run": step.run, "confirm": frozen.rounds > 1}
+            answer = {"run": step.run, "round": 1, "confirm": frozen.rounds > 1}
         else:
             frozen = frozen_from(objects.get(FROZEN))
             frozen.check(step, self._settings, self._aws.region)

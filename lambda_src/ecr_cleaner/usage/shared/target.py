@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -14,7 +13,7 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -23,16 +22,6 @@ from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.workers import Workers
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class NamedElsewhere:
-    """A task definition, by its full ARN, that a consumer in another account or region names."""
-
-    source: str
-    consumer: str
-    definition: str
-    location: Location
 
 
 # Each holds its clients: about 8 MB for all sources.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.walk import Found, TaskDefinition
-from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
+from ecr_cleaner.usage.shared.target import Target
 
 
 def usages_of(

@@ -113,6 +113,7 @@ def machine(world: World, monkeypatch: pytest.MonkeyPatch) -> StateMachine:
         "SCAN_ACCOUNTS": MEMBER,
         "RUNS": f"s3://{BUCKET}/runs/",
         "LEDGER": f"s3://{BUCKET}/ledger",
+        "PLANS": f"s3://{BUCKET}/plans/",
     }
     rules = {"ecr:DescribePullThroughCacheRules": says(pullThroughCacheRules=[])}
     return StateMachine(world, dict(rules), environ)
@@ -145,6 +146,9 @@ def test_two_accounts_and_two_regions_are_scanned_twice_and_the_unused_image_is_
     assert image in world.digests("team/app")
     (summary,) = machine.log("Run finished")
     assert (summary["removed"], summary["targets"], summary["failed"]) == (1, 4, 0)
+    (plan,) = machine.log("Plan written")
+    assert plan["plan"].startswith(f"s3://{BUCKET}/plans/")
+    assert plan["plan"].endswith("-run-1.jsonl.gz")
     (kept,) = [one for one in machine.log("Found old image in use") if one["digest"] == image]
     assert kept["because"][0].split(":")[3:5] == [THERE, MEMBER]
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pytest
 
@@ -26,9 +26,18 @@ from ecr_cleaner.core.fan_out import StepError, step_of
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
+from ecr_cleaner.core.plan_document import (
+    PlanError,
+    PlanHeader,
+    PlannedRepository,
+    PlanPart,
+    State,
+    read_plan,
+)
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.run.plans import NoPlan
+from ecr_cleaner.run.plan_places import place_of
+from ecr_cleaner.run.plans import SUFFIX, NoPlan, Plans
 from ecr_cleaner.run.steps import StepRunner
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
@@ -40,19 +49,28 @@ HERE, THERE = "eu-west-1", "us-east-1"
 OWN, MEMBER = "111122223333", "222233334444"
 RUNS = "s3://bucket/runs/"
 LEDGER = "s3://bucket/ledger"
+PLANS = "s3://bucket/plans/"
 STEPPING = Settings(dry_run=False, runs=RUNS, max_deletions=100)
 REMEMBERING = replace(STEPPING, ledger=LEDGER)
+PLANNING = replace(STEPPING, plans=PLANS)
 
 
 class RunS3(FakeS3):
     """Also takes writes without a condition: documents of a step that is repeated."""
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **more: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: N803
+    def put_object(  # type: ignore[override]
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes | IO[bytes],  # noqa: N803
+        **more: Any,
+    ) -> dict[str, Any]:
         if more:
             return super().put_object(Bucket, Key, Body, **more)
         self._fail("PutObject", f"s3://{Bucket}/{Key}")
-        self.objects[f"s3://{Bucket}/{Key}"] = Body
-        return {"ETag": etag(Body)}
+        content = Body if isinstance(Body, bytes) else Body.read()
+        self.objects[f"s3://{Bucket}/{Key}"] = content
+        return {"ETag": etag(content)}
 
 
 @dataclass
@@ -145,7 +163,12 @@ class Steps:
         aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
         aws.rules = self.rules
         log = self.world.log.logger()
-        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], lambda _: NoPlan())
+        place = place_of(cast("Aws", aws), self.settings.plans)
+
+        def plans(run: str) -> Plans | NoPlan:
+            return Plans(run, place) if place else NoPlan()
+
+        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], plans)
         return steps.run(step_of({"step": name, "run": self.run, **more}))
 
     def plan(self) -> dict[str, Any]:
@@ -162,11 +185,12 @@ class Steps:
     def until_gathered(self) -> None:
         self.plan()
         self.scan(1)
-        self.scan(2)
+        if not self.settings.dry_run:
+            self.scan(2)
         self.step("gather")
 
     def all(self) -> dict[str, Any]:
-        """Run every step of a run that removes images."""
+        """Run every step of a run."""
         self.until_gathered()
         self.clean()
         return self.step("report")
@@ -753,6 +777,117 @@ def test_a_repository_that_fails_fails_the_run_and_no_other_repository(steps: St
     with pytest.raises(RunFailedError, match="ServerException"):
         steps.step("report")
     assert steps.finished["removed"] == 1
+
+
+# -- The plan ------------------------------------------------------------------------------------
+
+PART = "clean/0.plan"
+
+
+def plan_of(steps: Steps) -> list[PlanPart]:
+    """Return the one plan of the run, which is whole."""
+    (name,) = [one for one in steps.objects if one.startswith(PLANS) and one.endswith(SUFFIX)]
+    return list(read_plan(gzip.decompress(steps.objects[name]).splitlines()))
+
+
+def by_repository(parts: list[PlanPart]) -> dict[str, list[PlanPart]]:
+    found: dict[str, list[PlanPart]] = {}
+    for one in parts:
+        found.setdefault(str(getattr(one, "repository", "")), []).append(one)
+    return found
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_plan_is_the_one_of_a_run_in_one_function(steps: Steps, dry_run: bool) -> None:
+    for number in range(60):
+        steps.world.create(f"r{number}")
+        steps.world.push(f"r{number}", f"a{number}", tags=["v1"])
+    used = [usage("r1", "arn:task", tag="v1"), usage("nowhere", "arn:task", tag="v1")]
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [SOMETHING_IN_USE, *used]
+    steps.world.uses(*used)
+    steps.settings = replace(PLANNING, dry_run=True)
+    steps.world.run(steps.settings)
+    in_one = plan_of(steps)
+    steps.objects.clear()
+    steps.settings = replace(PLANNING, dry_run=dry_run)
+    steps.all()
+    in_steps = plan_of(steps)
+    assert [one.run for one in in_steps if isinstance(one, PlanHeader)] == ["run-1"]
+    assert replace(cast("PlanHeader", in_steps[0]), dry_run=True) == in_one[0]
+    assert by_repository(in_steps[1:]) == by_repository(in_one[1:])
+
+
+@pytest.mark.parametrize("approval", [True, False])
+def test_one_line_says_where_the_plan_and_its_page_are(steps: Steps, approval: bool) -> None:
+    steps.settings = replace(PLANNING, approval=approval, dry_run=approval)
+    steps.all()
+    (line,) = steps.world.events("Plan written")
+    (page,) = line["others"]
+    assert line["plan"].startswith(PLANS)
+    assert page == line["plan"].replace(SUFFIX, ".html")
+    assert page in steps.objects
+
+
+def lost(steps: Steps) -> None:
+    del steps.objects[steps.name(PART)]
+
+
+def without_an_end(steps: Steps) -> None:
+    steps.edit(PART, lambda lines: lines.pop())
+
+
+def of_another_run(steps: Steps) -> None:
+    steps.edit(PART, lambda lines: lines[0].update(run="run-0-0"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lost, "clean/0.plan does not exist"),
+        (of_another_run, "it is not a plan of run-1-0"),
+    ],
+)
+def test_a_share_without_its_part_of_the_plan_is_one_that_failed(
+    steps: Steps, fault: Callable[[Steps], None], told: str
+) -> None:
+    steps.settings = PLANNING
+    steps.until_gathered()
+    steps.clean()
+    fault(steps)
+    with pytest.raises(RunFailedError, match=f"the plan of share 0 is not known: .*{told}"):
+        steps.step("report")
+    (repository,) = [one for one in plan_of(steps) if isinstance(one, PlannedRepository)]
+    assert (repository.repository, repository.state) == ("app", State.FAILED)
+    assert repository.problem == "share 0 left no whole plan of it"
+
+
+def cut_short(lines: list[dict[str, Any]]) -> None:
+    lines[2].pop("digest")
+
+
+@pytest.mark.parametrize("fault", [without_an_end, lambda steps: steps.edit(PART, cut_short)])
+def test_a_plan_with_a_damaged_part_has_no_end(
+    steps: Steps, fault: Callable[[Steps], None]
+) -> None:
+    steps.settings = PLANNING
+    steps.until_gathered()
+    steps.clean()
+    fault(steps)
+    with pytest.raises(RunFailedError, match="the plan s3://bucket/plans/ cannot be written"):
+        steps.step("report")
+    with pytest.raises(PlanError, match="not whole"):
+        plan_of(steps)
+
+
+@pytest.mark.parametrize(
+    "unwritable", [f"{PLANS}2026-03-01T120000Z-run-1{SUFFIX}", f"{RUNS}run-1/{PART}"]
+)
+def test_without_a_place_for_the_plan_nothing_is_removed(steps: Steps, unwritable: str) -> None:
+    steps.settings = PLANNING
+    steps.world.s3.error[f"PutObject {unwritable}"] = "AccessDenied"
+    with pytest.raises(RunFailedError, match="nothing is removed without a plan"):
+        steps.all()
+    assert not steps.removed()
 
 
 # -- Events --------------------------------------------------------------------------------------

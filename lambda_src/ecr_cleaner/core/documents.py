@@ -1,4 +1,4 @@
-"""What the JSON documents of this program have in common: types, times and references. Pure."""
+"""What the JSON documents of this program have in common, such as times and references. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
+from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.model import (
+    Guard,
+    ImageReference,
+    ReferencePattern,
+    Registry,
+    StandingGuard,
+)
 
 Reference = ImageReference | ReferencePattern
 
@@ -43,6 +50,11 @@ def of_type(kind: type | tuple[type, ...], value: Any, name: str = "an entry") -
 def optional(kind: type, value: Any) -> Any:
     """Return the value if it is of the type or None; raise TypeError otherwise."""
     return None if value is None else of_type(kind, value)
+
+
+def strings(value: Any, name: str = "an entry") -> tuple[str, ...]:
+    """Return a list of strings; raise TypeError if it is anything else."""
+    return tuple(of_type(str, one) for one in of_type(list, value, name))
 
 
 def time_from(value: Any) -> datetime:
@@ -86,3 +98,34 @@ def reference_from(fields: Mapping[str, Any]) -> Reference:
         return ReferencePattern(repository, account, region, tag, digest)
     registry = Registry(of_type(str, fields["account"]), of_type(str, fields["region"]))
     return ImageReference(registry, repository, tag, digest)
+
+
+def broken_fields(broken: Broken) -> dict[str, Any]:
+    """Return the fields of a broken reference."""
+    return {
+        "reference": broken.name,
+        "problem": broken.problem,
+        "consumers": broken.consumers,
+    }
+
+
+def broken_from(entries: Any) -> tuple[Broken, ...]:
+    """Return the broken references of a list of such fields."""
+    return tuple(map(_broken, of_type(list, entries)))
+
+
+def _broken(entry: Any) -> Broken:
+    fields = of_type(dict, entry)
+    name, problem = of_type(str, fields["reference"]), of_type(str, fields["problem"])
+    return Broken(name, problem, strings(fields["consumers"]))
+
+
+def guard_fields(guard: StandingGuard) -> dict[str, str]:
+    """Return the fields of a guard that stands."""
+    return {"guard": guard.guard.value, "why": guard.why}
+
+
+def guard_from(entry: Any) -> StandingGuard:
+    """Return the guard of such fields."""
+    fields = of_type(dict, entry)
+    return StandingGuard(Guard(of_type(str, fields["guard"])), of_type(str, fields["why"]))

@@ -4,9 +4,10 @@ The steps of a run are calls of the same function, one after another or side by 
 
 1. ``plan`` freezes the targets, the repositories and their shares.
 2. ``scan`` reads one target, and does so again in a second round before anything is removed.
-3. ``gather`` takes the documents of all targets together, or fails.
+3. ``gather`` takes the documents of all targets together, with the task definitions that consumers
+   in other targets name, or fails.
 4. ``clean`` judges and cleans the repositories of one share.
-5. ``report`` sums up.
+5. ``report`` sums up, and makes one plan of those of the shares.
 """
 
 from __future__ import annotations
@@ -20,10 +21,18 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from ecr_cleaner.core.documents import MALFORMED, json_object, of_type, optional, time_from
+from ecr_cleaner.core.documents import (
+    MALFORMED,
+    guard_fields,
+    guard_from,
+    json_object,
+    of_type,
+    optional,
+    time_from,
+)
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.locations import Location
-from ecr_cleaner.core.model import Guard, Registry, Repository, StandingGuard
+from ecr_cleaner.core.model import Registry, Repository
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result, Tally
 
@@ -254,7 +263,7 @@ def _result_fields(result: Result) -> dict[str, Any]:
     tally = {one.name: getattr(result.tally, one.name) for one in fields(Tally)}
     return {
         "tally": tally,
-        "guards": [{"guard": one.guard.value, "why": one.why} for one in result.guards],
+        "guards": [guard_fields(one) for one in result.guards],
         "error": (str(error) or repr(error)) if error else None,
         "unvisited": result.unvisited,
     }
@@ -271,7 +280,7 @@ def _result(found: Mapping[str, Any]) -> Result:
         setattr(tally, name, of_type(int, number))
     return Result(
         tally=tally,
-        guards=[StandingGuard(Guard(one["guard"]), one["why"]) for one in found["guards"]],
+        guards=list(map(guard_from, found["guards"])),
         error=RunFailedError(found["error"]) if found["error"] else None,
         unvisited=of_type(bool, found["unvisited"]),
     )

@@ -16,6 +16,8 @@ from ecr_cleaner.core.copies import Copies, Origins
 from ecr_cleaner.core.documents import (
     MALFORMED,
     Reference,
+    broken_fields,
+    broken_from,
     is_in_future,
     json_object,
     minutes,
@@ -25,6 +27,7 @@ from ecr_cleaner.core.documents import (
     time_from,
 )
 from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from
+from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.usage_document import HeldReferences
@@ -152,6 +155,7 @@ class GatheredHeader:
     ``scanned_at`` is when the first scan of the last round began, that of ``oldest``, and
     ``ended_at`` when the last one ended. ``may_remove`` is False if events were left in the queue.
     ``remembers_since`` is the day since which uses are remembered, None if they are not.
+    ``missing`` holds the broken references to repositories that do not exist.
     """
 
     run: str
@@ -168,6 +172,7 @@ class GatheredHeader:
     problems: Sequence[str] = ()
     remembers_since: str | None = None
     slowest_seconds: float = 0
+    missing: Mapping[str, tuple[Broken, ...]] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return the line of the document, without its end."""
@@ -179,6 +184,7 @@ class GatheredHeader:
                 "ended_at": self.ended_at.isoformat(),
                 "complete": not self.problem,
                 "clusters": [asdict(one) for one in self.clusters],
+                "missing": {name: [*map(broken_fields, one)] for name, one in self.missing.items()},
             }
         )
 
@@ -219,6 +225,7 @@ def gathered_header(line: bytes) -> GatheredHeader:
             problems=tuple(map(str, found["problems"])),
             remembers_since=None if since is None else str(since),
             slowest_seconds=float(found["slowest_seconds"]),
+            missing={name: broken_from(one) for name, one in found["missing"].items()},
         )
     except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error

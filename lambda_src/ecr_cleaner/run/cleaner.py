@@ -96,7 +96,7 @@ class Cleaner:
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        self._begin_plan(began, repositories, missing)
+        self._begin_plan(began, repositories, missing, self._usage.coverage)
         results = self._clean(chosen, repositories)
         problems = [*self._remember(), *self._finish_plan()]
 
@@ -207,6 +207,7 @@ class Cleaner:
         began: datetime,
         repositories: Sequence[Repository],
         missing: Mapping[str, tuple[Broken, ...]],
+        coverage: Mapping[str, Any],
     ) -> None:
         """Begin the plan; a registry without repositories has none."""
         if repositories:
@@ -216,7 +217,7 @@ class Cleaner:
                 registry=self._locations.home.registry,
                 dry_run=self._settings.dry_run,
                 settings=self._settings.deciding(),
-                coverage=self._usage.coverage,
+                coverage=coverage,
                 missing=missing,
                 price_per_gb_month=self._settings.price_per_gb_month,
             )

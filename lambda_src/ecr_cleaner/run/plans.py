@@ -44,6 +44,10 @@ class PlanSink(Protocol):
     def may_sweep(self) -> bool:
         """Whether the plan holds all that was added to it, if there is one."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """What failed."""
+
     def begin(self, header: PlanHeader) -> None:
         """Begin the plan."""
 
@@ -63,6 +67,7 @@ class NoPlan:
 
     run = ""
     stored: Sequence[str] = ()
+    problems: Sequence[str] = ()
     may_sweep = True
 
     def begin(self, header: PlanHeader) -> None: ...

@@ -6,6 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from ecr_cleaner.aws.api import Api, TooLargeError
 from ecr_cleaner.aws.s3_object import S3Object
@@ -33,7 +34,7 @@ def scan_name(number: int, target: Location) -> str:
 
 
 def share_name(share: int, kind: str) -> str:
-    """Return the name of what a share leaves: ``begun``, ``json`` or ``ledger``."""
+    """Return the name of what a share leaves: ``begun``, ``json``, ``ledger`` or ``plan``."""
     return f"clean/{share}.{kind}"
 
 
@@ -52,7 +53,11 @@ class RunObjects:
             raise InvalidSettingError("RUNS", "", allowed)
         return cls(aws.api("s3"), f"{settings.runs}{step.run}/")
 
-    def put(self, name: str, content: str | bytes) -> None:
+    def address(self, name: str) -> str:
+        """Return where a document is."""
+        return str(self._at(name))
+
+    def put(self, name: str, content: str | bytes | IO[bytes]) -> None:
         """Write a document, also over an earlier one."""
         body = content.encode() if isinstance(content, str) else content
         self._s3.call("PutObject", Body=body, **self._at(name).parameters)

@@ -102,6 +102,9 @@ class Gatherer(LaterStep):
         self._remember_events(repositories)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, self._frozen.time)
+        # Without its end; it proves that the plan can be stored before anything is removed.
+        self._begin_plan(self._frozen.time, repositories, missing, self._usage.coverage)
+        self._report.plan((), self._plans.problems)
         headers = self._headers[-1]
         oldest = min(headers, key=lambda one: one.started)
         listed = dict.fromkeys(
@@ -118,10 +121,11 @@ class Gatherer(LaterStep):
             clusters=self._usage.clusters,
             listed_clusters=tuple(listed),
             replication=self._usage.replication,
-            may_remove=self._memory.is_whole,
-            problems=tuple(self._memory.problems),
+            may_remove=self._memory.is_whole and self._plans.may_sweep,
+            problems=(*self._memory.problems, *self._plans.problems),
             remembers_since=since.isoformat() if since else None,
             slowest_seconds=max(map(_seconds, chain(*self._headers))),
+            missing=missing,
         )
 
     def _scan(self) -> Scan:

@@ -84,10 +84,15 @@ def ecr_answering(
     return Api(ecr_client(status, body, content_type, protocol))
 
 
+def aws_of(client: Any, workers: Workers) -> Aws:
+    """Return the account and region behind a client of ECR."""
+    ecr: Any = SimpleNamespace(client=client)
+    return Aws(FakeSession([ecr], "eu-west-1"), workers)
+
+
 def registry_of(client: Any, workers: Workers) -> EcrRegistry:
     """Return the registry behind a client of ECR."""
-    ecr: Any = SimpleNamespace(client=client)
-    return EcrRegistry(Aws(FakeSession([ecr], "eu-west-1"), workers))
+    return EcrRegistry(aws_of(client, workers))
 
 
 # -- Calls and listings ------------------------------------------------------------------------
@@ -308,6 +313,15 @@ def test_registry_reads_its_images_from_raw_pages() -> None:
     assert image.pushed_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
     assert image.pulled_at == datetime(1970, 1, 2, tzinfo=UTC)
     assert [image.archived_at, image.activated_at] == [None, None]
+
+
+def test_registries_that_share_a_client_read_the_same_images() -> None:
+    details = [{"imageDigest": sha("a"), "imagePushedAt": 1.5}]
+    client = ecr_client(200, json.dumps({"imageDetails": details}).encode())
+    with Workers(1) as workers:
+        aws = aws_of(client, workers)
+        one, other = EcrRegistry(aws), EcrRegistry(aws)
+        assert one.images(REPOSITORY) == other.images(REPOSITORY) != []
 
 
 def test_registry_takes_no_page_without_images_for_an_empty_one() -> None:

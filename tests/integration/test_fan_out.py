@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,25 @@ class StateMachine:
         definition = re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], DEFINITION.read_text())
         role = "arn:aws:iam::123456789012:role/steps"
         machine = steps.create_state_machine(name=run, definition=definition, roleArn=role)
-        answers = self.answers | {"lambda:Invoke": self._invoke}
-        environ = mock.patch.dict(os.environ, self.environ)
         known = len(TMP_THREADS)
-        with recorded(self.calls, answers), redirect_stdout(self.output), environ:
+        with self._in_use():
             started = steps.start_execution(stateMachineArn=machine["stateMachineArn"], name=run)
             TMP_THREADS[known].join(SECONDS_FOR_A_RUN)
         found: dict[str, Any] = steps.describe_execution(executionArn=started["executionArn"])
         return found
+
+    def call(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Call the function without the state machine."""
+        with self._in_use():
+            answer: dict[str, Any] = lambda_handler(event, Context())
+        return answer
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        answers = self.answers | {"lambda:Invoke": self._invoke}
+        environ = mock.patch.dict(os.environ, self.environ)
+        with recorded(self.calls, answers), redirect_stdout(self.output), environ:
+            yield
 
     def log(self, event: str) -> list[dict[str, Any]]:
         return [one for one in json_lines(self.output.getvalue()) if one["event"] == event]
@@ -178,6 +189,21 @@ def test_a_dry_run_scans_once_and_changes_nothing_but_its_documents(
     own = {"s3:PutObject", "lambda:Invoke", "states:StartExecution", "sts:AssumeRole"}
     assert changing <= own
     assert image in world.digests("team/app")
+
+
+def test_the_plan_of_a_run_in_steps_is_approved_and_applied(
+    world: World, machine: StateMachine, image: str
+) -> None:
+    used_by_the_member(world)
+    machine.environ["APPROVAL"] = "true"
+    before = world.digests("team/app")
+    ended = machine.start()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert world.digests("team/app") == before
+    (written,) = machine.log("Plan written")
+    assert machine.call({"apply": written["plan"]})["removed"] == 1
+    assert image in world.digests("team/app")
+    assert len(world.digests("team/app")) == len(before) - 1
 
 
 def test_a_member_account_that_cannot_be_read_fails_the_execution_and_removes_nothing(

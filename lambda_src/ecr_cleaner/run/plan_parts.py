@@ -44,7 +44,7 @@ def part_run(run: str, share: int) -> str:
 def add_part(plans: PlanSink, objects: RunObjects, frozen: Frozen, share: int) -> list[str]:
     """Add the part of one share to the plan, one line at a time; return what failed.
 
-    A repository that the part lacks is one that failed.
+    A repository that the part lacks counts as failed.
     """
     problems: list[str] = []
     try:

@@ -136,7 +136,7 @@ def restore(
     log = make_logger("INFO", request_id=request_id, dry_run=False)
     with _failures_logged(log), Workers(THREADS) as workers:
         aws = Aws(open_session(environ.get("AWS_REGION")), workers)
-        return _restore(EcrRegistry(aws.api("ecr"), workers), log, repository, digests)
+        return _restore(EcrRegistry(aws), log, repository, digests)
 
 
 def scan_cluster(

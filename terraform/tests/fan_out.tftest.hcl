@@ -80,7 +80,7 @@ run "steps" {
   }
 
   assert {
-    condition     = keys(jsondecode(one(aws_sfn_state_machine.this).definition).States) == ["Clean", "Gather", "IsDryRun", "Plan", "Report", "Scan", "ScanAgain"]
+    condition     = keys(jsondecode(one(aws_sfn_state_machine.this).definition).States) == ["Again", "Clean", "Gather", "IsConfirmed", "Plan", "Report", "Scan"]
     error_message = "The definition must have every step."
   }
 

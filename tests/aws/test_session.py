@@ -58,12 +58,12 @@ def names_of(api: Api) -> list[str]:
     return [one["ServiceName"].removeprefix("app-") for one in services]
 
 
-def ecr_answering(
+def ecr_client(
     status: int,
     body: bytes,
     content_type: str = "application/x-amz-json-1.1",
     protocol: str = "json",
-) -> Api:
+) -> Any:
     """Return ECR behind a connection that gives this answer to everything."""
     session = boto3.Session("key", "secret", region_name="eu-west-1")
     client = session.client("ecr", config=Config(retries={"total_max_attempts": 1}))
@@ -71,7 +71,28 @@ def ecr_answering(
     headers: Any = {"content-type": content_type, "smithy-protocol": "rpc-v2-cbor"}
     answer = AWSResponse("", status, headers, SimpleNamespace(stream=lambda: [body]))
     client.meta.events.register("before-send", lambda **_: answer)
-    return Api(client)
+    return client
+
+
+def ecr_answering(
+    status: int,
+    body: bytes,
+    content_type: str = "application/x-amz-json-1.1",
+    protocol: str = "json",
+) -> Api:
+    """Return the Api of such a client."""
+    return Api(ecr_client(status, body, content_type, protocol))
+
+
+def aws_of(client: Any, workers: Workers) -> Aws:
+    """Return the account and region behind a client of ECR."""
+    ecr: Any = SimpleNamespace(client=client)
+    return Aws(FakeSession([ecr], "eu-west-1"), workers)
+
+
+def registry_of(client: Any, workers: Workers) -> EcrRegistry:
+    """Return the registry behind a client of ECR."""
+    return EcrRegistry(aws_of(client, workers))
 
 
 # -- Calls and listings ------------------------------------------------------------------------
@@ -284,10 +305,9 @@ def test_service_of_another_protocol_is_left_to_the_sdk() -> None:
 def test_registry_reads_its_images_from_raw_pages() -> None:
     digest = "sha256:" + "a" * 64
     detail = {"imageDigest": digest, "imagePushedAt": 1.5, "lastRecordedPullTime": 86_400}
-    api = ecr_answering(200, json.dumps({"imageDetails": [detail]}).encode())
+    client = ecr_client(200, json.dumps({"imageDetails": [detail]}).encode())
     with Workers(1) as workers:
-        registry = EcrRegistry(api, workers)
-        (image,) = registry.images(REPOSITORY)
+        (image,) = registry_of(client, workers).images(REPOSITORY)
 
     assert image.digest == digest
     assert image.pushed_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
@@ -295,9 +315,18 @@ def test_registry_reads_its_images_from_raw_pages() -> None:
     assert [image.archived_at, image.activated_at] == [None, None]
 
 
+def test_registries_that_share_a_client_read_the_same_images() -> None:
+    details = [{"imageDigest": sha("a"), "imagePushedAt": 1.5}]
+    client = ecr_client(200, json.dumps({"imageDetails": details}).encode())
+    with Workers(1) as workers:
+        aws = aws_of(client, workers)
+        one, other = EcrRegistry(aws), EcrRegistry(aws)
+        assert one.images(REPOSITORY) == other.images(REPOSITORY) != []
+
+
 def test_registry_takes_no_page_without_images_for_an_empty_one() -> None:
     with Workers(1) as workers, pytest.raises(ApiError, match="list under imageDetails"):
-        EcrRegistry(ecr_answering(200, b"{}"), workers).images(REPOSITORY)
+        registry_of(ecr_client(200, b"{}"), workers).images(REPOSITORY)
 
 
 def test_other_operations_are_not_taken_raw() -> None:
@@ -392,7 +421,7 @@ def test_registry_that_says_nothing_of_its_replication_is_an_error() -> None:
     ecr = FakeApi("ecr").on("DescribeRegistry", {"registryId": "123456789012"})
 
     with Workers(1) as workers, pytest.raises(IncompleteAnswerError, match="DescribeRegistry"):
-        EcrRegistry(Api(ecr.client), workers).replication()
+        registry_of(ecr.client, workers).replication()
 
 
 def test_repository_that_was_deleted_since_it_was_listed_is_left_out() -> None:
@@ -406,7 +435,7 @@ def test_repository_that_was_deleted_since_it_was_listed_is_left_out() -> None:
     ecr = FakeApi("ecr").on("DescribeRepositories", {"repositories": listed})
     ecr.on("ListTagsForResource", tags)
     with Workers(1) as workers:
-        found = EcrRegistry(Api(ecr.client), workers).repositories()
+        found = registry_of(ecr.client, workers).repositories()
 
     assert [repository.name for repository in found] == ["kept"]
 
@@ -427,6 +456,6 @@ def test_image_that_a_retried_deletion_did_not_find_was_deleted_by_it(
 
     fake.client._make_api_call = answer  # noqa: SLF001
     with Workers(1) as workers:
-        found = EcrRegistry(Api(fake.client), workers).delete(REPOSITORY, [sha("a")])
+        found = registry_of(fake.client, workers).delete(REPOSITORY, [sha("a")])
 
     assert found.deleted == deleted

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from ecr_cleaner.core.fan_out import REPOSITORIES_A_SHARE
 
-# Measured: an empty target, and a million images in `bench --million`.
+# Measured: an empty target, a million images in `bench --million`, and the plans of 100,000 images
+# that become one.
 CALLS_OF_A_TARGET = 45
 PROCESSOR_SECONDS_OF_A_TARGET = 0.3
 PROCESSOR_SECONDS_OF_AN_IMAGE = 86 / 1_000_000
+PROCESSOR_SECONDS_OF_A_PLANNED_IMAGE = 48 / 1_000_000
 # Assumed: the time that a call of a step waits for answers, and the processor time of reading one
 # document with the SDK.
 WAITING_SECONDS_OF_A_STEP = 0.5
 PROCESSOR_SECONDS_OF_A_DOCUMENT = 0.002
 
 ROUNDS = 2
-READS_OF_A_DOCUMENT = 2
 SCANS_AT_ONCE, SHARES_AT_ONCE = 50, 10
 
 # Of Lambda: the memory that comes with one processor, and prices in us-east-1 in dollars.
@@ -42,11 +43,11 @@ def cost(targets: int, repositories: int, images: int, memory: int) -> Cost:
     share = min(1.0, memory / MEMORY_OF_A_PROCESSOR)
     shares = -(-repositories // REPOSITORIES_A_SHARE)
     scan = PROCESSOR_SECONDS_OF_A_TARGET / share + WAITING_SECONDS_OF_A_STEP
-    documents = targets * ROUNDS * READS_OF_A_DOCUMENT
-    gather = documents * PROCESSOR_SECONDS_OF_A_DOCUMENT / share + WAITING_SECONDS_OF_A_STEP
+    gather = targets * ROUNDS * PROCESSOR_SECONDS_OF_A_DOCUMENT / share + WAITING_SECONDS_OF_A_STEP
     clean = images / shares * PROCESSOR_SECONDS_OF_AN_IMAGE / share + WAITING_SECONDS_OF_A_STEP
-    seconds = targets * ROUNDS * scan + gather + shares * clean
-    elapsed = ROUNDS * -(-targets // SCANS_AT_ONCE) * scan + gather
+    report = images * PROCESSOR_SECONDS_OF_A_PLANNED_IMAGE / share + WAITING_SECONDS_OF_A_STEP
+    seconds = targets * ROUNDS * scan + gather + shares * clean + report
+    elapsed = ROUNDS * -(-targets // SCANS_AT_ONCE) * scan + gather + report
     elapsed += -(-shares // SHARES_AT_ONCE) * clean
     transitions = (targets * ROUNDS + shares) * TRANSITIONS_OF_A_CHILD
     dollars = seconds * memory / 1024 * GB_SECOND + transitions * TRANSITION

@@ -12,7 +12,6 @@ from ecr_cleaner.core.approval_request import (
     ApprovalRequest,
     Gain,
     Planned,
-    PlanToApprove,
     approval_request,
 )
 from ecr_cleaner.core.errors import RunFailedError
@@ -31,36 +30,31 @@ GUARDED = Result(Tally(removable=5, removable_bytes=50), GUARDS)
 UNVISITED = Result(unvisited=True)
 
 
-def asked(*planned: Planned, settings: Settings = WAITING) -> ApprovalRequest | None:
-    results = [result for one in planned for result in one.results]
+def asked(
+    results: list[Result], stored: tuple[str, ...] = STORED, settings: Settings = WAITING
+) -> ApprovalRequest | None:
     summary = summarize(results, settings)
-    return approval_request(REGISTRY, NOW, settings, summary, planned)
+    return approval_request(Planned(REGISTRY, NOW, stored), settings, results, summary)
 
 
 def test_numbers_are_those_of_what_applying_removes() -> None:
-    request = asked(Planned(STORED, [ONE, TWO, NOTHING, GUARDED, UNVISITED]))
-    gain = Gain(repositories=2, images=5, size_bytes=50)
+    request = asked([ONE, TWO, NOTHING, GUARDED, UNVISITED])
     assert request == ApprovalRequest(
         registry=REGISTRY,
         until=NOW + timedelta(days=3),
-        plans=(PlanToApprove(*STORED, gain),),
-        gain=gain,
+        plan=STORED[0],
+        page=STORED[1],
+        gain=Gain(repositories=2, images=5, size_bytes=50),
         guarded=Gain(repositories=1, images=5, size_bytes=50),
         broken_references=1,
         unvisited=1,
     )
 
 
-def test_each_plan_with_something_to_remove_is_named() -> None:
-    request = asked(
-        Planned(STORED, [ONE]), Planned(("empty",), [NOTHING]), Planned(("no page",), [TWO])
-    )
+def test_plan_without_a_page_can_be_approved() -> None:
+    request = asked([ONE], stored=STORED[:1])
     assert request is not None
-    assert request.plans == (
-        PlanToApprove(*STORED, Gain(1, 2, 20)),
-        PlanToApprove("no page", "", Gain(1, 3, 30)),
-    )
-    assert request.gain == Gain(2, 5, 50)
+    assert (request.plan, request.page) == (STORED[0], "")
 
 
 @pytest.mark.parametrize(
@@ -77,15 +71,15 @@ def test_each_plan_with_something_to_remove_is_named() -> None:
 def test_run_asks_for_nothing_if_applying_would_remove_nothing_or_it_failed(
     results: list[Result],
 ) -> None:
-    assert asked(Planned(STORED, results)) is None
+    assert asked(results) is None
 
 
 def test_plan_that_is_not_stored_cannot_be_approved() -> None:
-    assert asked(Planned((), [ONE])) is None
+    assert asked([ONE], stored=()) is None
 
 
 @pytest.mark.parametrize(
     "settings", [replace(WAITING, approval=False), replace(WAITING, purpose=Purpose.APPLY)]
 )
 def test_only_a_run_that_waits_asks(settings: Settings) -> None:
-    assert asked(Planned(STORED, [ONE]), settings=settings) is None
+    assert asked([ONE], settings=settings) is None

@@ -29,7 +29,7 @@ from ecr_cleaner.core.fan_out import (
     step_of,
 )
 from ecr_cleaner.core.in_use import InUse
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import (
     ClusterReading,
     Guard,
@@ -76,6 +76,8 @@ HEADER = ScanHeader(
     clusters=[ClusterReading("eks", "prod", "no", "do")],
     listed_clusters=["prod"],
     copies=[Copies(REGISTRY, "a/", OTHER.registry, "")],
+    absent_operations=["DescribePullThroughCacheRules in there"],
+    named_elsewhere=[NamedElsewhere("ecs", "arn:rule", "arn:task-definition", HOME)],
     replication={"rules": []},
 )
 WANTED = Wanted("run-1", 1, OTHER, ["ecs"], timedelta(minutes=30))
@@ -251,10 +253,9 @@ def test_results_are_read_as_they_were_written() -> None:
     error = ScanError("ecs", ValueError("no"))
     results = (Result(tally, guards), Result(error=error), Result(error=ValueError()), Result())
     results[-1].unvisited = True
-    written = ShareResult("run-1", 2, results, ("a problem",), ("s3://plan", "s3://page"))
+    written = ShareResult("run-1", 2, results, ("a problem",))
     read = share_result_from(written.to_json().encode())
     assert (read.run, read.share, read.problems) == ("run-1", 2, ("a problem",))
-    assert read.stored == ("s3://plan", "s3://page")
     assert [one.tally for one in read.results] == [one.tally for one in results]
     assert list(read.results[0].guards) == guards
     assert [str(one.error) if one.error else None for one in read.results] == [
@@ -391,7 +392,7 @@ def test_usages_are_read_as_they_were_written() -> None:
         (lambda found: [*found, found[-1]], "goes on after its end"),
         (lambda found: [b"{}", *found], "KeyError"),
         (lambda found: [b"nothing", *found], "JSONDecodeError"),
-        (lambda found: [b"[]", *found], "not an object"),
+        (lambda found: [b"[]", *found], "not a JSON object"),
         (lambda found: [found[0].replace(b'["a", "b"]', b"[]"), *found[1:]], "without a consumer"),
     ],
 )

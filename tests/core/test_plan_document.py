@@ -166,7 +166,7 @@ def test_line_that_is_not_understood_is_refused(number: int, change: Change, mes
         (lines(REPOSITORY), "line 1 of the plan is not the header"),
         (lines(HEADER, IMAGE), "line 2 of the plan is not below the line of its repository"),
         (lines(*WHOLE, FAILED), "line 6 of the plan comes after the end"),
-        (["[]"], "line 1 of the plan is not a JSON object"),
+        (["[]"], "line 1 of the plan is not of it: not a JSON object"),
         (["{"], "line 1 of the plan is not of it"),
         ([b"\xff\xfe\xfa"], "line 1 of the plan is not of it"),
         (["[" * 100_000], "line 1 of the plan is not of it"),

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -137,6 +138,14 @@ class FakeSession(boto3.Session):
         return self._apis[service].client
 
 
+def home_target(
+    aws: Aws, settings: Settings = DEFAULTS, answers: KnownAnswers | None = None
+) -> Target:
+    """Return the target of the registry."""
+    place = Location("123456789012", aws.region)
+    return Target(aws, settings, place, place, Shared(aws, answers))
+
+
 @contextmanager
 def account(
     *apis: FakeApi,
@@ -148,7 +157,7 @@ def account(
     """Hand out an account of which these services are all there is."""
     with Workers(4) as workers:
         aws = Aws(FakeSession(apis, region), workers, deadline)
-        yield Target(aws, settings, shared=Shared(aws, answers))
+        yield home_target(aws, settings, answers)
 
 
 def found(

@@ -40,7 +40,15 @@ MOST_IDS = 100
 
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html; every operation
 # may answer these, so the model does not list them.
-COMMON_ERRORS = frozenset({"AccessDeniedException", "ThrottlingException", "InternalFailure"})
+COMMON_ERRORS = frozenset(
+    {
+        "AccessDeniedException",
+        "InternalFailure",
+        "ThrottlingException",
+        # What a region answers that does not offer the operation.
+        "UnknownOperationException",
+    }
+)
 MUTATIONS = frozenset(
     {"BatchDeleteImage", "RegisterPullTimeUpdateExclusion", "UpdateImageStorageClass"}
 )

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from integration.test_accounts_and_regions import (
     MEMBER,
     THERE,
     credentials_of_member,
+    function_that_starts,
+    old_revision,
     task_definition,
 )
 from world import REGION, World
@@ -64,14 +66,25 @@ class StateMachine:
         definition = re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], DEFINITION.read_text())
         role = "arn:aws:iam::123456789012:role/steps"
         machine = steps.create_state_machine(name=run, definition=definition, roleArn=role)
-        answers = self.answers | {"lambda:Invoke": self._invoke}
-        environ = mock.patch.dict(os.environ, self.environ)
         known = len(TMP_THREADS)
-        with recorded(self.calls, answers), redirect_stdout(self.output), environ:
+        with self._in_use():
             started = steps.start_execution(stateMachineArn=machine["stateMachineArn"], name=run)
             TMP_THREADS[known].join(SECONDS_FOR_A_RUN)
         found: dict[str, Any] = steps.describe_execution(executionArn=started["executionArn"])
         return found
+
+    def call(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Call the function without the state machine."""
+        with self._in_use():
+            answer: dict[str, Any] = lambda_handler(event, Context())
+        return answer
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        answers = self.answers | {"lambda:Invoke": self._invoke}
+        environ = mock.patch.dict(os.environ, self.environ)
+        with recorded(self.calls, answers), redirect_stdout(self.output), environ:
+            yield
 
     def log(self, event: str) -> list[dict[str, Any]]:
         return [one for one in json_lines(self.output.getvalue()) if one["event"] == event]
@@ -111,6 +124,7 @@ def machine(world: World, monkeypatch: pytest.MonkeyPatch) -> StateMachine:
         "SCAN_ACCOUNTS": MEMBER,
         "RUNS": f"s3://{BUCKET}/runs/",
         "LEDGER": f"s3://{BUCKET}/ledger",
+        "PLANS": f"s3://{BUCKET}/plans/",
     }
     rules = {"ecr:DescribePullThroughCacheRules": says(pullThroughCacheRules=[])}
     return StateMachine(world, dict(rules), environ)
@@ -143,8 +157,25 @@ def test_two_accounts_and_two_regions_are_scanned_twice_and_the_unused_image_is_
     assert image in world.digests("team/app")
     (summary,) = machine.log("Run finished")
     assert (summary["removed"], summary["targets"], summary["failed"]) == (1, 4, 0)
+    (plan,) = machine.log("Plan written")
+    assert plan["plan"].startswith(f"s3://{BUCKET}/plans/")
+    assert plan["plan"].endswith("-run-1.jsonl.gz")
     (kept,) = [one for one in machine.log("Found old image in use") if one["digest"] == image]
     assert kept["because"][0].split(":")[3:5] == [THERE, MEMBER]
+
+
+def test_an_old_task_definition_of_the_member_that_a_function_here_names_keeps_its_image(
+    world: World, machine: StateMachine, image: str
+) -> None:
+    machine.environ |= {"TASK_DEFINITION_REVISIONS": "0"}
+    uri = world.uri("team/app", tag="v1")
+    definition = old_revision(uri, THERE, **credentials_of_member())
+    function_that_starts(definition, REGION)
+    ended = machine.start()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert image in world.digests("team/app")
+    described = [one for one in machine.calls if one.action == "ecs:DescribeTaskDefinition"]
+    assert sum(one.parameters["taskDefinition"] == definition for one in described) == 1
 
 
 def test_a_dry_run_scans_once_and_changes_nothing_but_its_documents(
@@ -158,6 +189,21 @@ def test_a_dry_run_scans_once_and_changes_nothing_but_its_documents(
     own = {"s3:PutObject", "lambda:Invoke", "states:StartExecution", "sts:AssumeRole"}
     assert changing <= own
     assert image in world.digests("team/app")
+
+
+def test_the_plan_of_a_run_in_steps_is_approved_and_applied(
+    world: World, machine: StateMachine, image: str
+) -> None:
+    used_by_the_member(world)
+    machine.environ["APPROVAL"] = "true"
+    before = world.digests("team/app")
+    ended = machine.start()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert world.digests("team/app") == before
+    (written,) = machine.log("Plan written")
+    assert machine.call({"apply": written["plan"]})["removed"] == 1
+    assert image in world.digests("team/app")
+    assert len(world.digests("team/app")) == len(before) - 1
 
 
 def test_a_member_account_that_cannot_be_read_fails_the_execution_and_removes_nothing(

@@ -9,18 +9,16 @@ from dataclasses import replace
 import pytest
 
 from core.worlds import NOW, REGISTRY
-from ecr_cleaner.core.approval_request import ApprovalRequest, Gain, PlanToApprove
+from ecr_cleaner.core.approval_request import ApprovalRequest, Gain
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.report.approval_message import LONGEST_SUBJECT, command, message, subject
 
-PLAN = PlanToApprove(
-    "s3://bucket/plans/run.jsonl.gz", "s3://bucket/plans/run.html", Gain(2, 1_234, 5_600_000_000)
-)
 REQUEST = ApprovalRequest(
     registry=REGISTRY,
     until=NOW,
-    plans=(PLAN,),
-    gain=PLAN.gain,
+    plan="s3://bucket/plans/run.jsonl.gz",
+    page="s3://bucket/plans/run.html",
+    gain=Gain(2, 1_234, 5_600_000_000),
     guarded=Gain(),
     broken_references=0,
     unvisited=0,
@@ -123,33 +121,23 @@ def test_notes_are_one_list() -> None:
 
 
 def test_plan_without_a_page_is_named_itself() -> None:
-    text = message(replace(REQUEST, plans=(replace(PLAN, page=""),)), FUNCTION)
+    text = message(replace(REQUEST, page=""), FUNCTION)
     assert "no time to write a page:\n  s3://bucket/plans/run.jsonl.gz\n  aws s3 cp " in text
     assert "run.html" not in text
 
 
 def test_plan_of_a_shell_is_applied_from_a_shell() -> None:
-    local = PlanToApprove("/plans/of me/run.jsonl.gz", "/plans/of me/run.html", PLAN.gain)
-    request = replace(REQUEST, plans=(local,))
+    request = replace(REQUEST, plan="/plans/of me/run.jsonl.gz", page="/plans/of me/run.html")
     text = message(request, SHELL)
     assert "Page of the plan:\n  /plans/of me/run.html\n\n" in text
     assert "python -m ecr_cleaner apply '/plans/of me/run.jsonl.gz'\n" in text
     assert "aws " not in text
-    assert command(request, FUNCTION, local) == command(request, SHELL, local)
-
-
-def test_plans_of_a_run_in_steps_are_listed_up_to_a_number() -> None:
-    plans = tuple(replace(PLAN, address=f"s3://bucket/{number}") for number in range(102))
-    text = message(replace(REQUEST, plans=plans), FUNCTION)
-    assert "Plan 100 of 102, 1,234 images of 2 repositories:\n\nPage of the plan:" in text
-    assert "\n\n2 more plans of this run: their addresses are in the log.\n\n" in text
-    assert "s3://bucket/99" in text
-    assert "s3://bucket/100" not in text
+    assert command(request, FUNCTION) == command(request, SHELL)
 
 
 def test_call_survives_the_shell_whatever_the_address() -> None:
     address = 's3://bucket/it\'s "mine"/$HOME/run.jsonl.gz'
-    words = shlex.split(command(REQUEST, FUNCTION, replace(PLAN, address=address)))
+    words = shlex.split(command(replace(REQUEST, plan=address), FUNCTION))
     payload = words[words.index("--payload") + 1]
     assert json.loads(payload) == {"apply": address}
     assert words[:3] == ["aws", "lambda", "invoke"]

@@ -51,8 +51,7 @@ def test_run_with_something_to_remove_sends_one_message(world: World) -> None:
     assert PLAN.replace(".jsonl.gz", ".html") in message
     (line,) = world.events("Plan waits for approval")
     assert (line["images"], line["topic"]) == (2, TOPIC)
-    (call,) = line["apply"]
-    assert call in message
+    assert line["apply"] in message
     assert old.digest in world.ecr.digests("app")
 
 
@@ -95,7 +94,7 @@ def test_without_a_topic_the_log_says_how_to_apply(world: World) -> None:
     assert world.sns.published == []
     (line,) = world.events("Plan waits for approval")
     assert line["topic"] is None
-    assert line["apply"][0].startswith("aws lambda invoke --function-name cleaner ")
+    assert line["apply"].startswith("aws lambda invoke --function-name cleaner ")
 
 
 def test_message_that_cannot_be_sent_fails_the_run_and_keeps_the_plan(world: World) -> None:

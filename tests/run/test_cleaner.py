@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 
@@ -145,6 +147,15 @@ def world(workers: Workers) -> World:
     made = World(workers)
     made.create("app")
     return made
+
+
+def test_making_a_run_asks_nothing_and_opens_nothing(workers: Workers) -> None:
+    has_no_clients: Any = SimpleNamespace(workers=workers, deadline=Deadline())
+    settings = Settings(ledger="s3://bucket/ledger", event_queue="https://queue")
+    with mock.patch("tempfile.TemporaryFile", side_effect=OSError) as opened:
+        plans = Plans("run-1", place_of(has_no_clients, "s3://bucket/plans/"))
+        Cleaner(has_no_clients, settings, FakeLog().logger(), [], plans)
+    assert not opened.called
 
 
 def test_old_and_unused_images_are_removed_and_the_others_kept(world: World) -> None:

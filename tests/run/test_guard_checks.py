@@ -68,7 +68,7 @@ def guards(
 ) -> Iterator[GuardChecks]:
     with Workers(2) as workers:
         aws = Aws(FakeSession(apis, region), workers)
-        registry = EcrRegistry(aws.api("ecr"), workers)
+        registry = EcrRegistry(aws)
         checks = GuardChecks(locations(aws), workers, registry, settings or Settings())
         checks.read()
         yield checks
@@ -260,7 +260,7 @@ def elsewhere(eks: Scripted) -> GuardChecks:
         found = locations(aws)
         found.all = (home, there)
         with mock.patch.object(Locations, "open", return_value=aws):
-            checks = GuardChecks(found, workers, EcrRegistry(aws.api("ecr"), workers), Settings())
+            checks = GuardChecks(found, workers, EcrRegistry(aws), Settings())
             checks.read()
     return checks
 

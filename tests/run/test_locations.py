@@ -51,7 +51,10 @@ class RegionalAws(StubAws):
     def elsewhere(self, region: str, session: object = None) -> Aws:
         del session
         ecr = FakeEcr()
-        ecr.cache_rules = self._rules.get(region, [])
+        rules = self._rules.get(region, [])
+        if rules is None:
+            ecr.fail("DescribePullThroughCacheRules", "UnknownOperationException")
+        ecr.cache_rules = rules or []
         other = StubAws(ecr, self.workers, self.deadline, self.others, region)
         return cast("Aws", other)
 
@@ -221,6 +224,13 @@ def test_a_cached_copy_in_use_keeps_the_image_that_it_is_a_copy_of(regions: Regi
     copy = ImageReference(Registry("111122223333", THERE), "central/app", tag="v1")
     regions.source.by_region[THERE] = lambda: [Usage(copy, "arn:service:there", "stub")]
     assert regions.run()["removed"] == 0
+
+
+def test_a_region_without_caches_is_named_in_the_coverage(regions: Regions) -> None:
+    regions.rules[THERE] = None
+    absent = [f"DescribePullThroughCacheRules in 111122223333/{THERE}"]
+    caches = {"state": "scanned", "absent_operations": absent}
+    assert regions.run()["coverage"]["pull-through-caches"] == caches
 
 
 def test_replication_that_cannot_be_read_ends_the_run_and_nothing_is_removed(

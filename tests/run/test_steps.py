@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pytest
 
@@ -24,36 +24,53 @@ from ecr_cleaner.core.errors import (
 )
 from ecr_cleaner.core.fan_out import StepError, step_of
 from ecr_cleaner.core.ledger import Ledger
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
+from ecr_cleaner.core.plan_document import (
+    PlanError,
+    PlanHeader,
+    PlannedRepository,
+    PlanPart,
+    State,
+    read_plan,
+)
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.plan_places import place_of
-from ecr_cleaner.run.plans import NoPlan, Plans
+from ecr_cleaner.run.plans import SUFFIX, NoPlan, Plans
 from ecr_cleaner.run.steps import StepRunner
-from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
+from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
 from fakes.ecr import FakeEcr
-from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag
+from fakes.small_services import FakeEc2, FakeS3, FakeSts, client_error, etag, meta_of
 from run.test_cleaner import SOMETHING_IN_USE, StubAws, World
 
 HERE, THERE = "eu-west-1", "us-east-1"
 OWN, MEMBER = "111122223333", "222233334444"
 RUNS = "s3://bucket/runs/"
 LEDGER = "s3://bucket/ledger"
+PLANS = "s3://bucket/plans/"
 STEPPING = Settings(dry_run=False, runs=RUNS, max_deletions=100)
 REMEMBERING = replace(STEPPING, ledger=LEDGER)
+PLANNING = replace(STEPPING, plans=PLANS)
 
 
 class RunS3(FakeS3):
     """Also takes writes without a condition: documents of a step that is repeated."""
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes, **more: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: N803
+    def put_object(  # type: ignore[override]
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes | IO[bytes],  # noqa: N803
+        **more: Any,
+    ) -> dict[str, Any]:
         if more:
             return super().put_object(Bucket, Key, Body, **more)
         self._fail("PutObject", f"s3://{Bucket}/{Key}")
-        self.objects[f"s3://{Bucket}/{Key}"] = Body
-        return {"ETag": etag(Body)}
+        content = Body if isinstance(Body, bytes) else Body.read()
+        self.objects[f"s3://{Bucket}/{Key}"] = content
+        return {"ETag": etag(content)}
 
 
 @dataclass
@@ -62,15 +79,15 @@ class PlacedSource:
 
     found: dict[str, Callable[[], Iterable[Usage]]] = field(default_factory=dict)
     clusters: list[ClusterReading] = field(default_factory=list)
-    named: list[NamedElsewhere] = field(default_factory=list)
+    named: dict[str, Callable[[], list[NamedElsewhere]]] = field(default_factory=dict)
     name: str = "stub"
     service: str = "stub"
     everywhere: bool = True
 
     def usages(self, target: Target) -> Iterable[Usage]:
         place = str(target.elsewhere) if target.elsewhere else f"{OWN}/{HERE}"
-        for one in self.named:
-            target.named_elsewhere[one] = None
+        named = self.named.get(place, list)()
+        target.named_elsewhere.update(dict.fromkeys(named))
         if not target.elsewhere:
             target.clusters.extend(self.clusters)
         return self.found.get(place, list)()
@@ -84,10 +101,34 @@ class PlacedAws(StubAws):
     def elsewhere(self, region: str, session: object = None) -> Aws:
         del session
         ecr = FakeEcr()
-        ecr.cache_rules = self.rules.get(region, [])
+        rules = self.rules.get(region, [])
+        if rules is None:
+            ecr.fail("DescribePullThroughCacheRules", "UnknownOperationException")
+        ecr.cache_rules = rules or []
         other = PlacedAws(ecr, self.workers, self.deadline, self.others, region)
         other.rules = self.rules
         return cast("Aws", other)
+
+
+@dataclass
+class StubEcs:
+    """ECS with task definitions: of each, a tag of ``app`` and what its environment names."""
+
+    definitions: dict[str, tuple[str, str]]
+    code: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.meta = meta_of("ecs")
+
+    def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(taskDefinition)
+        if self.code:
+            raise client_error("DescribeTaskDefinition", self.code)
+        tag, named = self.definitions[taskDefinition]
+        environment = [{"name": "NEXT", "value": named}]
+        container = {"image": f"{HOST}/app:{tag}", "environment": environment}
+        return {"taskDefinition": {"containerDefinitions": [container]}}
 
 
 @dataclass
@@ -100,6 +141,7 @@ class Steps:
     settings: Settings = STEPPING
     run: str = "run-1"
     seconds_left: float = float("inf")
+    ecs: StubEcs = field(default_factory=lambda: StubEcs({}))
 
     def __post_init__(self) -> None:
         self.world.s3 = RunS3()
@@ -116,14 +158,15 @@ class Steps:
             "sns": self.world.sns,
             "sts": FakeSts(),
             "ec2": FakeEc2(HERE, THERE),
+            "ecs": self.ecs,
         }
         deadline = Deadline(self.world.clock, lambda: self.seconds_left)
         aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
         aws.rules = self.rules
         log = self.world.log.logger()
+        place = place_of(cast("Aws", aws), self.settings.plans)
 
         def plans(run: str) -> Plans | NoPlan:
-            place = place_of(cast("Aws", aws), self.settings.plans)
             return Plans(run, place) if place else NoPlan()
 
         steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], plans)
@@ -143,11 +186,12 @@ class Steps:
     def until_gathered(self) -> None:
         self.plan()
         self.scan(1)
-        self.scan(2)
+        if not self.settings.dry_run:
+            self.scan(2)
         self.step("gather")
 
     def all(self) -> dict[str, Any]:
-        """Run every step of a run that removes images."""
+        """Run every step of a run."""
         self.until_gathered()
         self.clean()
         return self.step("report")
@@ -249,9 +293,17 @@ def test_a_cached_copy_in_use_keeps_the_image(steps: Steps) -> None:
     assert steps.all()["removed"] == 0
 
 
+def test_a_region_without_caches_is_named_in_the_coverage(steps: Steps) -> None:
+    steps.rules[THERE] = None
+    assert steps.all()["removed"] == 1
+    absent = [f"DescribePullThroughCacheRules in {OWN}/{THERE}"]
+    caches = {"state": "scanned", "absent_operations": absent}
+    assert steps.finished["coverage"]["pull-through-caches"] == caches
+
+
 def test_a_dry_run_scans_once_and_removes_nothing(steps: Steps) -> None:
     steps.settings = replace(STEPPING, dry_run=True)
-    assert steps.plan() == {"run": "run-1", "confirm": False}
+    assert steps.plan() == {"run": "run-1", "round": 1, "confirm": False}
     steps.scan()
     steps.step("gather")
     steps.clean()
@@ -313,7 +365,7 @@ def test_an_image_that_was_pushed_during_the_run_is_kept(steps: Steps) -> None:
     assert steps.world.ecr.digests("app") == {young.digest}
 
 
-def test_one_message_asks_for_approval_of_the_plans_of_all_shares(steps: Steps) -> None:
+def test_one_message_asks_for_approval_of_the_plan_of_all_shares(steps: Steps) -> None:
     topic = "arn:aws:sns:eu-west-1:111122223333:approvals"
     steps.settings = replace(
         STEPPING, dry_run=True, plans="s3://bucket/plans/", approval=True, approval_topic=topic
@@ -329,11 +381,10 @@ def test_one_message_asks_for_approval_of_the_plans_of_all_shares(steps: Steps) 
     assert steps.step("report") == {"complete": True, "removed": 0}
     ((_, subject, message),) = steps.world.sns.published
     assert subject.startswith("ecr-cleaner: 61 images to remove in 111122223333 eu-west-1")
-    plans = sorted(one for one in steps.objects if one.endswith("Z-run-1-0.jsonl.gz"))
-    plans += sorted(one for one in steps.objects if one.endswith("Z-run-1-1.jsonl.gz"))
-    assert [one in message for one in plans] == [True, True]
+    (plan,) = (one for one in steps.objects if one.startswith(PLANS) and one.endswith(SUFFIX))
+    assert plan in message
     (line,) = steps.world.events("Plan waits for approval")
-    assert line["apply"] == [f"python -m ecr_cleaner apply {one}" for one in plans]
+    assert line["apply"] == f"python -m ecr_cleaner apply {plan}"
 
 
 # -- Memory --------------------------------------------------------------------------------------
@@ -522,15 +573,85 @@ def test_a_target_that_cannot_be_read_leaves_the_reason(steps: Steps) -> None:
         steps.step("gather")
 
 
-def test_a_task_definition_of_another_target_ends_the_run(steps: Steps) -> None:
-    place = Location(OWN, THERE)
-    steps.source.named = [NamedElsewhere("stub", "arn:rule", "arn:task-definition", place)]
-    steps.plan()
-    target = {"account": OWN, "region": HERE, "partition": "aws"}
-    with pytest.raises(StepError, match="arn:rule names arn:task-definition"):
-        steps.step("scan", round=1, target=target)
-    with pytest.raises(StepError, match="is not believed"):
-        steps.step("gather")
+# -- Task definitions of other targets ------------------------------------------------------------
+
+
+JOB = Location(OWN, HERE).arn("ecs", "task-definition/job:7")
+OF_MEMBER = Location(MEMBER, THERE).arn("ecs", "task-definition/other:3")
+
+
+def names(definition: str, place: Location) -> NamedElsewhere:
+    return NamedElsewhere("stub", "arn:rule", definition, place)
+
+
+@pytest.fixture
+def naming(steps: Steps) -> Steps:
+    """A consumer in another region names a task definition of the registry's."""
+    steps.ecs = StubEcs({JOB: ("v1", "")})
+    steps.source.named[f"{OWN}/{THERE}"] = lambda: [names(JOB, Location(OWN, HERE))]
+    return steps
+
+
+def test_a_task_definition_that_another_target_names_is_described_once_and_kept(
+    naming: Steps,
+) -> None:
+    assert naming.all()["removed"] == 0
+    (kept,) = naming.world.events("Found old image in use")
+    assert list(kept["because"]) == ["arn:rule"]
+    assert naming.ecs.asked == [JOB]
+    assert naming.finished["coverage"]["stub"]["usages"] == 2
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_task_definition_that_one_scan_found_named_counts(naming: Steps, number: int) -> None:
+    found = naming.source.named[f"{OWN}/{THERE}"]
+    scans = iter([1, 2])
+    naming.source.named[f"{OWN}/{THERE}"] = lambda: found() if next(scans) == number else []
+    assert naming.all()["removed"] == 0
+
+
+def test_what_a_task_definition_names_in_a_third_target_counts(naming: Steps) -> None:
+    naming.settings = replace(STEPPING, scan_accounts=(MEMBER,))
+    naming.ecs.definitions = {JOB: ("v0", OF_MEMBER), OF_MEMBER: ("v1", JOB)}
+    assert naming.all()["removed"] == 0
+    assert sorted(naming.ecs.asked) == [JOB, OF_MEMBER]
+
+
+def test_a_task_definition_that_cannot_be_described_ends_the_run(naming: Steps) -> None:
+    naming.ecs.code = "AccessDeniedException"
+    naming.plan()
+    naming.scan(1)
+    naming.scan(2)
+    with pytest.raises(ScanError, match=r"source stub could not be read .*DescribeTaskDefinition"):
+        naming.step("gather")
+    with pytest.raises(StepError, match="DescribeTaskDefinition failed with AccessDenied"):
+        naming.clean()
+    with pytest.raises(StepError, match="DescribeTaskDefinition failed with AccessDenied"):
+        naming.step("report")
+    assert not naming.removed()
+
+
+def test_a_task_definition_outside_the_targets_is_warned_about_once(naming: Steps) -> None:
+    naming.source.named[f"{OWN}/{THERE}"] = lambda: [names(OF_MEMBER, Location(MEMBER, THERE))]
+    assert naming.all()["removed"] == 1
+    (line,) = naming.world.events("Task definition is not in a scanned account or region")
+    assert (line["task_definition"], line["consumers"]) == (OF_MEMBER, ["arn:rule"])
+    assert naming.ecs.asked == []
+
+
+@pytest.mark.parametrize("lacking", ["source", "consumer", "definition", "location"])
+def test_a_task_definition_that_is_not_named_in_full_ends_the_run(
+    naming: Steps, lacking: str
+) -> None:
+    naming.plan()
+    naming.scan(1)
+    naming.scan(2)
+    naming.edit(THERE_OBJECT, lambda lines: lines[0]["named_elsewhere"][0].pop(lacking))
+    with pytest.raises(StepError, match=f"is not believed.*{lacking}"):
+        naming.step("gather")
+
+
+# -- Documents that cannot be written ------------------------------------------------------------
 
 
 def test_a_scan_whose_document_cannot_be_written_is_missing(steps: Steps) -> None:
@@ -547,9 +668,8 @@ def test_a_scan_whose_document_cannot_be_written_is_missing(steps: Steps) -> Non
         steps.step("gather")
 
 
-def test_a_document_that_is_replaced_while_it_is_read_is_not_believed(
-    steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_document_is_read_once(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what is judged by is what was checked."""
     steps.plan()
     steps.scan(1)
     steps.scan(2)
@@ -557,14 +677,15 @@ def test_a_document_that_is_replaced_while_it_is_read_is_not_believed(
     seen: list[str] = []
 
     def get_object(s3: RunS3, **what: str) -> dict[str, Any]:
-        if what["Key"].endswith(THERE_OBJECT) and what["Key"] in seen:
-            steps.edit(THERE_OBJECT, lambda lines: lines[0].update(copies=[{"changed": 1}]))
-        seen.append(what["Key"])
+        seen.append(what["Key"].removeprefix("runs/run-1/"))
         return read(s3, **what)
 
     monkeypatch.setattr(RunS3, "get_object", get_object)
-    with pytest.raises(StepError, match=f"{OWN}/{THERE} is not believed"):
-        steps.step("gather")
+    steps.step("gather")
+    documents = [
+        f"scan-{number}/{OWN}/{place}.jsonl.gz" for number in (1, 2) for place in (HERE, THERE)
+    ]
+    assert sorted(seen) == ["plan.json", *documents]
 
 
 def test_gathering_that_is_out_of_time_removes_nothing(steps: Steps) -> None:
@@ -679,6 +800,117 @@ def test_a_repository_that_fails_fails_the_run_and_no_other_repository(steps: St
     with pytest.raises(RunFailedError, match="ServerException"):
         steps.step("report")
     assert steps.finished["removed"] == 1
+
+
+# -- The plan ------------------------------------------------------------------------------------
+
+PART = "clean/0.plan"
+
+
+def plan_of(steps: Steps) -> list[PlanPart]:
+    """Return the one plan of the run, which is whole."""
+    (name,) = [one for one in steps.objects if one.startswith(PLANS) and one.endswith(SUFFIX)]
+    return list(read_plan(gzip.decompress(steps.objects[name]).splitlines()))
+
+
+def by_repository(parts: list[PlanPart]) -> dict[str, list[PlanPart]]:
+    found: dict[str, list[PlanPart]] = {}
+    for one in parts:
+        found.setdefault(str(getattr(one, "repository", "")), []).append(one)
+    return found
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_plan_is_the_one_of_a_run_in_one_function(steps: Steps, dry_run: bool) -> None:
+    for number in range(60):
+        steps.world.create(f"r{number}")
+        steps.world.push(f"r{number}", f"a{number}", tags=["v1"])
+    used = [usage("r1", "arn:task", tag="v1"), usage("nowhere", "arn:task", tag="v1")]
+    steps.source.found[f"{OWN}/{HERE}"] = lambda: [SOMETHING_IN_USE, *used]
+    steps.world.uses(*used)
+    steps.settings = replace(PLANNING, dry_run=True)
+    steps.world.run(steps.settings)
+    in_one = plan_of(steps)
+    steps.objects.clear()
+    steps.settings = replace(PLANNING, dry_run=dry_run)
+    steps.all()
+    in_steps = plan_of(steps)
+    assert [one.run for one in in_steps if isinstance(one, PlanHeader)] == ["run-1"]
+    assert replace(cast("PlanHeader", in_steps[0]), dry_run=True) == in_one[0]
+    assert by_repository(in_steps[1:]) == by_repository(in_one[1:])
+
+
+@pytest.mark.parametrize("approval", [True, False])
+def test_one_line_says_where_the_plan_and_its_page_are(steps: Steps, approval: bool) -> None:
+    steps.settings = replace(PLANNING, approval=approval, dry_run=approval)
+    steps.all()
+    (line,) = steps.world.events("Plan written")
+    (page,) = line["others"]
+    assert line["plan"].startswith(PLANS)
+    assert page == line["plan"].replace(SUFFIX, ".html")
+    assert page in steps.objects
+
+
+def lost(steps: Steps) -> None:
+    del steps.objects[steps.name(PART)]
+
+
+def without_an_end(steps: Steps) -> None:
+    steps.edit(PART, lambda lines: lines.pop())
+
+
+def of_another_run(steps: Steps) -> None:
+    steps.edit(PART, lambda lines: lines[0].update(run="run-0-0"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lost, "clean/0.plan does not exist"),
+        (of_another_run, "it is not a plan of run-1-0"),
+    ],
+)
+def test_a_share_without_its_part_of_the_plan_is_one_that_failed(
+    steps: Steps, fault: Callable[[Steps], None], told: str
+) -> None:
+    steps.settings = PLANNING
+    steps.until_gathered()
+    steps.clean()
+    fault(steps)
+    with pytest.raises(RunFailedError, match=f"the plan of share 0 is not known: .*{told}"):
+        steps.step("report")
+    (repository,) = [one for one in plan_of(steps) if isinstance(one, PlannedRepository)]
+    assert (repository.repository, repository.state) == ("app", State.FAILED)
+    assert repository.problem == "share 0 left no whole plan of it"
+
+
+def cut_short(lines: list[dict[str, Any]]) -> None:
+    lines[2].pop("digest")
+
+
+@pytest.mark.parametrize("fault", [without_an_end, lambda steps: steps.edit(PART, cut_short)])
+def test_a_plan_with_a_damaged_part_has_no_end(
+    steps: Steps, fault: Callable[[Steps], None]
+) -> None:
+    steps.settings = PLANNING
+    steps.until_gathered()
+    steps.clean()
+    fault(steps)
+    with pytest.raises(RunFailedError, match="the plan s3://bucket/plans/ cannot be written"):
+        steps.step("report")
+    with pytest.raises(PlanError, match="not whole"):
+        plan_of(steps)
+
+
+@pytest.mark.parametrize(
+    "unwritable", [f"{PLANS}2026-03-01T120000Z-run-1{SUFFIX}", f"{RUNS}run-1/{PART}"]
+)
+def test_without_a_place_for_the_plan_nothing_is_removed(steps: Steps, unwritable: str) -> None:
+    steps.settings = PLANNING
+    steps.world.s3.error[f"PutObject {unwritable}"] = "AccessDenied"
+    with pytest.raises(RunFailedError, match="nothing is removed without a plan"):
+        steps.all()
+    assert not steps.removed()
 
 
 # -- Events --------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Barrier
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,6 +57,11 @@ class Quiet:
         return time > NOW
 
 
+def registry_of(ecr: FakeEcr, workers: Workers) -> EcrRegistry:
+    aws: Any = SimpleNamespace(workers=workers, api=lambda _: Api(ecr))
+    return EcrRegistry(aws)
+
+
 class World:
     """A repository in a fake ECR, the plan for it, and a sweeper."""
 
@@ -94,7 +101,7 @@ class World:
         listed_at: datetime = NOW,
         budget: Budget | None = None,
     ) -> Outcome:
-        registry = EcrRegistry(Api(self.ecr), self._workers)
+        registry = registry_of(self.ecr, self._workers)
         deadline = Deadline(lambda: NOW)
         sweeper = Sweeper(registry, self._workers, budget or Budget(most), deadline)
         return sweeper.sweep(plan, listed_at, Quiet(plan))
@@ -439,7 +446,7 @@ def test_when_time_runs_out_the_rest_is_reported_and_no_index_loses_a_child(
 ) -> None:
     world = World(workers)
     plan = world.planned([*FAMILY, image("other")], CHILDREN)
-    registry = EcrRegistry(Api(world.ecr), workers)
+    registry = registry_of(world.ecr, workers)
     seconds_left = iter([100, 0])
     deadline = Deadline(lambda: NOW, lambda: next(seconds_left))
     sweeper = Sweeper(registry, workers, Budget(9), deadline)

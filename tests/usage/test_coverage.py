@@ -18,11 +18,10 @@ from ecr_cleaner.core.errors import InvalidSettingError, ScanError
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.usage.scan import Scan, State, scan
-from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.usage.sources import SOURCES, sources_for
 from ecr_cleaner.workers import Workers
-from fakes.aws_api import REGION, FakeSession
+from fakes.aws_api import REGION, FakeSession, home_target
 from fakes.ecr import CALLER
 from fakes.log import FakeLog
 from fakes.scripted import DENIED, HOST, Scripted
@@ -84,7 +83,7 @@ class EmptyAccount:
         self, settings: Settings, region: str = REGION, sources: Sequence[UsageSource] = SOURCES
     ) -> Scan:
         with Workers(4) as workers:
-            return scan(Target(Aws(self.session(region), workers), settings), sources)
+            return scan(home_target(Aws(self.session(region), workers), settings), sources)
 
     def run(self, settings: Settings, region: str = REGION) -> tuple[dict[str, Any], FakeLog]:
         log = FakeLog()

@@ -27,9 +27,8 @@ from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.eks import Eks
 from ecr_cleaner.usage.shared.cluster import read_cluster
-from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.workers import Workers
-from fakes.aws_api import DEFAULTS, account, error
+from fakes.aws_api import DEFAULTS, account, error, home_target
 from fakes.certificates import authority
 from fakes.kubernetes import (
     WORKFLOWS,
@@ -517,7 +516,7 @@ def caller(token: str, cluster: str, host: str) -> str | None:
 
 def own_api(cluster: FakeCluster, workers: Workers) -> KubernetesApi:
     """Return the API of a cluster with tokens of the session's credentials."""
-    target = Target(Aws(open_session("eu-west-1"), workers), DEFAULTS)
+    target = home_target(Aws(open_session("eu-west-1"), workers))
     encoded = base64.b64encode(cluster.authority.pem.encode()).decode()
     return target.kubernetes("prod", cluster.url, encoded)
 

@@ -123,7 +123,7 @@ def test_environment_variables_are_not_kept(answers: KnownAnswers) -> None:
     content = answers.changed()
     assert content is not None
     kept = AnswerCache.read(content, "1.0", TODAY).get(DEFINITION)
-    assert kept == [[["image", "123456789012", "eu-west-1", "app", "v1", None]], []]
+    assert kept == [[["123456789012", "eu-west-1", "app", "v1", None]], []]
 
 
 def test_what_is_known_but_not_understood_is_asked_for(answers: KnownAnswers) -> None:

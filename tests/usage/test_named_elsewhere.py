@@ -1,4 +1,4 @@
-"""Task definitions that a consumer in another region or account names."""
+"""Task definitions that a consumer names: in another region or account, or behind another one."""
 
 from __future__ import annotations
 
@@ -103,8 +103,7 @@ def targets_at(
 
         def make(place: Place) -> Target:
             aws = Aws(FakeSession(place.apis(), place.location.region), workers)
-            elsewhere = None if place.location == HOME else place.location
-            return Target(aws, Settings(), elsewhere, Shared(aws, answers), place.location)
+            return Target(aws, Settings(), place.location, HOME, Shared(aws, answers))
 
         yield [lambda place=place: make(place) for place in places]  # type: ignore[misc]
 
@@ -165,6 +164,48 @@ def test_each_is_described_once_and_counts_for_all_that_name_it() -> None:
     }
     assert [len(reading.usages) for reading in found.readings] == [3, 1]
     assert home.asked == [JOB]
+
+
+@pytest.mark.parametrize(
+    ("chain", "tags"),
+    [
+        ({7: 8, 8: None}, {"v7", "v8"}),
+        ({7: 8, 8: 9, 9: None}, {"v7", "v8", "v9"}),
+        ({7: 8, 8: 7}, {"v7", "v8"}),
+        ({7: 7}, {"v7"}),
+    ],
+    ids=["two", "three", "each-other", "itself"],
+)
+def test_a_chain_of_task_definitions_in_one_region_counts_to_its_end(
+    chain: dict[int, int | None], tags: set[str]
+) -> None:
+    definitions = {
+        definition(HOME, number): described(
+            f"v{number}", **({"NEXT": definition(HOME, following)} if following else {})
+        )
+        for number, following in chain.items()
+    }
+    home = Place(HOME, functions={"one": JOB, "two": JOB}, definitions=definitions)
+    found = scanned(home)
+
+    assert uses(found) == {home.function("one"): tags, home.function("two"): tags}
+    assert sorted(home.asked) == sorted(definitions)
+
+
+def test_a_chain_that_leads_to_another_region_is_followed_there() -> None:
+    beside, there = definition(HOME, 8), definition(THERE, 3)
+    described_here = {JOB: described("v7", NEXT=beside), beside: described("v8", NEXT=there)}
+    home = Place(HOME, functions={"start": JOB}, definitions=described_here)
+    found = scanned(home, Place(THERE, definitions={there: described("v3")}))
+
+    assert uses(found) == {home.function("start"): {"v7", "v8", "v3"}}
+
+
+def test_a_link_of_a_chain_that_cannot_be_described_ends_the_scan() -> None:
+    beside = definition(HOME, 8)
+    home = Place(HOME, {"start": JOB}, {JOB: described("v7", NEXT=beside), beside: DENIED})
+    with pytest.raises(ScanError, match="usage source lambda could not be read in full"):
+        scanned(home)
 
 
 def test_what_its_environment_names_counts_as_well() -> None:

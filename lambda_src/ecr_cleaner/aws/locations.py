@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from threading import Lock
 
 from ecr_cleaner.aws.session import Aws, assumed_session
 from ecr_cleaner.core.errors import naming
@@ -28,6 +29,7 @@ class Locations:
         self._aws = home
         self._settings = settings
         self._accounts: dict[str, Aws] = {}
+        self._lock = Lock()
         self.all: tuple[Location, ...] = ()
         self.left_out: Mapping[str, str] = {}
         self.scanned = Scanned()
@@ -59,17 +61,20 @@ class Locations:
         self.all = tuple(locations)
         self.scanned = Scanned(frozenset(one.registry for one in self.all), organization)
 
-    def take_account(self, location: Location) -> None:
-        """Make ready to open one location of ``all``."""
-        is_own = location.account == self.home.account
-        aws = self._aws if is_own else self._assumed(location.account, location.partition)
-        self._accounts[location.account] = aws
-
     def open(self, location: Location) -> Aws:
         """Return the clients of one of them: those of the registry, or new ones."""
         if location == self.home:
             return self._aws
-        return self._accounts[location.account].elsewhere(location.region)
+        return self._account(location).elsewhere(location.region)
+
+    def _account(self, location: Location) -> Aws:
+        """Return the account of a location; after ``take``, those of others are made here."""
+        with self._lock:
+            if location.account not in self._accounts:
+                is_own = location.account == self.home.account
+                aws = self._aws if is_own else self._assumed(location.account, location.partition)
+                self._accounts[location.account] = aws
+            return self._accounts[location.account]
 
     def _assumed(self, account: str, partition: str) -> Aws:
         role = f"arn:{partition}:iam::{account}:role/{self._settings.scan_role_name}"

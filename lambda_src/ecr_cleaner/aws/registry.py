@@ -9,11 +9,12 @@ from sys import intern
 from typing import Any
 
 from ecr_cleaner.aws.api import Api
+from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, IncompleteAnswerError, ManifestError
 from ecr_cleaner.core.graph import INDEX_MEDIA_TYPES, LEAF_MEDIA_TYPES, children_in
 from ecr_cleaner.core.model import Image, ImageStatus, Registry, Repository
 from ecr_cleaner.core.outcome import NOT_FOUND
-from ecr_cleaner.workers import Workers, batches
+from ecr_cleaner.workers import batches
 
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
 IMAGES_A_CALL = 100
@@ -35,10 +36,13 @@ class Deletion:
 class EcrRegistry:
     """The private registry of the session's account and region."""
 
-    def __init__(self, ecr: Api, workers: Workers) -> None:
-        self._ecr = ecr
-        self._workers = workers
-        ecr.take_raw("DescribeImages", "imageDetails")
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._workers = aws.workers
+
+    @property
+    def _ecr(self) -> Api:
+        return self._aws.api("ecr")
 
     def repositories(self) -> list[Repository]:
         """Return every repository with its resource tags, in the order of their names."""

@@ -36,6 +36,9 @@ _CONFIG = Config(
 )
 
 
+# Listings of up to a million items, by the key that holds them; see take_raw.
+_TAKEN_RAW = {"ecr": {"DescribeImages": "imageDetails"}}
+
 # boto3 makes clients safely in one thread at a time.
 _MAKING = RLock()
 
@@ -75,7 +78,10 @@ class Aws:
         key = (service, region or self.region)
         with _MAKING:
             if key not in self._apis:
-                self._apis[key] = Api(self._client(*key), deadline=self.deadline)
+                api = Api(self._client(*key), deadline=self.deadline)
+                for operation, items in _TAKEN_RAW.get(service, {}).items():
+                    api.take_raw(operation, items)
+                self._apis[key] = api
             return self._apis[key]
 
     def close(self) -> None:

@@ -17,8 +17,14 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
+from ecr_cleaner.core.documents import (
+    MALFORMED,
+    REFERENCE_FIELDS,
+    Reference,
+    reference_fields,
+    reference_from,
+)
 from ecr_cleaner.core.errors import CacheError
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.walk import Found, TaskDefinition
 
 VERSION = 1
@@ -144,7 +150,7 @@ def found_from(content: Any) -> Found | None:
             dict.fromkeys(map(_reference_from, references)),
             dict.fromkeys(TaskDefinition(*one) for one in definitions),
         )
-    except (TypeError, ValueError):
+    except MALFORMED:
         return None
 
 
@@ -154,24 +160,13 @@ def names_from(content: Any) -> list[str] | None:
     return content if is_right else None
 
 
-_IMAGE, _PATTERN = "image", "pattern"
+def _reference_as_json(reference: Reference) -> list[str | bool | None]:
+    """Return the values of its fields without their names: there are many in a cache."""
+    return list(reference_fields(reference).values())
 
 
-def _reference_as_json(reference: ImageReference | ReferencePattern) -> list[str | None]:
-    if isinstance(reference, ReferencePattern):
-        kind, account, region = _PATTERN, reference.account, reference.region
-    else:
-        kind, account, region = _IMAGE, reference.registry.account, reference.registry.region
-    return [kind, account, region, reference.repository, reference.tag, reference.digest]
-
-
-def _reference_from(content: Any) -> ImageReference | ReferencePattern:
-    kind, account, region, repository, tag, digest = content
-    if kind == _PATTERN:
-        return ReferencePattern(repository, account, region, tag, digest)
-    if kind == _IMAGE:
-        return ImageReference(Registry(account, region), repository, tag, digest)
-    raise ValueError(f"an unknown kind of reference: {kind}")
+def _reference_from(content: Any) -> Reference:
+    return reference_from(dict(zip(REFERENCE_FIELDS, content, strict=False)))
 
 
 def _task_as_json(definition: TaskDefinition) -> list[str | None]:
@@ -192,7 +187,7 @@ def _unpacked(content: bytes) -> str:
 def _about(line: str) -> dict[str, Any]:
     try:
         about = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except MALFORMED as error:
         raise CacheError("it is damaged") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CacheError("it is not a cache of this program")

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ecr_cleaner.core.documents import is_in_future
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.model import Action, Plan, Registry, Verdict
 from ecr_cleaner.core.plan_document import PlanError, PlanHeader, PlannedImage, PlanPart
 from ecr_cleaner.core.settings import Settings
-
-# Clocks differ. A plan from further in the future has a wrong time.
-_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class PlanRefusedError(CleanerError):
@@ -47,7 +45,7 @@ class Approved:
                 f"the plan is of {self.header.time.isoformat()}, more than {most} days ago "
                 "(PLAN_MAX_AGE_DAYS); make a new one"
             )
-        if age < -_CLOCK_SKEW:
+        if is_in_future(self.header.time, now):
             raise PlanRefusedError(f"the plan is of {self.header.time.isoformat()}, in the future")
         mine, others = settings.deciding(), self.header.settings
         different = sorted(

@@ -1,4 +1,4 @@
-"""What a run asks a person to approve: its plans, and what applying them would remove. Pure."""
+"""What a run asks a person to approve: its plan, and what applying it would remove. Pure."""
 
 from __future__ import annotations
 
@@ -21,24 +21,17 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanToApprove:
-    """One stored plan; ``page`` is empty if there was no time to write it."""
-
-    address: str
-    page: str
-    gain: Gain
-
-
-@dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """What one run asks for. A run in steps has a plan for each share of the repositories.
+    """What one run asks for: its ``plan``, by its address, and what applying it would remove.
 
-    ``gain`` is that of all plans. ``guarded`` is what guards keep until they are lifted.
+    ``page`` is empty if there was no time to write it. ``guarded`` is what guards keep until they
+    are lifted.
     """
 
     registry: Registry
     until: datetime
-    plans: tuple[PlanToApprove, ...]
+    plan: str
+    page: str
     gain: Gain
     guarded: Gain
     broken_references: int
@@ -47,38 +40,30 @@ class ApprovalRequest:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The addresses of a plan and of its page, and the results of the repositories in it."""
+    """The plan of a run that began at ``began``: its address and that of its page, if stored."""
 
+    registry: Registry
+    began: datetime
     stored: Sequence[str]
-    results: Sequence[Result]
 
 
 def approval_request(
-    registry: Registry,
-    began: datetime,
-    settings: Settings,
-    summary: Summary,
-    planned: Sequence[Planned],
+    planned: Planned, settings: Settings, results: Sequence[Result], summary: Summary
 ) -> ApprovalRequest | None:
     """Return what a run that waits for approval asks for; None if applying would remove nothing.
 
     A run that failed asks for nothing either: its plan may lack what matters.
     """
-    if summary.failure or not settings.waits_for_approval:
+    gain = _gain(results, guarded=False)
+    if summary.failure or not (settings.waits_for_approval and gain.images and planned.stored):
         return None
-    plans = tuple(
-        PlanToApprove(one.stored[0], "".join(one.stored[1:]), gain)
-        for one in planned
-        if (gain := _gain(one.results, guarded=False)).images and one.stored
-    )
-    results = [result for one in planned for result in one.results]
-    if not plans:
-        return None
+    plan, *pages = planned.stored
     return ApprovalRequest(
-        registry=registry,
-        until=began + timedelta(days=settings.plan_max_age_days),
-        plans=plans,
-        gain=_gain(results, guarded=False),
+        registry=planned.registry,
+        until=planned.began + timedelta(days=settings.plan_max_age_days),
+        plan=plan,
+        page="".join(pages),
+        gain=gain,
         guarded=_gain(results, guarded=True),
         broken_references=summary.total.broken_references,
         unvisited=summary.unvisited,

@@ -4,9 +4,10 @@ The steps of a run are calls of the same function, one after another or side by 
 
 1. ``plan`` freezes the targets, the repositories and their shares.
 2. ``scan`` reads one target, and does so again in a second round before anything is removed.
-3. ``gather`` takes the documents of all targets together, or fails.
+3. ``gather`` takes the documents of all targets together, with the task definitions that consumers
+   in other targets name, or fails.
 4. ``clean`` judges and cleans the repositories of one share.
-5. ``report`` sums up.
+5. ``report`` sums up, and makes one plan of those of the shares.
 """
 
 from __future__ import annotations
@@ -20,9 +21,18 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from ecr_cleaner.core.documents import (
+    MALFORMED,
+    guard_fields,
+    guard_from,
+    json_object,
+    of_type,
+    optional,
+    time_from,
+)
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.locations import Location
-from ecr_cleaner.core.model import Guard, Registry, Repository, StandingGuard
+from ecr_cleaner.core.model import Registry, Repository
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result, Tally
 
@@ -78,16 +88,16 @@ def step_of(event: Mapping[str, Any]) -> Step:
         name = StepName(event["step"])
         run = _run_name(event["run"])
         if name is StepName.SCAN:
-            number = _of_type(int, event["round"])
+            number = of_type(int, event["round"])
             return Step(name, run, number, location_from(event["target"]))
-        share = _of_type(int, event["share"]) if name is StepName.CLEAN else 0
+        share = of_type(int, event["share"]) if name is StepName.CLEAN else 0
         return Step(name, run, share=share)
-    except (ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         raise StepError(f"the event names no step of a run: {error!r}") from error
 
 
 def _run_name(value: Any) -> str:
-    name = str(_of_type(str, value))
+    name = str(of_type(str, value))
     if not _RUN.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a run")
     return name
@@ -182,28 +192,27 @@ def frozen_from(content: bytes) -> Frozen:
 
 
 def _frozen(found: Mapping[str, Any]) -> Frozen:
-    targets = tuple(location_from(one) for one in _of_type(list, found["targets"]))
+    targets = tuple(location_from(one) for one in of_type(list, found["targets"]))
     home = targets[0].registry
-    organization = found["organization"]
     return Frozen(
-        run=_of_type(str, found["run"]),
+        run=of_type(str, found["run"]),
         time=time_from(found["time"]),
-        settings=_of_type(str, found["settings"]),
-        dry_run=_of_type(bool, found["dry_run"]),
+        settings=of_type(str, found["settings"]),
+        dry_run=of_type(bool, found["dry_run"]),
         targets=targets,
-        organization=None if organization is None else _of_type(str, organization),
+        organization=optional(str, found["organization"]),
         repositories=tuple(_repository(home, one) for one in found["repositories"]),
         shares=tuple(
-            Share(tuple(one["repositories"]), _of_type(int, one["most_deletions"]))
+            Share(tuple(one["repositories"]), of_type(int, one["most_deletions"]))
             for one in found["shares"]
         ),
-        not_matching=_of_type(int, found["not_matching"]),
+        not_matching=of_type(int, found["not_matching"]),
     )
 
 
 def _repository(registry: Registry, found: Mapping[str, Any]) -> Repository:
-    name, arn = _of_type(str, found["name"]), _of_type(str, found["arn"])
-    return Repository(registry, name, arn, _of_type(dict, found["tags"]))
+    name, arn = of_type(str, found["name"]), of_type(str, found["arn"])
+    return Repository(registry, name, arn, of_type(dict, found["tags"]))
 
 
 def fingerprint(settings: Settings) -> str:
@@ -214,13 +223,12 @@ def fingerprint(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """What one share did: the result of each of its repositories, and where its plan is."""
+    """What one share did: the result of each of its repositories."""
 
     run: str
     share: int
     results: tuple[Result, ...]
     problems: tuple[str, ...] = ()
-    stored: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the document."""
@@ -230,7 +238,6 @@ class ShareResult:
                 "run": self.run,
                 "share": self.share,
                 "problems": list(self.problems),
-                "stored": list(self.stored),
                 "results": [_result_fields(one) for one in self.results],
             }
         )
@@ -243,11 +250,10 @@ def share_result_from(content: bytes) -> ShareResult:
 
 def _share_result(found: Mapping[str, Any]) -> ShareResult:
     return ShareResult(
-        run=_of_type(str, found["run"]),
-        share=_of_type(int, found["share"]),
-        results=tuple(map(_result, _of_type(list, found["results"]))),
-        problems=tuple(_of_type(list, found["problems"])),
-        stored=tuple(_of_type(list, found["stored"])),
+        run=of_type(str, found["run"]),
+        share=of_type(int, found["share"]),
+        results=tuple(map(_result, of_type(list, found["results"]))),
+        problems=tuple(of_type(list, found["problems"])),
     )
 
 
@@ -257,7 +263,7 @@ def _result_fields(result: Result) -> dict[str, Any]:
     tally = {one.name: getattr(result.tally, one.name) for one in fields(Tally)}
     return {
         "tally": tally,
-        "guards": [{"guard": one.guard.value, "why": one.why} for one in result.guards],
+        "guards": [guard_fields(one) for one in result.guards],
         "error": (str(error) or repr(error)) if error else None,
         "unvisited": result.unvisited,
     }
@@ -272,12 +278,12 @@ def _result(found: Mapping[str, Any]) -> Result:
     tally.kept.update(numbers.pop("kept"))
     tally.stays.update(numbers.pop("stays"))
     for name, number in numbers.items():
-        setattr(tally, name, _of_type(int, number))
+        setattr(tally, name, of_type(int, number))
     return Result(
         tally=tally,
-        guards=[StandingGuard(Guard(one["guard"]), one["why"]) for one in found["guards"]],
+        guards=list(map(guard_from, found["guards"])),
         error=RunFailedError(found["error"]) if found["error"] else None,
-        unvisited=_of_type(bool, found["unvisited"]),
+        unvisited=of_type(bool, found["unvisited"]),
     )
 
 
@@ -294,31 +300,16 @@ def missing_shares(frozen: Frozen, numbers: Iterable[int]) -> list[str]:
 def location_from(found: Mapping[str, Any]) -> Location:
     """Return an account and region; raise TypeError or KeyError for anything else."""
     account, region, partition = (
-        _of_type(str, found[name]) for name in ("account", "region", "partition")
+        of_type(str, found[name]) for name in ("account", "region", "partition")
     )
     return Location(account, region, partition)
 
 
-def time_from(value: Any) -> datetime:
-    """Return a time; raise TypeError or ValueError if it is not one with a zone."""
-    time = datetime.fromisoformat(_of_type(str, value))
-    if time.tzinfo is None:
-        raise ValueError(f"the time {value} has no zone")
-    return time
-
-
 def _parsed(content: bytes, what: str, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        found = _of_type(dict, json.loads(content))
+        found = json_object(content)
         if found.get("schema") != SCHEMA:
             raise StepError(f"{what} is of the unknown schema {found.get('schema')!r}")
         return parse(found)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise StepError(f"{what} cannot be parsed: {error!r}") from error
-
-
-def _of_type(kind: type, value: Any) -> Any:
-    # bool is an int to Python.
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value

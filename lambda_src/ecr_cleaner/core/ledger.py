@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ecr_cleaner.core.digests import number_of
+from ecr_cleaner.core.documents import MALFORMED, time_from
 from ecr_cleaner.core.errors import LedgerError
 from ecr_cleaner.core.model import Image, ImageReference
 
@@ -172,7 +173,7 @@ class Ledger:
         try:
             text, _, columns = gzip.decompress(content).partition(b"\n")
             line = json.loads(text)
-        except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        except (OSError, EOFError, zlib.error, *MALFORMED) as error:
             raise LedgerError(f"it is damaged; {_WAY_ON}") from error
         if not isinstance(line, dict) or line.get("format") != FORMAT:
             raise LedgerError(f"it is not a ledger of this program; {_WAY_ON}")
@@ -180,7 +181,7 @@ class Ledger:
             raise LedgerError(f"its version is {line.get('version')!r}, not {VERSION}; {_WAY_ON}")
         try:
             return cls._parsed(line, columns)
-        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        except (OverflowError, *MALFORMED) as error:
             raise LedgerError(f"it is damaged; {_WAY_ON}") from error
 
     @classmethod
@@ -278,10 +279,7 @@ def _reader(stored: list[str] | None) -> Reader | None:
     if stored is None:
         return None
     run, until = stored
-    time = datetime.fromisoformat(until)
-    if time.tzinfo is None:
-        raise ValueError("the time has no offset")
-    return Reader(str(run), time)
+    return Reader(str(run), time_from(until))
 
 
 def is_recent(use: Use, today: date, days: int) -> bool:

@@ -39,6 +39,16 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedElsewhere:
+    """A task definition, by its full ARN, that a consumer in another account or region names."""
+
+    source: str
+    consumer: str
+    definition: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Scanned:
     """Where the usage sources were asked, for guards.
 

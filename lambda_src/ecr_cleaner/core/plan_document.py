@@ -11,17 +11,27 @@ The lines of a document, each an object with the field ``line``:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from ecr_cleaner.core.documents import (
+    MALFORMED,
+    broken_fields,
+    broken_from,
+    guard_fields,
+    guard_from,
+    json_object,
+    of_type,
+    strings,
+    time_from,
+)
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import (
     Action,
-    Guard,
     Plan,
     Reason,
     Registry,
@@ -76,7 +86,9 @@ class PlanHeader:
             dry_run=self.dry_run,
             settings=self.settings,
             coverage=self.coverage,
-            missing={name: [_broken(one) for one in found] for name, found in self.missing.items()},
+            missing={
+                name: [broken_fields(one) for one in found] for name, found in self.missing.items()
+            },
             price_per_gb_month=self.price_per_gb_month,
         )
 
@@ -105,8 +117,8 @@ class PlannedRepository:
             state=self.state,
             problem=self.problem,
             policy=self.policy,
-            guards=[{"guard": one.guard, "why": one.why} for one in self.guards],
-            broken=[_broken(one) for one in self.broken],
+            guards=[guard_fields(one) for one in self.guards],
+            broken=[broken_fields(one) for one in self.broken],
         )
 
 
@@ -208,7 +220,7 @@ def read_plan(lines: Iterable[str | bytes]) -> Iterator[PlanPart]:
             yield reader.part(line)
         except PlanError as error:
             raise PlanError(f"line {number} of the plan {error}", line=number) from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except MALFORMED as error:
             why = f"lacks {error}" if isinstance(error, KeyError) else f"is not of it: {error}"
             raise PlanError(f"line {number} of the plan {why}", line=number) from error
     if not reader.ended:
@@ -226,9 +238,7 @@ class _Reader:
         self._images = 0
 
     def part(self, line: str | bytes) -> PlanPart:
-        content = json.loads(line)
-        if not isinstance(content, dict):
-            raise PlanError("is not a JSON object")
+        content = json_object(line)
         kind = content.pop("line", None)
         if self.ended:
             raise PlanError("comes after the end")
@@ -261,15 +271,15 @@ class _Reader:
         missing = _take(dict, content, "missing")
         return PlanHeader(
             run=_take(str, content, "run"),
-            time=_time(_take(str, content, "time")),
+            time=time_from(content.pop("time")),
             registry=Registry(_take(str, registry, "account"), _take(str, registry, "region")),
             dry_run=_take(bool, content, "dry_run"),
             settings=_take(dict, content, "settings"),
             coverage={
-                source: _of_type(dict, state)
+                source: of_type(dict, state)
                 for source, state in _take(dict, content, "coverage").items()
             },
-            missing={name: _read_broken(found) for name, found in missing.items()},
+            missing={name: broken_from(found) for name, found in missing.items()},
             price_per_gb_month=float(_take((int, float), content, "price_per_gb_month")),
         )
 
@@ -283,8 +293,8 @@ class _Reader:
             state=State(_take(str, content, "state")),
             problem=_take(str, content, "problem"),
             policy=_take(dict, content, "policy"),
-            guards=tuple(map(_read_guard, _take(list, content, "guards"))),
-            broken=_read_broken(_take(list, content, "broken")),
+            guards=tuple(map(guard_from, _take(list, content, "guards"))),
+            broken=broken_from(_take(list, content, "broken")),
         )
         return self._current
 
@@ -300,14 +310,14 @@ class _Reader:
         return PlannedImage(
             repository=name,
             digest=_take(str, content, "digest"),
-            tags=_strings(content, "tags"),
+            tags=strings(content.pop("tags"), "tags"),
             pushed_at=_optional_time(_take((str, type(None)), content, "pushed_at")),
             pulled_at=_optional_time(_take((str, type(None)), content, "pulled_at")),
             size_bytes=size,
             verdict=Action(_take(str, content, "verdict")),
             reason=Reason(_take(str, content, "reason")),
-            because=_strings(content, "because"),
-            follows=_strings(content, "follows"),
+            because=strings(content.pop("because"), "because"),
+            follows=strings(content.pop("follows"), "follows"),
         )
 
     def _parse_end(self, content: dict[str, Any]) -> PlanEnd:
@@ -326,52 +336,14 @@ def _line(kind: str, **fields: Any) -> str:
     return json.dumps({"line": kind, **fields}, separators=(",", ":"))
 
 
-def _broken(broken: Broken) -> dict[str, Any]:
-    return {
-        "reference": broken.name,
-        "problem": broken.problem,
-        "consumers": broken.consumers,
-    }
-
-
-def _read_broken(entries: object) -> tuple[Broken, ...]:
-    return tuple(
-        Broken(_take(str, one, "reference"), _take(str, one, "problem"), _strings(one, "consumers"))
-        for one in _of_type(list, entries)
-    )
-
-
-def _read_guard(entry: Any) -> StandingGuard:
-    return StandingGuard(Guard(_take(str, entry, "guard")), _take(str, entry, "why"))
-
-
 def _written(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
 def _optional_time(text: str | None) -> datetime | None:
-    return None if text is None else _time(text)
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"the time {text} has no zone")
-    return time
-
-
-def _strings(content: Any, name: str) -> tuple[str, ...]:
-    listed: Sequence[Any] = _take(list, content, name)
-    return tuple(_of_type(str, one) for one in listed)
+    return None if text is None else time_from(text)
 
 
 def _take(kind: type | tuple[type, ...], content: Any, name: str) -> Any:
     """Remove the field from the object and return it; what is left is unknown."""
-    return _of_type(kind, _of_type(dict, content).pop(name), name)
-
-
-def _of_type(kind: type | tuple[type, ...], value: Any, name: str = "an entry") -> Any:
-    # bool is an int to Python.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name} is {value!r}")
-    return value
+    return of_type(kind, of_type(dict, content).pop(name), name)

@@ -13,18 +13,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_cleaner.core.copies import Copies, Origins
-from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from, time_from
-from ecr_cleaner.core.locations import Location
-from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
-from ecr_cleaner.core.usage_document import (
-    HeldReferences,
+from ecr_cleaner.core.documents import (
+    MALFORMED,
     Reference,
+    broken_fields,
+    broken_from,
+    is_in_future,
+    json_object,
+    minutes,
+    of_type,
     reference_fields,
     reference_from,
+    time_from,
 )
-
-# Clocks differ. A document from further in the future has a wrong time.
-_CLOCK_SKEW = timedelta(minutes=5)
+from ecr_cleaner.core.fan_out import SCHEMA, StepError, location_from
+from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.locations import Location, NamedElsewhere
+from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
+from ecr_cleaner.core.usage_document import HeldReferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,9 @@ class ScanHeader:
     ``sources`` holds the fields of each reading. ``listed_clusters`` are the names of all EKS
     clusters, for the guard. ``replication`` is the ``replicationConfiguration`` of the registry, in
     the document of the registry's own target. ``copies`` are the repositories of this target that
-    cache others, and in that document also those that replication fills.
+    cache others, and in that document also those that replication fills. ``absent_operations`` are
+    those for copies that the region does not offer. ``named_elsewhere`` are the task definitions of
+    other targets that consumers here name, which the next step describes.
     """
 
     run: str
@@ -47,6 +55,8 @@ class ScanHeader:
     clusters: Sequence[ClusterReading] = ()
     listed_clusters: Sequence[str] = ()
     copies: Sequence[Copies] = ()
+    absent_operations: Sequence[str] = ()
+    named_elsewhere: Sequence[NamedElsewhere] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
     def to_line(self) -> str:
@@ -65,6 +75,8 @@ class ScanHeader:
                 "clusters": [asdict(one) for one in self.clusters],
                 "listed_clusters": list(self.listed_clusters),
                 "copies": [asdict(one) for one in self.copies],
+                "absent_operations": list(self.absent_operations),
+                "named_elsewhere": [asdict(one) for one in self.named_elsewhere],
                 "replication": self.replication,
             }
         )
@@ -106,9 +118,9 @@ def age_doubt(started: datetime, now: datetime, max_age: timedelta) -> str:
     # What started after the first list was read may be missing in the document.
     age = now - started
     if age > max_age:
-        return f"it began {_minutes(age)} minutes ago, more than MAX_SCAN_AGE_MINUTES"
-    if age < -_CLOCK_SKEW:
-        return f"it is {_minutes(-age)} minutes from the future"
+        return f"it began {minutes(age)} minutes ago, more than MAX_SCAN_AGE_MINUTES"
+    if is_in_future(started, now):
+        return f"it is {minutes(-age)} minutes from the future"
     return ""
 
 
@@ -128,9 +140,11 @@ def scan_header(line: bytes) -> ScanHeader:
             clusters=_clusters(found),
             listed_clusters=tuple(map(str, found["listed_clusters"])),
             copies=tuple(map(_copies, found["copies"])),
+            absent_operations=tuple(map(str, found["absent_operations"])),
+            named_elsewhere=tuple(map(_named_elsewhere, found["named_elsewhere"])),
             replication=dict(found["replication"]),
         )
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
 
 
@@ -141,6 +155,7 @@ class GatheredHeader:
     ``scanned_at`` is when the first scan of the last round began, that of ``oldest``, and
     ``ended_at`` when the last one ended. ``may_remove`` is False if events were left in the queue.
     ``remembers_since`` is the day since which uses are remembered, None if they are not.
+    ``missing`` holds the broken references to repositories that do not exist.
     """
 
     run: str
@@ -157,6 +172,7 @@ class GatheredHeader:
     problems: Sequence[str] = ()
     remembers_since: str | None = None
     slowest_seconds: float = 0
+    missing: Mapping[str, tuple[Broken, ...]] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return the line of the document, without its end."""
@@ -168,6 +184,7 @@ class GatheredHeader:
                 "ended_at": self.ended_at.isoformat(),
                 "complete": not self.problem,
                 "clusters": [asdict(one) for one in self.clusters],
+                "missing": {name: [*map(broken_fields, one)] for name, one in self.missing.items()},
             }
         )
 
@@ -208,8 +225,9 @@ def gathered_header(line: bytes) -> GatheredHeader:
             problems=tuple(map(str, found["problems"])),
             remembers_since=None if since is None else str(since),
             slowest_seconds=float(found["slowest_seconds"]),
+            missing={name: broken_from(one) for name, one in found["missing"].items()},
         )
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
 
 
@@ -242,7 +260,7 @@ def usages_from(lines: Iterable[bytes]) -> Iterator[Usage]:
                 continue
             reference, source = reference_from(found), str(found["source"])
             consumers = [str(one) for one in found["consumers"]]
-        except (ValueError, TypeError, LookupError) as error:
+        except MALFORMED as error:
             raise StepError(f"it cannot be parsed: {error!r}") from error
         if not consumers:
             raise StepError("it has a reference without a consumer")
@@ -281,11 +299,9 @@ class OriginsOf:
 
 def _object(line: bytes, schema: int | None = SCHEMA) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = json_object(line)
+    except MALFORMED as error:
         raise StepError(f"it cannot be parsed: {error!r}") from error
-    if not isinstance(found, dict):
-        raise StepError("it cannot be parsed: a line is not an object")
     if schema is not None and found.get("schema") != schema:
         raise StepError(f"it is of the unknown schema {found.get('schema')!r}")
     return found
@@ -298,13 +314,16 @@ def _clusters(found: Mapping[str, Any]) -> tuple[ClusterReading, ...]:
     )
 
 
+def _named_elsewhere(found: Mapping[str, Any]) -> NamedElsewhere:
+    source, consumer, definition = (
+        of_type(str, found[name]) for name in ("source", "consumer", "definition")
+    )
+    return NamedElsewhere(source, consumer, definition, location_from(found["location"]))
+
+
 def _copies(found: Mapping[str, Any]) -> Copies:
     registry, origin = (
         Registry(str(found[name]["account"]), str(found[name]["region"]))
         for name in ("registry", "origin")
     )
     return Copies(registry, str(found["prefix"]), origin, str(found["origin_prefix"]))
-
-
-def _minutes(duration: timedelta) -> int:
-    return int(duration.total_seconds() // 60)

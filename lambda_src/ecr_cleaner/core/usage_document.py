@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ecr_cleaner.core.documents import (
+    MALFORMED,
+    Reference,
+    is_in_future,
+    json_object,
+    minutes,
+    of_type,
+    reference_fields,
+    reference_from,
+    time_from,
+)
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED
 from ecr_cleaner.core.kubernetes import missing_kinds
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
-
-Reference = ImageReference | ReferencePattern
 
 SCHEMA = 1
-# Clocks differ. A document from further in the future has a wrong time.
-_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class DocumentError(CleanerError):
@@ -91,81 +97,36 @@ class UsageDocument:
         # What started after the first list was read may be missing in the document.
         age = now - self.started
         if age > max_age:
-            return f"its usage document began {_minutes(age)} minutes ago"
-        if age < -_CLOCK_SKEW:
-            return f"its usage document is {_minutes(-age)} minutes from the future"
+            return f"its usage document began {minutes(age)} minutes ago"
+        if is_in_future(self.started, now):
+            return f"its usage document is {minutes(-age)} minutes from the future"
         return ""
 
 
 def parse_document(text: str | bytes) -> UsageDocument:
     """Return the document; raise DocumentError for anything that is not one of this schema."""
     try:
-        content = json.loads(text)
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        content = json_object(text)
+        if content.get("schema") != SCHEMA:
             raise DocumentError(f"it is not a usage document of schema {SCHEMA}")
         return _parse(content)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except MALFORMED as error:
         raise DocumentError(f"it is not a usage document: {error!r}") from error
 
 
 def _parse(content: Mapping[str, Any]) -> UsageDocument:
     held = HeldReferences()
-    for usage in _of_type(list, content["usages"]):
-        held.add(reference_from(usage), _of_type(str, usage["consumer"]))
-    complete = _of_type(bool, content["complete"])
-    problem = _of_type(str, content["problem"])
+    for usage in of_type(list, content["usages"]):
+        held.add(reference_from(usage), of_type(str, usage["consumer"]))
+    complete = of_type(bool, content["complete"])
+    problem = of_type(str, content["problem"])
     return UsageDocument(
-        cluster=_of_type(str, content["cluster"]),
-        started=_time(content["started"]),
-        ended=_time(content["ended"]),
-        kinds=[_of_type(str, kind) for kind in _of_type(list, content["kinds"])],
+        cluster=of_type(str, content["cluster"]),
+        started=time_from(content["started"]),
+        ended=time_from(content["ended"]),
+        kinds=[of_type(str, kind) for kind in of_type(list, content["kinds"])],
         held=held,
-        waived_api_groups=_of_type(list, content["waived_api_groups"]),
+        waived_api_groups=of_type(list, content["waived_api_groups"]),
         problem="" if complete else problem or "no reason is given",
-        fix=_of_type(str, content["fix"]),
+        fix=of_type(str, content["fix"]),
     )
-
-
-def reference_fields(reference: Reference) -> dict[str, str | bool | None]:
-    """Return the fields of a reference; a pattern is marked as ``computed``."""
-    if isinstance(reference, ReferencePattern):
-        return {**asdict(reference), "computed": True}
-    return {
-        "account": reference.registry.account,
-        "region": reference.registry.region,
-        "repository": reference.repository,
-        "tag": reference.tag,
-        "digest": reference.digest,
-    }
-
-
-def reference_from(fields: Mapping[str, Any]) -> Reference:
-    """Return the reference of such fields; raise TypeError, ValueError or KeyError for others."""
-    repository = _of_type(str, fields["repository"])
-    tag, digest = _optional(fields["tag"]), _optional(fields["digest"])
-    if _of_type(bool, fields.get("computed", False)):
-        account, region = _optional(fields["account"]), _optional(fields["region"])
-        return ReferencePattern(repository, account, region, tag, digest)
-    registry = Registry(_of_type(str, fields["account"]), _of_type(str, fields["region"]))
-    return ImageReference(registry, repository, tag, digest)
-
-
-def _optional(value: Any) -> str | None:
-    return None if value is None else str(_of_type(str, value))
-
-
-def _of_type(kind: type, value: Any) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
-
-
-def _time(value: Any) -> datetime:
-    time = datetime.fromisoformat(_of_type(str, value))
-    if time.tzinfo is None:
-        raise ValueError(f"the time {value} has no zone")
-    return time
-
-
-def _minutes(duration: timedelta) -> int:
-    return int(duration.total_seconds() // 60)

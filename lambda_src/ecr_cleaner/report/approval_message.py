@@ -6,13 +6,13 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from ecr_cleaner.core.approval_request import ApprovalRequest, Gain, PlanToApprove
+from ecr_cleaner.core.approval_request import ApprovalRequest, Gain
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, repositories
 
-# Of SNS: 100 characters, and 262,144 bytes. A plan takes about 700.
+# In characters.
+# Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 LONGEST_SUBJECT = 100
-MOST_PLANS = 100
 
 _NAME = "ecr-cleaner"
 
@@ -31,11 +31,11 @@ def message(request: ApprovalRequest, settings: Settings) -> str:
     return "\n\n".join(_paragraphs(request, settings)) + "\n"
 
 
-def command(request: ApprovalRequest, settings: Settings, plan: PlanToApprove) -> str:
+def command(request: ApprovalRequest, settings: Settings) -> str:
     """Return the one call that applies a plan: of the function if there is one that can read it."""
-    if settings.function_name and plan.address.startswith("s3://"):
-        return _of_function(request, settings, plan)
-    return _of_shell(plan)
+    if settings.function_name and request.plan.startswith("s3://"):
+        return _of_function(request, settings)
+    return _of_shell(request)
 
 
 def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
@@ -50,13 +50,7 @@ def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
     notes = list(_notes(request, settings))
     if notes:
         yield "\n".join(f"- {one}" for one in notes)
-    for number, plan in enumerate(request.plans[:MOST_PLANS], start=1):
-        if len(request.plans) > 1:
-            yield f"Plan {number} of {len(request.plans)}, {_of(plan.gain)}:"
-        yield from _ways(request, settings, plan)
-    left = len(request.plans) - MOST_PLANS
-    if left > 0:
-        yield f"{counted(left, 'more plan')} of this run: their addresses are in the log."
+    yield from _ways(request, settings)
     yield (
         "Applying judges all images again. An image is removed only if the plan removes it, a new "
         "run would still remove it, and it did not change in between. The plan can be applied "
@@ -91,17 +85,17 @@ def _notes(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
         yield f"{repositories(request.unvisited)} not judged: the run was out of time."
 
 
-def _ways(request: ApprovalRequest, settings: Settings, plan: PlanToApprove) -> Iterator[str]:
+def _ways(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
     """Yield how to read a plan, and how to apply it."""
-    if plan.page:
-        yield f"Page of the plan:\n  {_fetched(plan.page)}"
+    if request.page:
+        yield f"Page of the plan:\n  {_fetched(request.page)}"
     else:
-        yield f"Plan, of which there was no time to write a page:\n  {_fetched(plan.address)}"
-    shell = f"in a shell with the settings of the run:\n  {_of_shell(plan)}"
-    if command(request, settings, plan) == _of_shell(plan):
+        yield f"Plan, of which there was no time to write a page:\n  {_fetched(request.plan)}"
+    shell = f"in a shell with the settings of the run:\n  {_of_shell(request)}"
+    if command(request, settings) == _of_shell(request):
         yield f"Apply it {shell}"
     else:
-        yield f"Apply it by calling the function:\n  {command(request, settings, plan)}"
+        yield f"Apply it by calling the function:\n  {command(request, settings)}"
         yield f"Or apply it {shell}"
 
 
@@ -111,8 +105,8 @@ def _fetched(address: str) -> str:
     return f"{address}\n  aws s3 cp {shlex.quote(address)} ."
 
 
-def _of_function(request: ApprovalRequest, settings: Settings, plan: PlanToApprove) -> str:
-    payload = shlex.quote(json.dumps({"apply": plan.address}))
+def _of_function(request: ApprovalRequest, settings: Settings) -> str:
+    payload = shlex.quote(json.dumps({"apply": request.plan}))
     return (
         f"aws lambda invoke --function-name {settings.function_name} "
         f"--region {request.registry.region} --cli-read-timeout 900 "
@@ -120,8 +114,8 @@ def _of_function(request: ApprovalRequest, settings: Settings, plan: PlanToAppro
     )
 
 
-def _of_shell(plan: PlanToApprove) -> str:
-    return f"python -m ecr_cleaner apply {shlex.quote(plan.address)}"
+def _of_shell(request: ApprovalRequest) -> str:
+    return f"python -m ecr_cleaner apply {shlex.quote(request.plan)}"
 
 
 def _worth(request: ApprovalRequest, settings: Settings) -> str:

@@ -122,7 +122,7 @@ class RunReport:
             images=request.gain.images,
             size_bytes=request.gain.size_bytes,
             topic=topic,
-            apply=[command(request, self._settings, one) for one in request.plans],
+            apply=command(request, self._settings),
             why="APPROVAL is true: the run only planned, and removes nothing until a plan is "
             "applied",
         )

@@ -11,7 +11,7 @@ from ecr_cleaner.report.run_report import RunReport
 
 
 class ApprovalRequests:
-    """Sends the request of a run to the topic, if there is one, and logs how to apply its plans."""
+    """Sends the request of a run to the topic, if there is one, and logs how to apply its plan."""
 
     def __init__(self, aws: Aws, settings: Settings, report: RunReport) -> None:
         self._aws = aws
@@ -19,7 +19,7 @@ class ApprovalRequests:
         self._report = report
 
     def send(self, request: ApprovalRequest) -> list[str]:
-        """Send the request; return what failed. The plans are stored in any case."""
+        """Send the request; return what failed. The plan is stored in any case."""
         topic = self._settings.approval_topic
         problem = self._publish(request, topic) if topic else ""
         self._report.waits(request, None if problem else topic)
@@ -39,9 +39,8 @@ class ApprovalRequests:
                 Message=message(request, self._settings),
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody was told
-            stored = ", ".join(one.address for one in request.plans)
             return (
                 f"no message could be sent to APPROVAL_TOPIC_ARN, {topic}: {text_of(error)}; the "
-                f"plan is stored and can be applied: {stored}"
+                f"plan is stored and can be applied: {request.plan}"
             )
         return ""

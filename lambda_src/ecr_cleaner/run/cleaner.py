@@ -14,7 +14,6 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval import Approved
 from ecr_cleaner.core.approval_request import Planned, approval_request
-from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Registry, Repository
@@ -41,7 +40,7 @@ from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
-from ecr_cleaner.usage.copies import read_copies
+from ecr_cleaner.usage.copies import CopiesRead, read_copies
 from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
 from ecr_cleaner.usage.shared.target import Target, targets_of
 from ecr_cleaner.usage.source import UsageSource
@@ -73,7 +72,7 @@ class Cleaner:
         self._plans = plans or NoPlan()
         self._deadline = aws.deadline
         self._report = RunReport(log, settings)
-        self._registry = EcrRegistry(aws.api("ecr"), aws.workers)
+        self._registry = EcrRegistry(aws)
         self._locations = Locations(aws, settings)
         self._guards = GuardChecks(self._locations, aws.workers, self._registry, settings)
         self._pull_times = PullTimes(aws, self._registry, settings)
@@ -99,7 +98,7 @@ class Cleaner:
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, began)
 
-        self._begin_plan(began, repositories, missing)
+        self._begin_plan(began, repositories, missing, self._usage.coverage)
         results = self._clean(chosen, repositories)
         problems = [*self._remember(), *self._finish_plan()]
 
@@ -115,18 +114,18 @@ class Cleaner:
             slowest_scan_seconds=self._usage.longest.total_seconds(),
         )
         registry = self._locations.home.registry
-        return self._finish(registry, began, facts, [Planned(self._plans.stored, results)]).fields()
+        return self._finish(registry, began, facts, results).fields()
 
     def _finish(
-        self, registry: Registry, began: datetime, facts: Facts, planned: Sequence[Planned]
+        self, registry: Registry, began: datetime, facts: Facts, results: Sequence[Result]
     ) -> Summary:
         """Ask for approval if the run waits for it, and write the summary.
 
         Raise RunFailedError if anything failed.
         """
-        results = [result for one in planned for result in one.results]
         summary = summarize(results, self._settings, facts)
-        request = approval_request(registry, began, self._settings, summary, planned)
+        planned = Planned(registry, began, self._plans.stored)
+        request = approval_request(planned, self._settings, results, summary)
         if request:
             problems = ApprovalRequests(self._aws, self._settings, self._report).send(request)
             summary = summarize(results, self._settings, replace(facts, problems=problems))
@@ -174,17 +173,20 @@ class Cleaner:
 
         with self._answers.used() as answers:
             home, *others = targets_of(self._locations, self._settings, answers)
-            found, (replication, copies) = self._aws.workers.both(
+            found, (replication, read) = self._aws.workers.both(
                 lambda: scan(home(), self._sources, report, others, report_target),
                 lambda: self._copies(others),
             )
         if not again:
             self._report.unseen(found.unseen)
-        return replace(found, copies=copies, replication=replication)
+        return replace(
+            found,
+            copies=read.copies,
+            absent_operations=read.absent_operations,
+            replication=replication,
+        )
 
-    def _copies(
-        self, others: Sequence[Callable[[], Target]]
-    ) -> tuple[dict[str, Any], tuple[Copies, ...]]:
+    def _copies(self, others: Sequence[Callable[[], Target]]) -> tuple[dict[str, Any], CopiesRead]:
         replication = self._registry.replication()
         registry = self._locations.home.registry
         return replication, read_copies(registry, replication, others, self._aws.workers)
@@ -227,6 +229,7 @@ class Cleaner:
         began: datetime,
         repositories: Sequence[Repository],
         missing: Mapping[str, tuple[Broken, ...]],
+        coverage: Mapping[str, Any],
     ) -> None:
         """Begin the plan; a registry without repositories has none."""
         if repositories:
@@ -236,7 +239,7 @@ class Cleaner:
                 registry=self._locations.home.registry,
                 dry_run=self._settings.dry_run,
                 settings=self._settings.deciding(),
-                coverage=self._usage.coverage,
+                coverage=coverage,
                 missing=missing,
                 price_per_gb_month=self._settings.price_per_gb_month,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
@@ -58,11 +59,10 @@ class Memory:
     """
 
     def __init__(self, aws: Aws, settings: Settings) -> None:
+        self._aws = aws
+        self._settings = settings
         self._deadline = aws.deadline
-        self._days = settings.most_used_days
         self._lock = Lock()
-        self._store = store_at(aws, settings.ledger) if settings.ledger else None
-        self._queue = _queue(aws, settings)
         self._version: str | None = None
         self._ledger: Ledger | None = None
         self._messages: list[Message] = []
@@ -195,6 +195,18 @@ class Memory:
         left = self._queue.delete(messages) if self._queue else 0
         return [f"{left} events stay in EVENT_QUEUE: they could not be deleted"] if left else []
 
+    @cached_property
+    def _store(self) -> LedgerStore | None:
+        where = self._settings.ledger
+        return store_at(self._aws, where) if where else None
+
+    @cached_property
+    def _queue(self) -> EventQueue | None:
+        url = self._settings.event_queue
+        if url is None or self._settings.ledger is None:
+            return None
+        return EventQueue(self._aws.api("sqs"), url, self._aws.workers)
+
     def _record(self, ledger: Ledger, digest: str, use: Use) -> None:
         ledger.record(digest, use)
 
@@ -210,7 +222,9 @@ class Memory:
         for _ in range(MOST_ATTEMPTS):
             with _explained(store, "written"):
                 with self._lock:
-                    ledger = self._ledger = ledger.pruned(self._today(), self._days)
+                    ledger = self._ledger = ledger.pruned(
+                        self._today(), self._settings.most_used_days
+                    )
                     ledger.set_reader(self._run, self._reads_until, self._deadline.now())
                     content = ledger.stored()
                 version = store.write(content, self._version)
@@ -282,9 +296,3 @@ def _shown(time: datetime) -> str:
 def store_at(aws: Aws, where: str) -> LedgerStore:
     """Return the store at ``s3://BUCKET/KEY`` or at the path of a file."""
     return LedgerObject(aws.api("s3"), where) if where.startswith("s3://") else LedgerFile(where)
-
-
-def _queue(aws: Aws, settings: Settings) -> EventQueue | None:
-    if settings.event_queue is None or settings.ledger is None:
-        return None
-    return EventQueue(aws.api("sqs"), settings.event_queue, aws.workers)

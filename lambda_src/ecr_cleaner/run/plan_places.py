@@ -35,15 +35,13 @@ class PlanObjects:
 
     def __init__(self, aws: Aws, where: str) -> None:
         self.where = where
-        self._s3 = aws.api("s3")
-        self._bucket, _, self._prefix = where.removeprefix("s3://").partition("/")
+        self._aws = aws
 
     def put(self, name: str, content: IO[bytes], media_type: str) -> str:
-        key = self._prefix + name
-        self._s3.call(
-            "PutObject", Bucket=self._bucket, Key=key, Body=content, ContentType=media_type
-        )
-        return f"s3://{self._bucket}/{key}"
+        to = S3Object.at(self.where + name)
+        s3 = self._aws.api("s3")
+        s3.call("PutObject", **to.parameters, Body=content, ContentType=media_type)
+        return str(to)
 
 
 class PlanDirectory:

@@ -6,7 +6,8 @@ import gzip
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from itertools import chain, islice
 from threading import Lock
 from typing import IO, Protocol
@@ -43,6 +44,10 @@ class PlanSink(Protocol):
     def may_sweep(self) -> bool:
         """Whether the plan holds all that was added to it, if there is one."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """What failed."""
+
     def begin(self, header: PlanHeader) -> None:
         """Begin the plan."""
 
@@ -62,6 +67,7 @@ class NoPlan:
 
     run = ""
     stored: Sequence[str] = ()
+    problems: Sequence[str] = ()
     may_sweep = True
 
     def begin(self, header: PlanHeader) -> None: ...
@@ -93,8 +99,7 @@ class Plans:
         self._place = place
         self._has_time = has_time
         self._lock = Lock()
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close
-        self._text = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=_LEVEL, mtime=0)
+        self._opened = ExitStack()
         self._name = ""
         self._repositories: set[str] = set()
         self._images = 0
@@ -152,7 +157,15 @@ class Plans:
 
     def close(self) -> None:
         """Remove the temporary file."""
-        self._file.close()
+        self._opened.close()
+
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        return self._opened.enter_context(tempfile.TemporaryFile())
+
+    @cached_property
+    def _text(self) -> gzip.GzipFile:
+        return gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=_LEVEL, mtime=0)
 
     def _store(self, suffix: str, file: IO[bytes], media_type: str) -> None:
         if self._place:

@@ -6,8 +6,9 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import IO
 
-from ecr_cleaner.aws.api import TooLargeError
+from ecr_cleaner.aws.api import Api, TooLargeError
 from ecr_cleaner.aws.s3_object import S3Object
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, InvalidSettingError
@@ -33,21 +34,30 @@ def scan_name(number: int, target: Location) -> str:
 
 
 def share_name(share: int, kind: str) -> str:
-    """Return the name of what a share leaves: ``begun``, ``json`` or ``ledger``."""
+    """Return the name of what a share leaves: ``begun``, ``json``, ``ledger`` or ``plan``."""
     return f"clean/{share}.{kind}"
 
 
 class RunObjects:
-    """Reads and writes the documents of one run."""
+    """Reads and writes the documents of one run, below ``where``."""
 
-    def __init__(self, aws: Aws, settings: Settings, step: Step) -> None:
+    def __init__(self, s3: Api, where: str) -> None:
+        self._s3 = s3
+        self._where = where
+
+    @classmethod
+    def of(cls, step: Step, aws: Aws, settings: Settings) -> RunObjects:
+        """Return those of the run of a step; raise InvalidSettingError without a place for them."""
         if not settings.runs:
             allowed = "s3://BUCKET/PREFIX/ if the function is called for a step of a run"
             raise InvalidSettingError("RUNS", "", allowed)
-        self._s3 = aws.api("s3")
-        self._where = f"{settings.runs}{step.run}/"
+        return cls(aws.api("s3"), f"{settings.runs}{step.run}/")
 
-    def put(self, name: str, content: str | bytes) -> None:
+    def address(self, name: str) -> str:
+        """Return where a document is."""
+        return str(self._at(name))
+
+    def put(self, name: str, content: str | bytes | IO[bytes]) -> None:
         """Write a document, also over an earlier one."""
         body = content.encode() if isinstance(content, str) else content
         self._s3.call("PutObject", Body=body, **self._at(name).parameters)
@@ -87,7 +97,10 @@ class RunObjects:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a compressed document; raise StepError if it is damaged."""
-        content = self.get(name)
+        return self.unpacked(name, self.get(name))
+
+    def unpacked(self, name: str, content: bytes) -> Iterator[bytes]:
+        """Yield the lines of the content of a document; raise StepError if it is damaged."""
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content), mode="rb") as text:
                 yield from text

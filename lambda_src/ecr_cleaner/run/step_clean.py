@@ -11,7 +11,7 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import LedgerError
 from ecr_cleaner.core.fan_out import Frozen, Share, ShareResult, StepError
-from ecr_cleaner.core.in_use import InUse, missing_repositories
+from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.ledger import Ledger, Use
 from ecr_cleaner.core.model import Guard
 from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header, usages_from
@@ -127,13 +127,11 @@ class ShareCleaner(LaterStep):
         self._objects.create(share_name(number, "begun"), "")
         names = set(share.repositories)
         repositories = self._frozen.repositories
-        missing = missing_repositories(repositories, in_use)
-        self._begin_plan(self._frozen.time, repositories, missing)
+        self._begin_plan(self._frozen.time, repositories, gathered.missing, gathered.coverage)
         results = self._clean([one for one in repositories if one.name in names], repositories)
-        problems = self._finish_plan()
-        result = ShareResult(
-            self._frozen.run, number, tuple(results), tuple(problems), tuple(self._plans.stored)
-        )
+        problems = self._plans.finish()
+        self._report.plan((), problems)
+        result = ShareResult(self._frozen.run, number, tuple(results), tuple(problems))
         if self._share_memory.added:
             self._objects.put(share_name(number, "ledger"), self._share_memory.added.stored())
         self._objects.put(share_name(number, "json"), result.to_json())

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from ecr_cleaner.core.errors import ApiError, CleanerError, OutOfTimeError, text_of
 from ecr_cleaner.core.fan_out import StepError
 from ecr_cleaner.core.in_use import missing_repositories
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import Usage
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import (
@@ -31,11 +32,21 @@ from ecr_cleaner.core.scan_document import (
 from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.run_objects import GATHERED, scan_name
 from ecr_cleaner.run.step_scan import sources_in
-from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State
+from ecr_cleaner.usage.scan import Reading, Scan, SourceReading, State, follow
+from ecr_cleaner.usage.shared.target import target_at
 from ecr_cleaner.workers import batches
 
 # The usages of so many documents are held in memory at once.
 DOCUMENTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """The document of one scan: its header, and its content as it is stored."""
+
+    header: ScanHeader
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Gatherer(LaterStep):
     """Takes the scans of all targets together."""
 
     _headers: list[list[ScanHeader]]
+    _named: set[NamedElsewhere]
 
     def gather(self) -> GatheredHeader:
         """Write what is in use in the registry; return the header of that document.
@@ -60,6 +72,7 @@ class Gatherer(LaterStep):
         If it is unknown, the document says why, and the error is raised.
         """
         self._headers = []
+        self._named = set()
         try:
             gathered = self._gather()
         except Exception as error:
@@ -89,6 +102,9 @@ class Gatherer(LaterStep):
         self._remember_events(repositories)
         missing = missing_repositories(repositories, self._usage.in_use)
         self._report.missing_repositories(missing, self._frozen.time)
+        # Without its end; it proves that the plan can be stored before anything is removed.
+        self._begin_plan(self._frozen.time, repositories, missing, self._usage.coverage)
+        self._report.plan((), self._plans.problems)
         headers = self._headers[-1]
         oldest = min(headers, key=lambda one: one.started)
         listed = dict.fromkeys(
@@ -105,10 +121,11 @@ class Gatherer(LaterStep):
             clusters=self._usage.clusters,
             listed_clusters=tuple(listed),
             replication=self._usage.replication,
-            may_remove=self._memory.is_whole,
-            problems=tuple(self._memory.problems),
+            may_remove=self._memory.is_whole and self._plans.may_sweep,
+            problems=(*self._memory.problems, *self._plans.problems),
             remembers_since=since.isoformat() if since else None,
             slowest_seconds=max(map(_seconds, chain(*self._headers))),
+            missing=missing,
         )
 
     def _scan(self) -> Scan:
@@ -116,12 +133,14 @@ class Gatherer(LaterStep):
         number = len(self._headers) + 1
         before = {one.target: one.ended for headers in self._headers for one in headers}
 
-        def read(target: Location) -> ScanHeader:
-            return self._header(number, target, before.get(target))
+        def read(target: Location) -> ReadDocument:
+            return self._document(number, target, before.get(target))
 
-        headers = self._aws.workers.map(read, self._frozen.targets)
+        documents = self._aws.workers.map(read, self._frozen.targets)
+        headers = [one.header for one in documents]
         self._headers.append(headers)
-        readings = self._readings(headers)
+        followed = self._follow(headers)
+        readings = self._readings(headers, followed)
         for reading in readings:
             self._report.scanned(
                 reading.source,
@@ -135,11 +154,12 @@ class Gatherer(LaterStep):
         return StoredScan(
             readings,
             clusters=tuple(chain.from_iterable(one.clusters for one in headers)),
+            absent_operations=tuple(chain.from_iterable(one.absent_operations for one in headers)),
             replication=home.replication,
-            read=lambda: self._usages(headers),
+            read=lambda: self._usages(documents, followed),
         )
 
-    def _header(self, number: int, target: Location, after: datetime | None) -> ScanHeader:
+    def _document(self, number: int, target: Location, after: datetime | None) -> ReadDocument:
         is_home = target == self._frozen.home
         wanted = Wanted(
             self._frozen.run,
@@ -149,43 +169,73 @@ class Gatherer(LaterStep):
             timedelta(minutes=self._settings.max_scan_age_minutes),
             after,
         )
+        name = scan_name(number, target)
         try:
-            header = scan_header(next(self._objects.lines(scan_name(number, target)), b""))
+            content = self._objects.get(name)
+            header = scan_header(next(self._objects.unpacked(name, content), b""))
             doubt = header.doubt(wanted, self._deadline.now())
         except (StepError, ApiError) as error:
             raise _disbelieved(number, target, str(error), error) from error
         if doubt:
             raise _disbelieved(number, target, doubt)
-        return header
+        return ReadDocument(header, name, content)
 
-    def _usages(self, headers: Sequence[ScanHeader]) -> Iterator[Usage]:
+    def _follow(self, headers: Sequence[ScanHeader]) -> tuple[Reading, ...]:
+        """Describe the task definitions that consumers in other targets name, each once in a run.
+
+        A target was scanned without those of the others. Raise ScanError if one of a scanned target
+        could not be described.
+        """
+        named = chain.from_iterable(one.named_elsewhere for one in headers)
+        new = [one for one in named if one not in self._named]
+        if not new:
+            return ()
+        self._named.update(new)
+        with self._answers.used() as answers:
+            made = {
+                one: partial(target_at, self._locations, one, self._settings, answers)
+                for one in self._frozen.targets
+            }
+            followed = follow(new, made, self._aws.workers)
+        self._report.unseen(followed.unseen)
+        return followed.readings
+
+    def _usages(
+        self, documents: Sequence[ReadDocument], followed: Sequence[Reading]
+    ) -> Iterator[Usage]:
         """Yield what is used of the registry; raise StepError for a document that is not whole."""
-        copies = chain.from_iterable(one.copies for one in headers)
+        copies = chain.from_iterable(one.header.copies for one in documents)
         origins = OriginsOf(self._frozen.home.registry, copies)
 
-        def read(header: ScanHeader) -> list[Usage]:
+        def read(document: ReadDocument) -> list[Usage]:
             try:
-                return list(self._used(header, origins))
-            except (StepError, ApiError) as error:
+                return list(self._used(document, origins))
+            except StepError as error:
+                header = document.header
                 raise _disbelieved(header.round, header.target, str(error), error) from error
 
-        for batch in batches(headers, DOCUMENTS_AT_ONCE):
+        for batch in batches(documents, DOCUMENTS_AT_ONCE):
             yield from chain.from_iterable(self._aws.workers.map(read, batch))
+        for reading in followed:
+            yield from chain.from_iterable(map(origins.of, reading.usages))
 
-    def _used(self, header: ScanHeader, origins: OriginsOf) -> Iterator[Usage]:
-        lines = self._objects.lines(scan_name(header.round, header.target))
-        if scan_header(next(lines, b"")) != header:
-            raise StepError("it was written again while it was read")
+    def _used(self, document: ReadDocument, origins: OriginsOf) -> Iterator[Usage]:
+        lines = self._objects.unpacked(document.name, document.content)
+        next(lines)
         for usage in usages_from(lines):
             yield from origins.of(usage)
 
-    def _readings(self, headers: Sequence[ScanHeader]) -> tuple[SourceReading, ...]:
+    def _readings(
+        self, headers: Sequence[ScanHeader], followed: Sequence[Reading]
+    ) -> tuple[SourceReading, ...]:
         found: dict[str, list[Reading]] = {one.name: [] for one in self._sources}
         for header in headers:
             elsewhere = None if header.target == self._frozen.home else header.target
             for one in header.sources:
                 if one["source"] in found:
                     found[one["source"]].append(_reading(one, elsewhere))
+        for reading in followed:
+            found[reading.source].append(reading)
         return tuple(SourceReading(name, tuple(readings)) for name, readings in found.items())
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 
-from ecr_cleaner.core.approval_request import Planned
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.fan_out import (
     ShareResult,
     missing_shares,
     share_result_from,
 )
-from ecr_cleaner.core.in_use import InUse, missing_repositories
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
-from ecr_cleaner.core.scan_document import gathered_header, usages_from
+from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header
 from ecr_cleaner.core.summary import Facts, Summary
 from ecr_cleaner.run.later_step import LaterStep
+from ecr_cleaner.run.plan_parts import add_part
 from ecr_cleaner.run.run_objects import GATHERED, share_name
 from ecr_cleaner.run.step_clean import ShareMemory
 
@@ -30,29 +29,37 @@ class Reporter(LaterStep):
         Raise StepError if nothing was judged, because the scans are not believed, and
         RunFailedError if anything else failed.
         """
-        lines = self._objects.lines(GATHERED)
-        gathered = gathered_header(next(lines, b""))
+        gathered = gathered_header(next(self._objects.lines(GATHERED), b""))
         gathered.check(self._frozen.run, self._frozen.rounds)
-        repositories = self._frozen.repositories
-        missing = missing_repositories(repositories, InUse(usages_from(lines)))
+        self._locations.take(self._frozen.targets, self._frozen.organization)
         self._memory = ShareMemory(self._aws, self._settings, gathered)
         remembering = self._remember_shares()
         shares, problems = self._shares()
-        problems += remembering
+        problems += [*remembering, *self._write_plan(gathered)]
         since = gathered.remembers_since
         ended = self._deadline.now()
         facts = Facts(
-            missing=missing,
+            missing=gathered.missing,
             coverage=gathered.coverage,
             targets=len(self._frozen.targets),
             remembers_since=date.fromisoformat(since) if since else None,
             not_matching=self._frozen.not_matching,
-            problems=[*gathered.problems, *problems],
+            problems=list(dict.fromkeys([*gathered.problems, *problems])),
             seconds=(ended - self._frozen.time).total_seconds(),
             slowest_scan_seconds=gathered.slowest_seconds,
         )
-        planned = [Planned(share.stored, share.results) for share in shares]
-        return self._finish(self._frozen.home.registry, self._frozen.time, facts, planned)
+        results = [result for share in shares for result in share.results]
+        return self._finish(self._frozen.home.registry, self._frozen.time, facts, results)
+
+    def _write_plan(self, gathered: GatheredHeader) -> list[str]:
+        """Write the plan of the run, of the parts that the shares left; return what failed."""
+        problems: list[str] = []
+        if self._settings.plans:
+            repositories = self._frozen.repositories
+            self._begin_plan(self._frozen.time, repositories, gathered.missing, gathered.coverage)
+            for number in range(len(self._frozen.shares)):
+                problems += add_part(self._plans, self._objects, self._frozen, number)
+        return [*problems, *self._finish_plan()]
 
     def _shares(self) -> tuple[list[ShareResult], list[str]]:
         """Return the results of the shares, and why any of them are unknown."""

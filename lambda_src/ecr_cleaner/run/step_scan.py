@@ -13,9 +13,8 @@ from typing import Any
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.copies import Copies
 from ecr_cleaner.core.errors import CleanerError, text_of
-from ecr_cleaner.core.fan_out import Frozen, StepError
+from ecr_cleaner.core.fan_out import Frozen
 from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Guard, Usage
 from ecr_cleaner.core.scan_document import ScanHeader, usage_lines
@@ -23,7 +22,7 @@ from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.run_objects import RunObjects, scan_name
 from ecr_cleaner.run.stored_answers import StoredAnswers
-from ecr_cleaner.usage.copies import read_copies
+from ecr_cleaner.usage.copies import CopiesRead, read_copies
 from ecr_cleaner.usage.eks import guarded_clusters
 from ecr_cleaner.usage.scan import Reading, scan
 from ecr_cleaner.usage.shared.target import Target, target_at
@@ -69,41 +68,34 @@ class TargetScanner:
     def _scan(self, empty: ScanHeader) -> tuple[ScanHeader, list[Usage]]:
         locations = Locations(self.aws, self.settings)
         locations.take(self.frozen.targets, self.frozen.organization)
-        locations.take_account(empty.target)
         is_home = empty.target == locations.home
         sources = sources_in(self.sources, home=is_home)
         with self._answers(empty.target).used() as answers:
             make = partial(target_at, locations, empty.target, self.settings, answers)
-            found, (replication, copies) = self.aws.workers.both(
+            found, (replication, read) = self.aws.workers.both(
                 lambda: scan(make(), sources), lambda: self._copies(make, is_home=is_home)
             )
         readings = [reading for source in found.readings for reading in source.readings]
-        for one in chain.from_iterable(reading.named_elsewhere for reading in readings):
-            if one.location in self.frozen.targets:
-                raise StepError(
-                    f"{one.consumer} names {one.definition}, a task definition of another target, "
-                    "which a run in steps does not look up; set fan_out = false"
-                )
-        if empty.round == 1:
-            self.report.unseen(found.unseen)
         header = replace(
             empty,
             ended=self._now(),
             sources=[_fields(one) for one in readings],
             clusters=found.clusters,
             listed_clusters=self._listed_clusters(make),
-            copies=copies,
+            copies=read.copies,
+            absent_operations=read.absent_operations,
+            named_elsewhere=list(chain.from_iterable(one.named_elsewhere for one in readings)),
             replication=replication,
         )
         return header, list(found.usages)
 
     def _copies(
         self, make: partial[Target], *, is_home: bool
-    ) -> tuple[Mapping[str, Any], tuple[Copies, ...]]:
+    ) -> tuple[Mapping[str, Any], CopiesRead]:
         home = self.frozen.home.registry
         if not is_home:
             return {}, read_copies(home, {}, [make], self.aws.workers)
-        registry = EcrRegistry(self.aws.api("ecr"), self.aws.workers)
+        registry = EcrRegistry(self.aws)
         replication = registry.replication()
         return replication, read_copies(home, replication, [], self.aws.workers)
 

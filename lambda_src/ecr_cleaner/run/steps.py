@@ -12,6 +12,7 @@ from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.fan_out import Frozen, Step, StepName, frozen_from
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.report.run_report import RunReport
+from ecr_cleaner.run.plan_parts import PartPlace, part_run
 from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.run.run_objects import FROZEN, RunObjects
 from ecr_cleaner.run.step_clean import ShareCleaner
@@ -23,7 +24,7 @@ from ecr_cleaner.usage.source import UsageSource
 
 
 class StepRunner:
-    """Runs any one step. ``plans`` makes the plan that a share writes, by the name of the run."""
+    """Runs any one step. ``plans`` makes the plan of a run, by the name of the run."""
 
     def __init__(
         self,
@@ -43,12 +44,12 @@ class StepRunner:
         """Run the step and return what Step Functions needs of it: little, whatever was found."""
         log = self._log.bind(**step.fields())
         report = RunReport(log, self._settings)
-        objects = RunObjects(self._aws, self._settings, step)
+        objects = RunObjects.of(step, self._aws, self._settings)
         began = self._aws.deadline.now()
         if step.name is StepName.PLAN:
             frozen = Planner(self._aws, self._settings, log, self._sources).freeze(step, objects)
             done = {"targets": len(frozen.targets), "shares": len(frozen.shares)}
-            answer = {"run": step.run, "confirm": frozen.rounds > 1}
+            answer = {"run": step.run, "round": 1, "confirm": frozen.rounds > 1}
         else:
             frozen = frozen_from(objects.get(FROZEN))
             frozen.check(step, self._settings, self._aws.region)
@@ -69,11 +70,20 @@ class StepRunner:
             )
             return scanner.scan(step.round, step.target), {}
         if step.name is StepName.GATHER:
-            gathered = Gatherer(*needed, frozen, objects).gather()
+            with closing(self._plans(step.run)) as plans:
+                gathered = Gatherer(*needed, frozen, objects, plans).gather()
             return {"targets": len(frozen.targets), "rounds": gathered.rounds}, {}
         if step.name is StepName.CLEAN:
-            with closing(self._plans(f"{step.run}-{step.share}")) as plans:
+            with closing(self._part(step, objects)) as plans:
                 result = ShareCleaner(*needed, frozen, objects, plans).clean(step.share)
             return {"repositories": len(result.results)}, {}
-        summary = Reporter(*needed, frozen, objects).report()
+        with closing(self._plans(step.run)) as plans:
+            summary = Reporter(*needed, frozen, objects, plans).report()
         return {}, {"complete": summary.complete, "removed": summary.total.removed}
+
+    def _part(self, step: Step, objects: RunObjects) -> Plans | NoPlan:
+        """Return the part of the plan that a share leaves. It has no page."""
+        if not self._settings.plans:
+            return NoPlan()
+        place = PartPlace(objects, step.share)
+        return Plans(part_run(step.run, step.share), place, lambda: False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -15,30 +16,41 @@ from ecr_cleaner.workers import Workers
 RULES_A_PAGE = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class CopiesRead:
+    """The copies, and the operations that a region does not offer, with the account and region."""
+
+    copies: tuple[Copies, ...]
+    absent_operations: tuple[str, ...] = ()
+
+
 def read_copies(
     home: Registry,
     replication: Mapping[str, Any],
     others: Sequence[Callable[[], Target]],
     workers: Workers,
-) -> tuple[Copies, ...]:
+) -> CopiesRead:
     """Return the copies that replication makes, and those of pull through caches elsewhere.
 
     ``replication`` is the ``replicationConfiguration`` of the registry ``home``. Raise TargetError
     if the rules of a registry could not be read.
     """
-    rules = in_each(others, lambda _, target: _cached(target), workers)
-    return (*replicas(home, replication), *chain.from_iterable(rules))
+    read = in_each(others, lambda _, target: _cached(target), workers)
+    return CopiesRead(
+        (*replicas(home, replication), *chain.from_iterable(one.copies for one in read)),
+        tuple(chain.from_iterable(one.absent_operations for one in read)),
+    )
 
 
-def _cached(target: Target) -> list[Copies]:
+def _cached(target: Target) -> CopiesRead:
     location = target.elsewhere
     if location is None:  # the registry itself holds no copies of itself
-        return []
+        return CopiesRead(())
     with naming(location):
         try:
             rules = target.api("ecr").each(
                 "DescribePullThroughCacheRules", "pullThroughCacheRules", maxResults=RULES_A_PAGE
             )
-            return list(cached(location.registry, rules))
-        except OperationAbsentError:
-            return []
+            return CopiesRead(tuple(cached(location.registry, rules)))
+        except OperationAbsentError as error:
+            return CopiesRead((), (f"{error.fields['operation']} in {location}",))

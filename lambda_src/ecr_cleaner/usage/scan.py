@@ -15,15 +15,18 @@ from typing import Any, TypeVar
 from ecr_cleaner.aws.api import counted_calls
 from ecr_cleaner.core.copies import Copies, with_origins
 from ecr_cleaner.core.errors import InvalidSettingError, OutOfTimeError, ScanError
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
-from ecr_cleaner.usage.shared.target import NamedElsewhere, Target, in_each
+from ecr_cleaner.usage.shared.target import Target, in_each
 from ecr_cleaner.usage.shared.uses import usages_from_elsewhere
 from ecr_cleaner.usage.source import UsageSource
 from ecr_cleaner.workers import Workers
 
 Key = TypeVar("Key")
+
+# The name of pull through caches in the coverage, if a region does not offer them.
+CACHES = "pull-through-caches"
 
 
 class State(StrEnum):
@@ -128,14 +131,16 @@ class Scan:
 
     ``unseen`` are the ARNs of task definitions in accounts and regions that were not scanned, each
     with the consumers that name it.
-    ``copies`` are the registries that hold copies: who uses a copy uses the image. ``replication``
-    is the ``replicationConfiguration`` of the registry.
+    ``copies`` are the registries that hold copies: who uses a copy uses the image.
+    ``absent_operations`` are those for copies that a region does not offer. ``replication`` is the
+    ``replicationConfiguration`` of the registry.
     """
 
     readings: tuple[SourceReading, ...]
     clusters: tuple[ClusterReading, ...] = ()
     unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     copies: tuple[Copies, ...] = ()
+    absent_operations: tuple[str, ...] = ()
     replication: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -147,7 +152,11 @@ class Scan:
 
     def coverage(self) -> dict[str, dict[str, Any]]:
         """Return the state of each source, with its number of usages if it was scanned."""
-        return {reading.source: reading.fields() for reading in self.readings}
+        found = {reading.source: reading.fields() for reading in self.readings}
+        if self.absent_operations:
+            absent = sorted(self.absent_operations)
+            found[CACHES] = {"state": State.SCANNED.value, "absent_operations": absent}
+        return found
 
 
 def check_waived(settings: Settings, sources: Iterable[UsageSource]) -> None:
@@ -181,8 +190,7 @@ def scan(
     made: dict[Location, Callable[[], Target]] = {}
 
     def ask(number: int, target: Target) -> list[ClusterReading]:
-        if target.location:
-            made[target.location] = targets[number]
+        made[target.location] = targets[number]
 
         def read(source: UsageSource) -> None:
             with progress.under_way():
@@ -196,7 +204,8 @@ def scan(
 
     try:
         clusters = in_each(targets, ask, home.workers)
-        unseen = _follow(progress, made, home.workers)
+        followed = follow(progress.named_elsewhere(), made, home.workers)
+        progress.end(followed.readings)
     except OutOfTimeError as error:
         raise OutOfTimeError(
             f"the scan ran out of time, not finished: {', '.join(progress.unfinished())}; raise "
@@ -207,31 +216,44 @@ def scan(
         if len(failures) > 1:
             raise failures[0].together_with(failures[1:]) from error
         raise
-    return Scan(progress.readings(), tuple(chain.from_iterable(clusters)), unseen)
+    return Scan(progress.readings(), tuple(chain.from_iterable(clusters)), followed.unseen)
 
 
-def _follow(
-    progress: _Progress, made: Mapping[Location, Callable[[], Target]], workers: Workers
-) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was read of task definitions that consumers in other targets name.
+
+    ``unseen`` are the ARNs of those whose account or region is not scanned, with their consumers.
+    """
+
+    readings: tuple[Reading, ...]
+    unseen: Mapping[str, Sequence[str]]
+
+
+def follow(
+    named: Iterable[NamedElsewhere], made: Mapping[Location, Callable[[], Target]], workers: Workers
+) -> Followed:
     """Describe, in their own targets, the task definitions that consumers in others name.
 
-    These may name more of them. Return the ARNs of those whose account or region was not scanned,
-    with their consumers.
+    These may name more of them. ``made`` makes the targets that are scanned. Raise ScanError if one
+    could not be described.
     """
     unseen: dict[str, list[str]] = {}
-    known: set[NamedElsewhere] = set()
-    while named := [one for one in progress.named_elsewhere() if one not in known]:
-        known.update(named)
+    found: list[Reading] = []
+    known: dict[NamedElsewhere, None] = {}
+    while named := [one for one in dict.fromkeys(named) if one not in known]:
+        known.update(dict.fromkeys(named))
         for one in named:
             if one.location not in made:
                 unseen.setdefault(one.definition, []).append(one.consumer)
         places = _grouped((one.location, one) for one in named if one.location in made)
         asked = [_grouped((one.source, one) for one in group) for group in places.values()]
         describe = partial(_read_from_elsewhere, asked)
-        for readings in in_each([made[place] for place in places], describe, workers):
-            progress.add_more(readings)
-    progress.end()
-    return unseen
+        read = in_each([made[place] for place in places], describe, workers)
+        new = list(chain.from_iterable(read))
+        found += new
+        named = chain.from_iterable(reading.named_elsewhere for reading in new)
+    return Followed(tuple(found), unseen)
 
 
 def _grouped(pairs: Iterable[tuple[Key, NamedElsewhere]]) -> dict[Key, list[NamedElsewhere]]:
@@ -299,19 +321,16 @@ class _Progress:
         if is_last and not is_open:
             self._on_reading(self._reading(name))
 
-    def add_more(self, readings: Iterable[Reading]) -> None:
-        """Add what was read for consumers in other targets."""
-        for one in readings:
-            self._more[one.source].append(one)
-
     def named_elsewhere(self) -> Iterator[NamedElsewhere]:
         """Yield the task definitions that were found to be in another target."""
         for name in self._expected:
             for reading in self._reading(name).readings:
                 yield from reading.named_elsewhere
 
-    def end(self) -> None:
-        """End the sources that waited for task definitions in other targets."""
+    def end(self, more: Iterable[Reading]) -> None:
+        """End the sources that waited for what was read for consumers in other targets."""
+        for one in more:
+            self._more[one.source].append(one)
         for name in self._expected:
             if name in self._open:
                 self._open.remove(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -14,7 +13,7 @@ from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
-from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -23,16 +22,6 @@ from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.workers import Workers
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class NamedElsewhere:
-    """A task definition, by its full ARN, that a consumer in another account or region names."""
-
-    source: str
-    consumer: str
-    definition: str
-    location: Location
 
 
 # Each holds its clients: about 8 MB for all sources.
@@ -54,7 +43,7 @@ class Target:
 
     What one source has to report beside its usages is noted here: ``for_source`` returns the same
     target with notes of its own. ``location`` is where it is; ``elsewhere`` as well, but None if it
-    is the target of the registry.
+    is the target of the registry, ``home``.
     ``clusters`` collects the result of each Kubernetes cluster that was read.
     ``answers`` are known from earlier scans, because AWS does not change them.
     """
@@ -63,14 +52,15 @@ class Target:
         self,
         aws: Aws,
         settings: Settings,
-        elsewhere: Location | None = None,
+        location: Location,
+        home: Location | None = None,
         shared: Shared | None = None,
-        location: Location | None = None,
     ) -> None:
         self._aws = aws
         self._shared = shared or Shared(aws)
-        self.elsewhere = elsewhere
-        self.location = location or elsewhere
+        self._home = home
+        self.location = location
+        self.elsewhere = None if location == home else location
         self.settings = settings
         self.absent_operations: set[str] = set()
         self.named_elsewhere: dict[NamedElsewhere, None] = {}
@@ -86,7 +76,7 @@ class Target:
 
     def for_source(self) -> Target:
         """Return the same target, with nothing noted."""
-        return Target(self._aws, self.settings, self.elsewhere, self._shared, self.location)
+        return Target(self._aws, self.settings, self.location, self._home, self._shared)
 
     def named(self, service: str, resource: str, name: str) -> str:
         """Return what names a resource: its name, or its ARN if it is elsewhere."""
@@ -158,9 +148,8 @@ def target_at(
     locations: Locations, location: Location, settings: Settings, answers: KnownAnswers | None
 ) -> Target:
     """Make the target of one account and region."""
-    elsewhere = None if location == locations.home else location
     aws = locations.open(location)
-    return Target(aws, settings, elsewhere, Shared(aws, answers), location)
+    return Target(aws, settings, location, locations.home, Shared(aws, answers))
 
 
 def in_each(

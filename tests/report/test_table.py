@@ -47,9 +47,10 @@ def plan() -> list[PlanPart]:
         planned("a", size=2_000_000_000),
         planned("b", Reason.TOO_YOUNG, size=7),
         planned("c", Reason.IN_USE, "arn:one", size=7),
+        planned("d", Reason.RECENTLY_USED, "arn:one", "2026-02-27", size=7),
     ]
     failed = PlannedRepository(LONG, State.FAILED, "ecr DescribeImages failed")
-    return [header, guarded, *images, failed, PlanEnd(2, 3)]
+    return [header, guarded, *images, failed, PlanEnd(2, 4)]
 
 
 def table(stream: io.StringIO, width: int = 100) -> str:
@@ -68,19 +69,21 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
     assert ESCAPE not in text
     titles, app, failed = text.splitlines()[:3]
     assert words(titles) == [
-        *("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES"),
+        *("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "LATELY", "KEPT"),
+        "NOTES",
     ]
     assert words(app) == [
-        *("app", "3", "1", "2.0 GB", "$0.20", "1", "1", "cross-account-pull, 1 broken reference"),
+        *("app", "4", "1", "2.0 GB", "$0.20", "1", "1", "1"),
+        "cross-account-pull, 1 broken reference",
     ]
-    assert words(failed) == [LONG, "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
+    assert words(failed) == [LONG, "0", "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
     text = " ".join(table(stream()).split())
     assert (
-        "1 of 3 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
+        "1 of 4 images would be removed, up to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
     assert "Guard cross-account-pull: everyone may pull; list their images" in text
     assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text

@@ -28,7 +28,8 @@ from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
-from ecr_cleaner.run.plans import NoPlan
+from ecr_cleaner.run.plan_places import place_of
+from ecr_cleaner.run.plans import NoPlan, Plans
 from ecr_cleaner.run.steps import StepRunner
 from ecr_cleaner.usage.shared.target import NamedElsewhere, Target
 from ecr_cleaner.workers import Workers
@@ -119,7 +120,12 @@ class Steps:
         aws = PlacedAws(self.world.ecr, self.world.workers, deadline, others)
         aws.rules = self.rules
         log = self.world.log.logger()
-        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], lambda _: NoPlan())
+        place = place_of(cast("Aws", aws), self.settings.plans)
+
+        def plans(run: str) -> Plans | NoPlan:
+            return Plans(run, place) if place else NoPlan()
+
+        steps = StepRunner(cast("Aws", aws), self.settings, log, [self.source], plans)
         return steps.run(step_of({"step": name, "run": self.run, **more}))
 
     def plan(self) -> dict[str, Any]:

@@ -212,14 +212,23 @@ def fingerprint(settings: Settings) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def share_run(run: str, share: int) -> str:
+    """Return the name of the run in the plan of a share."""
+    return f"{run}-{share}"
+
+
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """What one share did: the result of each of its repositories."""
+    """What one share did: the result of each of its repositories.
+
+    ``compared``: an earlier plan was read, so that near misses are known.
+    """
 
     run: str
     share: int
     results: tuple[Result, ...]
     problems: tuple[str, ...] = ()
+    compared: bool = False
 
     def to_json(self) -> str:
         """Return the document."""
@@ -229,6 +238,7 @@ class ShareResult:
                 "run": self.run,
                 "share": self.share,
                 "problems": list(self.problems),
+                "compared": self.compared,
                 "results": [_result_fields(one) for one in self.results],
             }
         )
@@ -245,6 +255,7 @@ def _share_result(found: Mapping[str, Any]) -> ShareResult:
         share=_of_type(int, found["share"]),
         results=tuple(map(_result, _of_type(list, found["results"]))),
         problems=tuple(_of_type(list, found["problems"])),
+        compared=_of_type(bool, found["compared"]),
     )
 
 

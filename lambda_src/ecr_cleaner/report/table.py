@@ -10,10 +10,20 @@ from ecr_cleaner.core.plan_document import State
 from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, visible
 
-_TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES")
+_TITLES = (
+    "REPOSITORY",
+    "IMAGES",
+    "REMOVE",
+    "UP TO",
+    "A MONTH",
+    "IN USE",
+    "LATELY",
+    "KEPT",
+    "NOTES",
+)
 _NUMBERS = _TITLES[1:-1]
 _ELLIPSIS = "…"
-_LEAST = 10
+_LEAST = 7
 _GAP = "  "
 _INDENT = "  "
 
@@ -50,6 +60,7 @@ def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
         human_size(remove.size_bytes) if remove.images else "",
         dollars(remove.size_bytes, price) if remove.images else "",
         f"{one.fates[Fate.IN_USE].images:,}",
+        f"{one.fates[Fate.USED_LATELY].images:,}",
         f"{one.fates[Fate.KEEP].images:,}",
         visible(", ".join(dict.fromkeys(notes))),
     )
@@ -95,7 +106,17 @@ def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> 
         else:
             table.add_column(title, no_wrap=title != "NOTES", overflow="ellipsis")
     for cells in rows:
-        styles = ["bold", "", "red" if cells[2] != "0" else "dim", "", "", "green", "", "yellow"]
+        styles = [
+            "bold",
+            "",
+            "red" if cells[2] != "0" else "dim",
+            "",
+            "",
+            "green",
+            "",
+            "",
+            "yellow",
+        ]
         table.add_row(*map(Text, cells, styles))
     Console(file=stream, width=width).print(table)
     return True
@@ -107,7 +128,8 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     yield (
         f"{remove.images:,} of {counted(summary.total.images, 'image')} would be removed, up to "
         f"{human_size(remove.size_bytes)}, up to {dollars(remove.size_bytes, price)} a month at "
-        f"{price_tag(price)} per GB. Layers that images share are counted in each of them."
+        f"{price_tag(price)} per GB. An index is counted once, by the images that it lists; layers "
+        "that images share are counted in each of them."
     )
     whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
     for guard in whys:

@@ -29,16 +29,18 @@ from ecr_cleaner.core.policy import (
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Facts, Result, summarize
+from ecr_cleaner.core.trend import Past, RunNumbers, StoredPlan
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
 from ecr_cleaner.run.memory import Memory
-from ecr_cleaner.run.plans import NoPlan, PlanSink
+from ecr_cleaner.run.plans import SUFFIX, NoPlan, PlanSink, plan_name
 from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
+from ecr_cleaner.run.trends import Trends
 from ecr_cleaner.usage.copies import read_copies
 from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
 from ecr_cleaner.usage.shared.target import Target, targets_of
@@ -77,6 +79,7 @@ class Cleaner:
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
         self._answers = StoredAnswers(aws, settings, self._report)
+        self._trends = Trends(aws, settings, self._report)
         max_age = timedelta(seconds=settings.rescan_after_seconds)
         self._usage = FreshUsage(self._scan, aws.deadline, max_age)
 
@@ -99,7 +102,11 @@ class Cleaner:
 
         self._begin_plan(began, repositories, missing)
         results = self._clean(chosen, repositories)
-        problems = [*self._remember(), *self._finish_plan()]
+        numbers = self._numbers(began, results)
+        problems = [*self._remember(), *self._finish_plan(self._trends.past(numbers))]
+        if self._plans.stored:
+            name = f"{plan_name(began, self._plans.run)}{SUFFIX}"
+            self._trends.add(self._locations.home.registry, numbers, [StoredPlan(name)])
 
         ended = self._deadline.now()
         facts = Facts(
@@ -174,6 +181,7 @@ class Cleaner:
             self._guards.read()
             self._pull_times.read()
             self._memory.read()
+            self._trends.read(self._locations.home.registry)
         return repositories
 
     def _remember_events(self, repositories: Sequence[Repository]) -> None:
@@ -220,8 +228,13 @@ class Cleaner:
             )
             self._plans.begin(header)
 
-    def _finish_plan(self) -> list[str]:
-        problems = self._plans.finish()
+    def _numbers(self, began: datetime, results: Sequence[Result]) -> RunNumbers:
+        applied = self.approved is not None
+        begun = RunNumbers(self._plans.run, began, self._settings.dry_run, applied)
+        return begun.with_results(results, compared=self._trends.compared)
+
+    def _finish_plan(self, past: Past) -> list[str]:
+        problems = self._plans.finish(past)
         self._report.plan(self._plans.stored, problems)
         return problems
 
@@ -235,6 +248,7 @@ class Cleaner:
             guards=self._guards,
             memory=self._memory,
             plans=self._plans,
+            trends=self._trends,
             approved=self.approved,
             elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
             sweeper=Sweeper(

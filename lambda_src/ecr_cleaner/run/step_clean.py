@@ -124,14 +124,18 @@ class ShareCleaner(LaterStep):
         self._guards.read()
         self._pull_times.read()
         self._memory.read()
+        self._trends.read(self._locations.home.registry, share.repositories)
         self._objects.create(share_name(number, "begun"), "")
         names = set(share.repositories)
         repositories = self._frozen.repositories
         missing = missing_repositories(repositories, in_use)
         self._begin_plan(self._frozen.time, repositories, missing)
         results = self._clean([one for one in repositories if one.name in names], repositories)
-        problems = self._finish_plan()
-        result = ShareResult(self._frozen.run, number, tuple(results), tuple(problems))
+        # The numbers of the run are known after the last of its shares.
+        problems = self._finish_plan(self._trends.past(None))
+        result = ShareResult(
+            self._frozen.run, number, tuple(results), tuple(problems), self._trends.compared
+        )
         if self._share_memory.added:
             self._objects.put(share_name(number, "ledger"), self._share_memory.added.stored())
         self._objects.put(share_name(number, "json"), result.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
@@ -9,13 +10,16 @@ from ecr_cleaner.core.fan_out import (
     ShareResult,
     missing_shares,
     share_result_from,
+    share_run,
 )
 from ecr_cleaner.core.in_use import InUse, missing_repositories
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import gathered_header, usages_from
-from ecr_cleaner.core.summary import Facts, Summary, summarize
+from ecr_cleaner.core.summary import Facts, Result, Summary, summarize
+from ecr_cleaner.core.trend import RunNumbers, StoredPlan
 from ecr_cleaner.run.later_step import LaterStep
+from ecr_cleaner.run.plans import SUFFIX, plan_name
 from ecr_cleaner.run.run_objects import GATHERED, share_name
 from ecr_cleaner.run.step_clean import ShareMemory
 
@@ -51,11 +55,28 @@ class Reporter(LaterStep):
             slowest_scan_seconds=gathered.slowest_seconds,
         )
         results = [result for share in shares for result in share.results]
+        self._add_to_trend(shares, results)
         summary = summarize(results, self._settings, facts)
         self._report.finished(summary)
         if summary.failure:
             raise RunFailedError(summary.failure)
         return summary
+
+    def _add_to_trend(self, shares: Sequence[ShareResult], results: Sequence[Result]) -> None:
+        frozen = self._frozen
+        if not frozen.shares:
+            return
+        compared = all(share.compared for share in shares)
+        numbers = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
+        plans = [
+            StoredPlan(
+                plan_name(frozen.time, share_run(frozen.run, one.share)) + SUFFIX,
+                frozen.shares[one.share].repositories,
+            )
+            for one in shares
+        ]
+        registry = frozen.repositories[0].registry
+        self._trends.add(registry, numbers.with_results(results, compared=compared), plans)
 
     def _shares(self) -> tuple[list[ShareResult], list[str]]:
         """Return the results of the shares, and why any of them are unknown."""

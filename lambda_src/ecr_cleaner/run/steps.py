@@ -9,7 +9,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.fan_out import Frozen, Step, StepName, frozen_from
+from ecr_cleaner.core.fan_out import Frozen, Step, StepName, frozen_from, share_run
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.plans import NoPlan, Plans
@@ -72,7 +72,7 @@ class StepRunner:
             gathered = Gatherer(*needed, frozen, objects).gather()
             return {"targets": len(frozen.targets), "rounds": gathered.rounds}, {}
         if step.name is StepName.CLEAN:
-            with closing(self._plans(f"{step.run}-{step.share}")) as plans:
+            with closing(self._plans(share_run(step.run, step.share))) as plans:
                 result = ShareCleaner(*needed, frozen, objects, plans).clean(step.share)
             return {"repositories": len(result.results)}, {}
         summary = Reporter(*needed, frozen, objects).report()

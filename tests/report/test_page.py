@@ -292,9 +292,9 @@ def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
     assert found.row(
         *("2026-03-01 12:00", "applied a plan", "10", "40 B", "2", "8 B", "2", "8 B", "0", "0")
     )
-    stays = bars(text, "keep")
+    stays = bars(text, "keep", "runs-images")
     assert stays == pytest.approx([stays[0]] * 2)
-    would, removed = bars(text, "remove"), bars(text, "gone")
+    would, removed = (bars(text, kind, "runs-images") for kind in ("remove", "gone"))
     assert [would[0], would[1], removed[0]] == pytest.approx(
         [stays[0] / 4, stays[0] / 16, stays[0] * 3 / 16], abs=0.2
     )
@@ -318,8 +318,8 @@ def test_more_runs_than_dates_fit_name_the_latest() -> None:
 def test_run_that_removed_more_than_it_planned_fits_its_plot() -> None:
     """Between its plan and its sweep, a run judges again."""
     text = runs_of(run_of(1, 9, 2, removed=3), run_of(0, 9, 2, removed=3))
-    assert min(bars(text, "gone")) > 0
-    assert not bars(text, "remove")
+    assert min(bars(text, "gone", "runs-bytes")) > 0
+    assert not bars(text, "remove", "runs-bytes")
 
 
 def test_guards_failures_and_coverage_are_shown() -> None:
@@ -372,9 +372,10 @@ def test_consumers_beyond_counting_are_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert "The 1 consumers of more than 2 that" in html_of(parts_of(images))
 
 
-def bars(text: str, kind: str) -> list[float]:
-    figures = text.partition("<figure>")[2].partition("</figure>")[0]
-    found = re.findall(rf'<rect class="{kind}" [^>]*height="([0-9.]+)"><title>', figures)
+def bars(text: str, kind: str, plot: str = "ages") -> list[float]:
+    """Return the heights of the rectangles of one kind in a plot."""
+    svg = text.partition(f'id="plot-{plot}-title"')[2].partition("</svg>")[0]
+    found = re.findall(rf'<rect class="{kind}" [^>]*height="([0-9.]+)"><title>', svg)
     return [float(one) for one in found]
 
 

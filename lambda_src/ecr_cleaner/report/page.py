@@ -54,10 +54,10 @@ _BARS = 20
 # The sections in their order: identity, the name in the list of them, and the heading.
 _SECTIONS = (
     ("guards", "In the way", "What stands in the way"),
-    ("near", "Near misses", "Near misses"),
-    ("runs", "Last runs", "The last runs"),
     ("repositories", "Repositories", "By repository"),
     ("plots", "Plots", "Where the storage is"),
+    ("near", "Near misses", "Near misses"),
+    ("runs", "Last runs", "The last runs"),
     ("users", "Kept by whom", "What is kept, and by whom"),
     ("broken", "Broken references", "Broken references"),
     ("coverage", "Coverage", "Coverage"),
@@ -76,10 +76,10 @@ def write_page(summary: PlanSummary, past: Past = NO_PAST) -> Iterator[str]:
     yield from _begin(summary, past, title)
     content = {
         "guards": _guards(summary),
-        "near": past_parts.near_misses(past),
-        "runs": past_parts.last_runs(past),
         "repositories": _repositories(summary),
         "plots": _plots(summary),
+        "near": past_parts.near_misses(past),
+        "runs": past_parts.last_runs(past),
         "users": _users(summary),
         "broken": _broken(summary),
         "coverage": _coverage(summary),
@@ -148,12 +148,11 @@ def _begin(summary: PlanSummary, past: Past, title: str) -> Iterator[str]:
 <div><dt>A month, up to</dt><dd>{shown(dollars(remove.size_bytes, price))}</dd></div>
 <div><dt>Repositories</dt><dd>{len(summary.repositories):,}</dd></div>
 <div><dt>Behind a guard</dt><dd>{guarded:,}</dd></div>
-<div><dt>Near misses</dt><dd>{near}</dd></div>
+<div><dt>Near misses</dt><dd><a href="#near">{near}</a></dd></div>
 </dl>
 <p class="quiet">Sizes and costs are upper bounds. An index is counted once, by the images that it
-lists. Layers that images share are stored once and counted in each of them, because only their
-manifests say which they are, and those are not read. The price is {price_tag(price)} per GB and
-month (PRICE_PER_GB_MONTH).</p>
+lists. Layers that images share are stored once and counted in each of them, because the manifests
+of images are not read. The price is {price_tag(price)} per GB and month (PRICE_PER_GB_MONTH).</p>
 """
 
 

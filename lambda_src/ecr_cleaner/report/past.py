@@ -53,7 +53,8 @@ def last_runs(past: Past) -> Iterator[str]:
         return
     yield (
         "<p>Opted-in repositories, before anything was removed. Runs that applied a plan judged "
-        "only its repositories, so they are not in the plots.</p>"
+        "only its repositories, so they are not in the plots. The last column counts repositories "
+        "that were not judged.</p>"
     )
     yield '<div class="plots latest">'
     yield from _plot(past, "images", "Images by run", "{:,}".format, _image_parts)
@@ -61,7 +62,7 @@ def last_runs(past: Past) -> Iterator[str]:
     yield '</div><details class="short" open><summary>The numbers of these runs</summary>'
     titles = (
         *("Began (UTC)", "Run", "Images", "Size", "To remove", "Size to remove", "Removed"),
-        *("Size removed", "Near misses", "Repositories not judged"),
+        *("Size removed", "Near misses", "Not judged"),
     )
     yield from table("The last runs", titles, map(_row, past.runs[::-1]))
     yield "</details>"

@@ -48,6 +48,7 @@ class Trends:
         self._near: list[NearMiss] = []
         self._near_misses = 0
         self._unknown = NO_PAST.unknown
+        self._warned: set[str] = set()
 
     @property
     def compared(self) -> bool:
@@ -104,7 +105,7 @@ class Trends:
             failure = "other runs write it all the time"
         except Exception as error:  # noqa: BLE001 - no judgement depends on it
             failure = text_of(error)
-        self._report.trend_failed(store.where, failure)
+        self._failed(store, failure)
 
     def _store(self, plans: str, registry: Registry) -> LedgerStore:
         name = f"trend-{registry.account}-{registry.region}.json"
@@ -119,5 +120,11 @@ class Trends:
                 version = found[1]
                 return trend_from(found[0]), version
         except Exception as error:  # noqa: BLE001 - no judgement depends on it
-            self._report.trend_failed(store.where, text_of(error))
+            self._failed(store, text_of(error))
         return Trend(), version
+
+    def _failed(self, store: LedgerStore, why: str) -> None:
+        """Warn of it once: what cannot be read at the beginning is not better at the end."""
+        if why not in self._warned:
+            self._warned.add(why)
+            self._report.trend_failed(store.where, why)

@@ -14,6 +14,7 @@ import pytest
 from core.worlds import NOW, REGISTRY, ago, usage
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.errors import RunFailedError
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.trend import RunNumbers, StoredPlan, Trend, trend_from
 from ecr_cleaner.report.run_report import RunReport
@@ -219,6 +220,24 @@ def test_trend_is_beside_plans_in_a_directory(nights: Nights, tmp_path: Path) ->
     assert nights.pass_with(settings)["near_misses"] == 1
     trend = trend_from((tmp_path / Path(TREND).name).read_bytes())
     assert [one.run for one in trend.runs] == ["night-1", "night-2"]
+
+
+def test_repositories_of_a_share_without_a_result_are_not_judged(nights: Nights) -> None:
+    for number in range(60):
+        nights.world.create(f"repository-{number}")
+    steps = Steps(nights.world, settings=replace(STEPPING, plans=PLANS, dry_run=True))
+    steps.plan()
+    steps.scan(1)
+    steps.step("gather")
+    steps.clean()
+    first, second, *_ = json.loads(steps.content("plan.json"))["shares"]
+    del steps.objects[steps.name("clean/1.json")]
+    with pytest.raises(RunFailedError, match="share 1 left no result"):
+        steps.step("report")
+    (run,) = trend_from(steps.objects[TREND]).runs
+    assert run.unjudged == len(second["repositories"]) > 0
+    assert len(trend_from(steps.objects[TREND]).plans) == 1
+    assert len(first["repositories"]) + run.unjudged == 61
 
 
 def test_steps_add_one_run_and_compare_each_share(nights: Nights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
@@ -67,7 +68,10 @@ class Reporter(LaterStep):
         if not frozen.shares:
             return
         compared = all(share.compared for share in shares)
+        unknown = sum(len(share.repositories) for share in frozen.shares) - len(results)
         numbers = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
+        numbers = numbers.with_results(results, compared=compared)
+        numbers = replace(numbers, unjudged=numbers.unjudged + unknown)
         plans = [
             StoredPlan(
                 plan_name(frozen.time, share_run(frozen.run, one.share)) + SUFFIX,
@@ -76,7 +80,7 @@ class Reporter(LaterStep):
             for one in shares
         ]
         registry = frozen.repositories[0].registry
-        self._trends.add(registry, numbers.with_results(results, compared=compared), plans)
+        self._trends.add(registry, numbers, plans)
 
     def _shares(self) -> tuple[list[ShareResult], list[str]]:
         """Return the results of the shares, and why any of them are unknown."""

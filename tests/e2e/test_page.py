@@ -21,6 +21,8 @@ from ecr_cleaner.core.trend import MOST_RUNS, Past, RunNumbers
 from ecr_cleaner.report.page import MOST_IMAGES, write_page
 
 HOSTILE = "</script><!--\"'\u2028<img src=x onerror=alert(1)><svg onload=alert(2)>"
+# Nothing in it ends a line.
+LONG = "x" * 300
 REPOSITORIES, IMAGES = 12, 500
 REASONS = (Reason.UNUSED, Reason.UNUSED, Reason.IN_USE, Reason.TOO_YOUNG, Reason.RECENTLY_USED)
 
@@ -51,7 +53,7 @@ def plan() -> Iterator[PlanPart]:
     )
     for repository in range(REPOSITORIES):
         name = f"team/service-{repository}" if repository else HOSTILE
-        guard = StandingGuard(Guard.EKS_CLUSTERS, f"the cluster prod was not read: {HOSTILE}")
+        guard = StandingGuard(Guard.EKS_CLUSTERS, f"the cluster prod was not read: {HOSTILE}{LONG}")
         yield PlannedRepository(name, guards=(guard,) if repository % 5 == 0 else (), broken=broken)
         yield from (image(name, number) for number in range(IMAGES))
     yield PlanEnd(REPOSITORIES, REPOSITORIES * IMAGES)

@@ -96,8 +96,8 @@ def _is_needed(verdict: Verdict, since: datetime, pulled: Container[str]) -> boo
     if verdict.action is not Action.KEEP:
         return False
     if verdict.reason is Reason.RECENTLY_USED:
-        *_, day = verdict.because
-        return day >= since.date().isoformat()
+        # The consumer, and the day.
+        return verdict.because[-1:] >= (since.date().isoformat(),)
     if verdict.reason is Reason.RECENTLY_PULLED:
         return verdict.image.digest in pulled
     return verdict.reason in _USED

@@ -67,11 +67,10 @@ class Reporter(LaterStep):
         frozen = self._frozen
         if not frozen.shares:
             return
-        compared = all(share.compared for share in shares)
-        unknown = sum(len(share.repositories) for share in frozen.shares) - len(results)
-        numbers = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
-        numbers = numbers.with_results(results, compared=compared)
-        numbers = replace(numbers, unjudged=numbers.unjudged + unknown)
+        begun = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
+        known = begun.with_results(results, compared=all(share.compared for share in shares))
+        without_result = sum(len(share.repositories) for share in frozen.shares) - len(results)
+        numbers = replace(known, unjudged=known.unjudged + without_result)
         plans = [
             StoredPlan(
                 plan_name(frozen.time, share_run(frozen.run, one.share)) + SUFFIX,

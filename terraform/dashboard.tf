@@ -4,7 +4,7 @@ locals {
   dashboard_start = local.run_period == null ? "-P5W" : "-P7D"
 
   # Several runs in one period each report these again, so their sum would be meaningless.
-  gauges = ["ImagesKept", "BytesRemovable", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"]
+  gauges = ["ImagesKept", "BytesRemovable", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences", "NearMisses"]
 
   stat = { for name in keys(local.metrics) : name => { stat = contains(local.gauges, name) ? "Maximum" : "Sum" } }
 
@@ -21,7 +21,7 @@ locals {
         }
       },
 
-      { type = "text", width = 24, height = 1, properties = { markdown = "## What did the latest run do?" } },
+      { type = "text", width = 24, height = 1, properties = { markdown = "## What did the last runs do?" } },
       var.metrics_enabled ? local.metric_widgets.removed : null,
       local.query_widgets.runs,
       local.query_widgets.removable,
@@ -85,7 +85,7 @@ locals {
       problems = {
         title   = "Problems"
         view    = "timeSeries"
-        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences"] : [local.metric_namespace, name, local.stat[name]]]
+        metrics = [for name in ["DeletionsFailed", "ImagesLeft", "RepositoriesUnvisited", "BrokenReferences", "NearMisses"] : [local.metric_namespace, name, local.stat[name]]]
       }
       function = {
         title   = "Runs"

@@ -13,6 +13,7 @@ locals {
     ImagesLeft            = { field = "left", unit = "Count" }
     RepositoriesUnvisited = { field = "repositories_unvisited", unit = "Count" }
     BrokenReferences      = { field = "broken_references", unit = "Count" }
+    NearMisses            = { field = "near_misses", unit = "Count" }
     RunDuration           = { field = "duration_seconds", unit = "Seconds" }
   }
 }

@@ -942,7 +942,7 @@ variable "saved_queries_enabled" {
 }
 
 variable "metrics_enabled" {
-  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, the duration of runs, runs that visit no repository, and slow scans."
+  description = "Whether CloudWatch extracts metrics from the log: images and bytes removed and removable, images kept, failed deletions, images left for the next run, unvisited repositories, broken references, near misses, the duration of runs, runs that visit no repository, and slow scans."
   type        = bool
   default     = true
   nullable    = false

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.worlds import NOW, REGISTRY, ago, image, index, plan_of, policy_of, sha
+from core.worlds import NOW, REGISTRY, ago, image, index, plan_of, policy_of, repository, sha
 from ecr_cleaner.core.in_use import Broken
-from ecr_cleaner.core.model import Action, Guard, Reason, StandingGuard
+from ecr_cleaner.core.model import Action, Guard, Plan, Reason, StandingGuard, Verdict
 from ecr_cleaner.core.plan_document import (
     PlanEnd,
     PlanError,
@@ -97,8 +97,34 @@ def test_verdicts_of_a_judgement_are_written_with_what_each_image_follows() -> N
     assert not found[child.digest].is_kept
 
 
+def test_index_is_written_as_one_and_what_it_lists_with_its_reason() -> None:
+    child, parent, signature = image("child"), index("parent"), image("s", subject=sha("child"))
+    alone = image("alone")
+    plan = plan_of(child, parent, signature, alone, children={"parent": ["child"]}, used=["parent"])
+    found = {one.digest: one for one in planned_images(plan)}
+    assert [found[one.digest].is_index for one in (parent, child, alone)] == [True, False, False]
+    assert [found[one.digest].leader_reason for one in (parent, child, signature, alone)] == [
+        *(None, Reason.IN_USE, Reason.IN_USE, None)
+    ]
+    assert (found[parent.digest].own_bytes, found[child.digest].own_bytes) == (0, 10)
+    parts: list[PlanPart] = [HEADER, REPOSITORY, *found.values(), PlanEnd(1, 4)]
+    assert list(read_plan(lines(*parts))) == parts
+
+
+@pytest.mark.parametrize("because", [(sha("elsewhere"),), (sha("a"),), (sha("b"),), ()])
+def test_leader_that_is_elsewhere_or_that_follows_itself_has_no_reason(
+    because: tuple[str, ...],
+) -> None:
+    first = Verdict(image("a"), Action.KEEP, Reason.SUBJECT_KEPT, because)
+    second = Verdict(image("b"), Action.KEEP, Reason.PARENT_KEPT, (sha("a"),))
+    found = planned_images(Plan(repository(), (first, second)))
+    assert [one.leader_reason for one in found] == [None, None]
+
+
 def test_schema_is_as_documented() -> None:
     """The names of the fields are read by other programs: a change needs a new schema."""
+    some = replace(IMAGE, is_index=True, leader_reason=Reason.IN_USE)
+    assert list(json.loads(some.to_line()))[-3:] == ["follows", "index", "leader_reason"]
     written = [json.loads(line) for line in lines(*WHOLE)]
     assert [list(one) for one in (written[0], written[1], written[2], written[4])] == [
         [

@@ -91,11 +91,25 @@ def test_ages_and_fates_are_counted() -> None:
         planned("a", days=400, size=3),
         planned("b", Reason.IN_USE, "arn:service", days=8, size=4),
         replace(planned("c", Reason.TIME_UNKNOWN, size=5), pushed_at=None),
+        planned("d", Reason.RECENTLY_USED, "arn:job", "2026-02-27", days=8, size=6),
     )
     assert summary.ages["1 y and more"][Fate.REMOVE] == Sum(1, 3)
     assert summary.ages["< 30 days"][Fate.IN_USE] == Sum(1, 4)
+    assert summary.ages["< 30 days"][Fate.USED_LATELY] == Sum(1, 6)
     assert summary.ages["unknown"][Fate.KEEP] == Sum(1, 5)
-    assert sum(one.images for ages in summary.ages.values() for one in ages.values()) == 3
+    assert sum(one.images for ages in summary.ages.values() for one in ages.values()) == 4
+    assert summary.reasons == {
+        Reason.UNUSED: 1,
+        Reason.IN_USE: 1,
+        Reason.TIME_UNKNOWN: 1,
+        Reason.RECENTLY_USED: 1,
+    }
+
+
+def test_index_is_counted_once_by_the_images_that_it_lists() -> None:
+    index = replace(planned("index", size=9), is_index=True)
+    summary = summary_of(index, planned("arm64", size=9), planned("amd64", size=8))
+    assert summary.removable == Sum(3, 17)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +118,26 @@ def test_ages_and_fates_are_counted() -> None:
 )
 def test_age_groups_begin_where_the_one_before_ends(days: int, name: str) -> None:
     assert age_name(days) == name
+
+
+@pytest.mark.parametrize(
+    ("leader", "fate"),
+    [
+        (Reason.IN_USE, Fate.IN_USE),
+        (Reason.FAMILY_IN_USE, Fate.IN_USE),
+        (Reason.RECENTLY_USED, Fate.USED_LATELY),
+        (Reason.TAG_PATTERN, Fate.KEEP),
+        (None, Fate.KEEP),
+    ],
+)
+def test_what_an_index_lists_is_used_with_it(leader: Reason | None, fate: Fate) -> None:
+    child = replace(planned("child", Reason.PARENT_KEPT, sha("index")), leader_reason=leader)
+    assert fate_of(child) is fate
+
+
+def test_consumer_of_an_index_keeps_as_much_as_the_largest_image_that_it_lists() -> None:
+    index = replace(planned("index", Reason.IN_USE, "arn:service", size=9), is_index=True)
+    assert summary_of(index).consumers == {"arn:service": Sum(1, 9)}
 
 
 def test_archiving_counts_as_removing() -> None:

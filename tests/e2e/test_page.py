@@ -10,25 +10,31 @@ from pathlib import Path
 import pytest
 
 from core.test_plan_summary import HEADER, planned
+from core.worlds import ago
 from e2e.browser import Browser, browser, chromium
 from ecr_cleaner.core.in_use import Broken
-from ecr_cleaner.core.model import Guard, Reason, StandingGuard
+from ecr_cleaner.core.model import Action, Guard, Image, Reason, StandingGuard, Verdict
+from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.plan_document import PlanEnd, PlannedImage, PlannedRepository, PlanPart
 from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.core.trend import MOST_RUNS, Past, RunNumbers
 from ecr_cleaner.report.page import MOST_IMAGES, write_page
 
 HOSTILE = "</script><!--\"'\u2028<img src=x onerror=alert(1)><svg onload=alert(2)>"
+# Nothing in it ends a line.
+LONG = "x" * 300
 REPOSITORIES, IMAGES = 12, 500
-REASONS = (Reason.UNUSED, Reason.UNUSED, Reason.IN_USE, Reason.TOO_YOUNG)
+REASONS = (Reason.UNUSED, Reason.UNUSED, Reason.IN_USE, Reason.TOO_YOUNG, Reason.RECENTLY_USED)
 
 
 def image(repository: str, number: int) -> PlannedImage:
     reason = REASONS[number % len(REASONS)]
-    because = [f"arn:aws:ecs:eu-west-1:1:service/{repository}", HOSTILE]
+    service = f"arn:aws:ecs:eu-west-1:1:service/{repository}"
+    because = {Reason.IN_USE: [service, HOSTILE], Reason.RECENTLY_USED: [service, "2026-02-27"]}
     found = planned(
         f"{repository}-{number}",
         reason,
-        *(because if reason is Reason.IN_USE else ()),
+        *because.get(reason, ()),
         size=(number * 7919 % 1000 + 1) * 1_000_000,
         days=number * 31 % 600,
         repository=repository,
@@ -47,10 +53,32 @@ def plan() -> Iterator[PlanPart]:
     )
     for repository in range(REPOSITORIES):
         name = f"team/service-{repository}" if repository else HOSTILE
-        guard = StandingGuard(Guard.EKS_CLUSTERS, f"the cluster prod was not read: {HOSTILE}")
+        guard = StandingGuard(Guard.EKS_CLUSTERS, f"the cluster prod was not read: {HOSTILE}{LONG}")
         yield PlannedRepository(name, guards=(guard,) if repository % 5 == 0 else (), broken=broken)
         yield from (image(name, number) for number in range(IMAGES))
     yield PlanEnd(REPOSITORIES, REPOSITORIES * IMAGES)
+
+
+def past() -> Past:
+    """A month of runs, with near misses whose names are markup."""
+    days = range(MOST_RUNS, -1, -1)
+    runs = tuple(
+        RunNumbers(
+            f"run-{day}",
+            ago(day),
+            dry_run=bool(day % 3),
+            images=6000 + 40 * day,
+            images_bytes=10**12 + day * 10**10,
+            removable=900,
+            removable_bytes=10**11,
+            removed=0 if day % 3 else 800,
+            near_misses=day % 4,
+        )
+        for day in days
+    )
+    used = Image(HOSTILE, (HOSTILE,), ago(90), pulled_at=ago(1))
+    verdict = Verdict(used, Action.KEEP, Reason.IN_USE, (HOSTILE,))
+    return Past(runs, tuple(NearMiss(HOSTILE, ago(1), verdict) for _ in range(20)), 50, "")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +95,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     summary = summarize_plan(plan(), MOST_IMAGES)
     assert summary is not None
     path = tmp_path_factory.mktemp("page") / "plan.html"
-    path.write_text("".join(write_page(summary)), encoding="utf-8")
+    path.write_text("".join(write_page(summary, past())), encoding="utf-8")
     return path
 
 
@@ -112,7 +140,7 @@ def test_markup_of_an_account_is_shown_as_text(opened: Browser) -> None:
     count = "document.querySelectorAll({!r}).length"
     assert opened.run(count.format("img")) == 0
     assert opened.run(count.format("script")) == 1
-    assert opened.run(count.format("svg")) == 2
+    assert opened.run(count.format("svg")) == 4
     assert opened.run(count.format("[onerror], [onload]")) == 0
     assert opened.run("document.body.innerText.includes('<img src=x onerror=alert(1)>')")
 
@@ -171,19 +199,49 @@ def test_columns_sort_by_number_and_by_keyboard(opened: Browser) -> None:
     assert opened.complaints == []
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+# What is cut off on the right: nothing but what is in a box that scrolls.
+CUT_OFF = """
+[...document.querySelectorAll('body *')]
+  .filter(e => !e.closest('.scroll') && !e.closest('.skip') && e.offsetParent)
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5)
+  .map(e => e.tagName + ' ' + e.textContent.slice(0, 40))
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 400, 320])
 def test_page_fits_the_window(opened: Browser, width: int, tmp_path: Path) -> None:
     opened.resize(width)
     assert opened.run("document.documentElement.scrollWidth") <= width
+    assert opened.run(CUT_OFF) == []
+    boxes = "[...document.querySelectorAll('.scroll')].every(box => box.tabIndex === 0)"
+    assert opened.run(boxes)
     picture = tmp_path / f"page-{width}.png"
     opened.picture(picture)
     assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, 900)
 
 
+def test_table_is_scrolled_by_keyboard_and_alone(opened: Browser) -> None:
+    opened.resize(400)
+    box = "document.getElementById('image-table').parentElement"
+    before = opened.run(f"{box}.scrollWidth - {box}.clientWidth")
+    assert before > 100
+    opened.run(f"{box}.scrollLeft = 50")
+    assert opened.run(f"{box}.scrollLeft") == 50
+    assert opened.run("document.documentElement.scrollLeft") == 0
+
+
+def test_latest_runs_are_in_sight(opened: Browser, page: Path) -> None:
+    opened.resize(400)
+    opened.open(page)
+    box = "document.querySelector('.latest .scroll')"
+    assert opened.run(f"{box}.scrollLeft + {box}.clientWidth >= {box}.scrollWidth - 1")
+
+
 # Relative luminance and contrast: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 CONTRAST = """
-[...document.querySelectorAll('h1, h2, p, a, td, th, .remove, .use, .keep, .quiet, caption')]
-  .filter(e => e.offsetParent && !e.closest('svg') && !e.closest('.skip'))
+[...document.querySelectorAll(
+  'h1, h2, p, a, li, td, th, .remove, .use, .lately, .keep, .near, .quiet, caption')]
+  .filter(e => e.offsetParent && !e.closest('svg') && !e.closest('.skip') && e.textContent)
   .slice(0, 3000)
   .map(e => {
     const parse = c => c.match(/[0-9.]+/g).map(Number);

@@ -289,6 +289,28 @@ def test_stored_plan_is_what_the_command_writes(
     assert json.loads(lines[0])["settings"] == json.loads(shown[0])["settings"]
 
 
+def test_page_shows_earlier_runs_and_adds_none(
+    old: StoredImage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DRY_RUN", "true")
+    monkeypatch.setenv("PLANS", str(tmp_path / "plans"))
+    assert shell.main([]) == 0
+    (trend,) = (tmp_path / "plans").glob("trend-*.json")
+    before = trend.read_bytes()
+    assert shell.main(["plan", "-o", str(tmp_path / "page.html")]) == 0
+    assert "The numbers of these runs" in (tmp_path / "page.html").read_text()
+    assert trend.read_bytes() == before
+    trend.write_bytes(b"damaged")
+    capsys.readouterr()
+    assert shell.main(["explain", "app:v1"]) == 0
+    output = capsys.readouterr()
+    assert old.digest in output.out
+    assert "trend" not in output.err
+
+
 def test_plan_is_approved_and_applied_from_a_shell(
     ecr: FakeEcr,
     old: StoredImage,

@@ -26,6 +26,7 @@ from ecr_cleaner.core.model import (
     StandingGuard,
     Verdict,
 )
+from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.outcome import Left, Outcome
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Facts, Result, Tally, summarize
@@ -96,6 +97,7 @@ def write_everything() -> None:
     tally = Tally()
     tally.count_plan(PLAN, [BROKEN])
     repository.broken([BROKEN])
+    repository.near_misses([NearMiss(REPOSITORY.name, NOW, PLAN.verdicts[1])])
     repository.plan(PLAN, [GUARD], sweeping=False)
     repository.plan(PLAN, [], sweeping=True)
     tally.count_outcome(OUTCOME)
@@ -229,7 +231,13 @@ def counters() -> dict[str, str]:
 def test_what_a_night_is_judged_by_is_measured() -> None:
     assert {field for field, _ in metrics().values()} >= {
         *("removed", "removed_bytes", "removable", "removable_bytes", "kept_total"),
-        *("failed", "broken_references", "repositories_unvisited", "duration_seconds"),
+        *(
+            "failed",
+            "broken_references",
+            "near_misses",
+            "repositories_unvisited",
+            "duration_seconds",
+        ),
     }
 
 

@@ -18,6 +18,7 @@ from ecr_cleaner.core import errors, policy, summary
 from ecr_cleaner.core import fan_out as steps
 from ecr_cleaner.core.approval import Stays
 from ecr_cleaner.core.errors import InvalidSettingError
+from ecr_cleaner.core.explanations import MEANINGS, REMOVES
 from ecr_cleaner.core.model import Action, Guard, Reason, Registry
 from ecr_cleaner.core.outcome import Left
 from ecr_cleaner.core.plan_document import (
@@ -211,6 +212,17 @@ def test_every_reason_is_in_the_table() -> None:
     assert set(REASONS) == {reason.value for reason in Reason}
 
 
+@pytest.mark.parametrize("reason", Reason)
+def test_reason_means_what_the_program_says(reason: Reason) -> None:
+    """The page and the command explain have the same sentences."""
+    assert REASONS[reason.value]["meaning"].replace("`", "").startswith(MEANINGS[reason])
+
+
+def test_reasons_to_remove_are_those_of_the_program() -> None:
+    removing = {name for name, row in REASONS.items() if row["verdict"] == "remove"}
+    assert removing == REMOVES
+
+
 def test_reasons_to_remove_come_after_those_to_keep() -> None:
     verdicts = [row["verdict"] for row in REASONS.values()]
     assert verdicts == sorted(verdicts)
@@ -351,4 +363,7 @@ def test_fields_of_a_plan_are_in_the_table(kind: str) -> None:
     written = {one.pop("line"): one for one in (json.loads(part.to_line()) for part in parts)}
     values = {State.JUDGED, State.FAILED, State.UNVISITED, *Action, "request_id"}
     assert list(written) == list(table("line"))
-    assert set(quoted(table("line")[kind]["fields"])) - values == set(written[kind])
+    told, _, only = table("line")[kind]["fields"].partition("only of an index")
+    assert set(quoted(told)) - values == set(written[kind])
+    optional = {"index", "leader_reason"} if kind == "verdict" else set()
+    assert set(quoted(only)) - {"true"} == optional

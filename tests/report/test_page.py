@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.test_plan_summary import HEADER, parts_of, planned
-from core.worlds import ago, sha
+from core.worlds import NOW, ago, sha
+from ecr_cleaner.core.explanations import MEANINGS, REMOVES
 from ecr_cleaner.core.in_use import Broken
-from ecr_cleaner.core.model import Action, Guard, Reason, StandingGuard
+from ecr_cleaner.core.model import Action, Guard, Image, Reason, StandingGuard, Verdict
+from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.plan_document import (
     PlanEnd,
     PlannedImage,
@@ -26,6 +29,7 @@ from ecr_cleaner.core.plan_document import (
     State,
 )
 from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.core.trend import NO_PAST, Past, RunNumbers
 from ecr_cleaner.report import page
 from ecr_cleaner.report.page import write_page
 
@@ -78,10 +82,10 @@ class Page(HTMLParser):
         return list(cells) in self.cells
 
 
-def html_of(parts: list[PlanPart], most_rows: int = 100) -> str:
+def html_of(parts: list[PlanPart], most_rows: int = 100, past: Past = NO_PAST) -> str:
     summary = summarize_plan(parts, most_rows)
     assert summary is not None
-    return "".join(write_page(summary))
+    return "".join(write_page(summary, past))
 
 
 def hostile(text: str) -> list[PlanPart]:
@@ -101,12 +105,20 @@ def hostile(text: str) -> list[PlanPart]:
     return [header, first, image, failed, PlanEnd(2, 1)]
 
 
+def past_of(text: str) -> Past:
+    """Earlier runs with this text in each place where an account may have put it."""
+    image = Image(text, (text,), ago(90), pulled_at=ago(1))
+    verdict = Verdict(image, Action.KEEP, Reason.IN_USE, (text,))
+    runs = [RunNumbers(f"{text}{day}", ago(day), dry_run=True, images=9) for day in (2, 1)]
+    return Past(tuple(runs), (NearMiss(text, ago(1), verdict),), 1, "")
+
+
 def shape(text: str) -> list[str]:
-    return [tag for tag, _ in Page(html_of(hostile(text))).tags]
+    return [tag for tag, _ in Page(html_of(hostile(text), past=past_of(text))).tags]
 
 
 def test_what_an_account_holds_is_text_and_never_markup() -> None:
-    found = Page(html_of(hostile(HOSTILE)))
+    found = Page(html_of(hostile(HOSTILE), past=past_of(HOSTILE)))
     assert shape(HOSTILE) == shape("plain")
     assert len(found.named("script")) == 1
     assert found.named("img") == []
@@ -121,7 +133,7 @@ def test_any_text_leaves_the_page_as_it_is(text: str) -> None:
 
 
 def test_nothing_is_requested_from_anywhere() -> None:
-    text = html_of(hostile("plain"))
+    text = html_of(hostile("plain"), past=past_of("plain"))
     found = Page(text)
     addresses = [
         attributes[name]
@@ -152,7 +164,7 @@ def test_policy_allows_its_own_style_and_script_only() -> None:
 
 
 def test_headings_are_in_order_and_sections_have_names() -> None:
-    found = Page(html_of(hostile("plain")))
+    found = Page(html_of(hostile("plain"), past=past_of("plain")))
     levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -162,7 +174,10 @@ def test_headings_are_in_order_and_sections_have_names() -> None:
     assert all(one["href"][1:] in names for one in found.named("a"))
     assert all(one["for"] in names for one in found.named("label"))
     assert found.named("html") == [{"lang": "en"}]
-    assert all(one["aria-label"] for one in found.named("svg"))
+    svgs = [one["aria-labelledby"].split() for one in found.named("svg")]
+    assert len(svgs) == 4
+    assert all(name in names for svg in svgs for name in svg)
+    assert len(names) == sum("id" in one for _, one in found.tags)
 
 
 def test_images_are_shown_with_their_reasons() -> None:
@@ -187,11 +202,124 @@ def test_images_are_shown_with_their_reasons() -> None:
         "214 MB",
         "$0.02",
         "0",
+        "0",
         "1",
-        "unused 1, parent_removed 1, time_unknown 1",
         "",
+        "unused 1, parent_removed 1, time_unknown 1",
     )
     assert {"title": sha("a")} in found.named("code")
+
+
+def test_what_is_used_now_and_what_was_used_lately_are_apart() -> None:
+    images = [
+        planned("a", Reason.IN_USE, "arn:service"),
+        planned("b", Reason.FAMILY_IN_USE, "arn:service"),
+        planned("c", Reason.RECENTLY_USED, "arn:job", "2026-02-27"),
+    ]
+    found = Page(html_of(parts_of(images)))
+    reasons = "in_use 1, family_in_use 1, recently_used 1"
+    assert found.row("app", "3", "0", "0 B", "$0.00", "2", "1", "0", "", reasons)
+    assert "Used lately" in "".join(found.text)
+
+
+def test_each_reason_has_its_sentence_and_its_number() -> None:
+    found = Page(html_of(parts_of([planned("a"), planned("b"), planned("c", Reason.TOO_YOUNG)])))
+    counts = {Reason.UNUSED: "2", Reason.TOO_YOUNG: "1"}
+    for reason, meaning in MEANINGS.items():
+        verdict = "remove" if reason in REMOVES else "keep"
+        assert found.row(reason.value, verdict, meaning, counts.get(reason, "0"))
+
+
+def test_sizes_are_said_to_be_upper_bounds() -> None:
+    text = " ".join(html_of(parts_of([planned("a")])).split())
+    assert "Sizes and costs are upper bounds. An index is counted once" in text
+
+
+def test_near_misses_are_named_with_their_consumers() -> None:
+    found = Page(html_of(hostile("plain"), past=past_of("app")))
+    assert found.row(
+        *("app", "app", "app", "2026-02-28 12:00", "in_use", "app", "2026-02-28"),
+    )
+    assert "Of 7, the 1 first near misses are shown." in html_of(
+        hostile("plain"), past=replace(past_of("app"), near_misses=7)
+    )
+    untagged = replace(past_of("app").near[0].verdict.image, tags=(), pulled_at=None)
+    verdict = Verdict(untagged, Action.KEEP, Reason.RECENTLY_PULLED)
+    past = Past(near=(NearMiss("app", ago(1), verdict),), near_misses=1, unknown="")
+    row = ("app", "none", "app", "2026-02-28 12:00", "recently_pulled", "", "")
+    assert Page(html_of(hostile("plain"), past=past)).row(*row)
+
+
+@pytest.mark.parametrize(
+    ("past", "text"),
+    [
+        (NO_PAST, "Unknown. There is no earlier plan to compare with."),
+        (Past(unknown="It <could> not be read."), "Unknown. It &lt;could&gt; not be read."),
+        (Past(near_misses=0, unknown=""), "<p>None.</p>"),
+    ],
+)
+def test_page_says_whether_near_misses_are_known(past: Past, text: str) -> None:
+    assert text in html_of(hostile("plain"), past=past)
+
+
+def run_of(
+    days: int, images: int, removable: int, *, removed: int = 0, dry_run: bool = False, **more: Any
+) -> RunNumbers:
+    """The numbers of a run so many days ago; each image has 4 bytes."""
+    numbers = {"images": images, "removable": removable, "removed": removed}
+    more |= {f"{name}_bytes": 4 * number for name, number in numbers.items()}
+    return RunNumbers(str(days), ago(days), dry_run, **(more | numbers))
+
+
+def runs_of(*runs: RunNumbers) -> str:
+    return html_of(hostile("plain"), past=Past(runs))
+
+
+def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
+    dry = run_of(2, 1000, 200, dry_run=True, unjudged=1)
+    real = run_of(1, 1000, 200, removed=150, near_misses=3)
+    applied = run_of(0, 10, 2, applied=True, removed=2, near_misses=0)
+    text = runs_of(dry, real, applied)
+    found = Page(text)
+    assert found.row(
+        *("2026-02-27 12:00", "dry run", "1,000", "4 kB", "200", "800 B", "0", "0 B"),
+        *("unknown", "1"),
+    )
+    assert found.row(
+        *("2026-02-28 12:00", "removes", "1,000", "4 kB", "200", "800 B", "150", "600 B"),
+        *("3", "0"),
+    )
+    assert found.row(
+        *("2026-03-01 12:00", "applied a plan", "10", "40 B", "2", "8 B", "2", "8 B", "0", "0")
+    )
+    stays = bars(text, "keep", "runs-images")
+    assert stays == pytest.approx([stays[0]] * 2)
+    would, removed = (bars(text, kind, "runs-images") for kind in ("remove", "gone"))
+    assert [would[0], would[1], removed[0]] == pytest.approx(
+        [stays[0] / 4, stays[0] / 16, stays[0] * 3 / 16], abs=0.2
+    )
+    assert "2026-02-28 12:00: 150 images removed" in text
+    assert '<text class="near"' in text
+    assert text.count("▲ 3") == 2
+
+
+def test_one_run_has_no_trend() -> None:
+    assert "There are no numbers of earlier runs." in runs_of(RunNumbers("1", NOW, dry_run=True))
+    assert "There are no numbers of earlier runs." in runs_of()
+
+
+def test_more_runs_than_dates_fit_name_the_latest() -> None:
+    runs = [RunNumbers(str(day), ago(day), dry_run=True, images=5) for day in range(29, -1, -1)]
+    text = runs_of(*runs)
+    assert ">03-01</text>" in text
+    assert ">02-28</text>" not in text
+
+
+def test_run_that_removed_more_than_it_planned_fits_its_plot() -> None:
+    """Between its plan and its sweep, a run judges again."""
+    text = runs_of(run_of(1, 9, 2, removed=3), run_of(0, 9, 2, removed=3))
+    assert min(bars(text, "gone", "runs-bytes")) > 0
+    assert not bars(text, "remove", "runs-bytes")
 
 
 def test_guards_failures_and_coverage_are_shown() -> None:
@@ -244,9 +372,10 @@ def test_consumers_beyond_counting_are_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert "The 1 consumers of more than 2 that" in html_of(parts_of(images))
 
 
-def bars(text: str, kind: str) -> list[float]:
-    figures = text.partition("<figure>")[2].partition("</figure>")[0]
-    found = re.findall(rf'<rect class="{kind}" [^>]*height="([0-9.]+)"><title>', figures)
+def bars(text: str, kind: str, plot: str = "ages") -> list[float]:
+    """Return the heights of the rectangles of one kind in a plot."""
+    svg = text.partition(f'id="plot-{plot}-title"')[2].partition("</svg>")[0]
+    found = re.findall(rf'<rect class="{kind}" [^>]*height="([0-9.]+)"><title>', svg)
     return [float(one) for one in found]
 
 

@@ -11,6 +11,7 @@ from core.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Guard, Image, Plan, StandingGuard, Verdict
+from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.outcome import Left, Outcome
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result, Tally, summarize
@@ -183,6 +184,26 @@ def test_broken_reference(log: Log) -> None:
     ]
 
 
+def test_sizes_of_indexes_are_those_of_the_images_that_they_list() -> None:
+    plan = plan_of(index("index"), image("child"), OLD, children={"index": ["child"]})
+    tally = Tally()
+    tally.count_plan(plan, [])
+    tally.count_outcome(Outcome(removed=verdicts(plan)))
+    sizes = (tally.images_bytes, tally.removable_bytes, tally.removed_bytes)
+    assert sizes == (17, 17, 17)
+    assert tally.removable == 3
+
+
+def test_near_misses_are_warnings_with_the_time_of_the_plan(log: Log) -> None:
+    plan = plan_of(image("used"), used=["used"])
+    near = [NearMiss("app", NOW, verdict) for verdict in plan.verdicts]
+    log.reporter().near_misses(near)
+    (line,) = log.lines
+    assert (line["event"], line["log_level"]) == ("Found near miss", "warning")
+    assert (line["digest"], line["planned_at"]) == (sha("used"), "2026-03-01T12:00:00+00:00")
+    assert line["because"] == ("arn:of-used",)
+
+
 def test_totals_of_one_repository_and_of_several(log: Log) -> None:
     plan = plan_of(OLD, image("young", 1), image("younger", 1), image("used"), used=["used"])
     outcome = Outcome(
@@ -197,6 +218,7 @@ def test_totals_of_one_repository_and_of_several(log: Log) -> None:
     log.reporter().done(tally)
     numbers = {
         "images": 4,
+        "images_bytes": 37,
         "kept": {"in_use": 1, "too_young": 2},
         "kept_total": 3,
         "removable": 1,
@@ -207,6 +229,7 @@ def test_totals_of_one_repository_and_of_several(log: Log) -> None:
         "failed": 2,
         "left": 3,
         "broken_references": 1,
+        "near_misses": 0,
     }
     head = {"event": "Repository finished", "log_level": "info", "repository": "app"}
     assert log.lines == [head | numbers]

@@ -48,16 +48,17 @@ def plan() -> list[PlanPart]:
         planned("a", size=2_000_000_000),
         planned("b", Reason.TOO_YOUNG, size=7),
         planned("c", Reason.IN_USE, "arn:one", size=7),
+        planned("d", Reason.RECENTLY_USED, "arn:one", "2026-02-27", size=7),
     ]
     failed = PlannedRepository(LONG, State.FAILED, "ecr DescribeImages failed")
-    return [header, guarded, *images, failed, PlanEnd(2, 3)]
+    return [header, guarded, *images, failed, PlanEnd(2, 4)]
 
 
 def partly_guarded() -> list[PlanPart]:
     """The same, with another repository that nothing guards."""
     *parts, _ = plan()
     free = planned("d", size=3_000_000_000, repository="free")
-    return [*parts, PlannedRepository("free"), free, PlanEnd(3, 4)]
+    return [*parts, PlannedRepository("free"), free, PlanEnd(3, 5)]
 
 
 def table(stream: io.StringIO, width: int = 100, parts: Sequence[PlanPart] = ()) -> str:
@@ -79,7 +80,7 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
         *("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES"),
     ]
     assert words(app) == [
-        *("app", "3", "0", "1", "2"),
+        *("app", "4", "0", "1", "3"),
         "guarded: 1 image, 2.0 GB (cross-account-pull), 1 broken reference",
     ]
     assert words(failed) == [LONG, "0", "0", "0", "0", "failed: ecr DescribeImages failed"]
@@ -89,7 +90,7 @@ def test_in_a_pipe_it_is_plain_text_in_full() -> None:
 def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
     text = " ".join(table(stream()).split())
     assert (
-        "Nothing would be removed until the guards below are lifted. They keep 1 of 3 images: up "
+        "Nothing would be removed until the guards below are lifted. They keep 1 of 4 images: up "
         "to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
     assert "would be removed," not in text
@@ -103,7 +104,7 @@ def test_what_guards_keep_is_not_among_what_would_be_removed() -> None:
     text = table(io.StringIO(), parts=partly_guarded())
     _, free, app, *_ = text.splitlines()
     assert words(free) == ["free", "1", "1", "3.0 GB", "$0.30", "0", "0"]
-    assert words(app)[:5] == ["app", "3", "0", "1", "2"]
+    assert words(app)[:5] == ["app", "4", "0", "1", "3"]
     assert (
         "1 of 4 images would be removed, up to 3.0 GB, up to $0.30 a month at $0.10 per GB. The "
         "guards below keep 1 more until they are lifted, up to 2.0 GB. Layers" in text

@@ -37,6 +37,7 @@ from run.test_cleaner import World
 
 PLANS = "s3://memory/plans/"
 PLAN = f"{PLANS}2026-03-01T120000Z-run-1{SUFFIX}"
+TREND = f"{PLANS}trend-111122223333-eu-west-1.json"
 DRY = Settings(plans=PLANS)
 DELETING = replace(DRY, dry_run=False)
 
@@ -212,7 +213,7 @@ def test_page_lies_beside_the_plan_unless_time_is_short(world: World) -> None:
     aws = SimpleNamespace(api=lambda _: Api(world.s3))
     plans = Plans("run-1", place_of(cast("Aws", aws), PLANS), lambda: False)
     world.run(DRY, plans=plans)
-    assert list(world.s3.objects) == [PLAN]
+    assert list(world.s3.objects) == [PLAN, TREND]
 
 
 def test_page_that_cannot_be_stored_fails_the_run(world: World) -> None:
@@ -227,7 +228,7 @@ def test_page_that_cannot_be_stored_fails_the_run(world: World) -> None:
     world.s3 = Failing()
     with pytest.raises(RunFailedError, match="SlowDown"):
         world.run(DRY)
-    assert list(world.s3.objects) == [PLAN]
+    assert list(world.s3.objects) == [PLAN, TREND]
 
 
 def test_name_of_the_run_cannot_leave_the_directory(tmp_path: Path) -> None:

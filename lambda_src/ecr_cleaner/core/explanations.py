@@ -10,25 +10,33 @@ from ecr_cleaner.core.model import Reason
 from ecr_cleaner.core.plan_document import PlannedImage
 from ecr_cleaner.core.text import short_digest
 
+# The README has the same sentences.
 MEANINGS: Mapping[Reason, str] = {
     Reason.IN_USE: "a consumer names it, by digest or by tag",
-    Reason.RECENTLY_USED: "it was in use lately",
+    Reason.RECENTLY_USED: "it was in use within the last KEEP_USED_DAYS",
     Reason.TIME_UNKNOWN: "ECR does not return when it was pushed",
-    Reason.PUSHED_DURING_RUN: "it was pushed after the scan began",
-    Reason.RESTORED: "it is being restored from the archive, or was restored lately",
-    Reason.FAMILY_IN_USE: "it is the index or the subject of an image in use",
+    Reason.PUSHED_DURING_RUN: "it was pushed after the scan began, so its consumers may be unknown",
+    Reason.RESTORED: "it is being restored from the archive, or was restored within the last "
+    "DEFAULT_KEEP_DAYS",
+    Reason.FAMILY_IN_USE: "it is the index or the subject of an image that is in use",
     Reason.PARENT_KEPT: "an index that lists it is kept",
-    Reason.SUBJECT_KEPT: "it is about an image that is kept",
-    Reason.TOO_YOUNG: "it was pushed lately",
-    Reason.TAG_PATTERN: "a tag of it, or of an image that it lists, matches a pattern",
-    Reason.RECENTLY_PULLED: "it was pulled lately",
-    Reason.NEWEST: "it is one of the newest unused releases",
-    Reason.ARCHIVED: "it is archived, and not due for deletion",
-    Reason.GRAPH_UNCLEAR: "it is unknown which index lists it",
+    Reason.SUBJECT_KEPT: "it is a signature, SBOM or other artifact of an image that is kept, or "
+    "that is in another repository of the registry",
+    Reason.TOO_YOUNG: "it was pushed within the last DEFAULT_KEEP_DAYS, or UNTAGGED_KEEP_DAYS",
+    Reason.TAG_PATTERN: "one of its tags, or a tag of an image that it lists, matches a pattern",
+    Reason.RECENTLY_PULLED: "it was pulled within the last KEEP_PULLED_DAYS; if that is set, an "
+    "image that was never pulled counts from its push",
+    Reason.NEWEST: "it is one of the KEEP_COUNT newest unused releases",
+    Reason.ARCHIVED: "it is already archived, and not due for deletion",
+    Reason.GRAPH_UNCLEAR: "its parent is unknown: an archived index, which ECR does not let "
+    "anybody read, may list it, or indexes list each other",
     Reason.UNUSED: "no rule keeps it",
     Reason.PARENT_REMOVED: "the index that lists it is removed",
     Reason.SUBJECT_REMOVED: "the image that it is about is removed",
 }
+
+# The reasons to remove an image; all others keep it.
+REMOVES = frozenset({Reason.UNUSED, Reason.PARENT_REMOVED, Reason.SUBJECT_REMOVED})
 
 
 def way_out(

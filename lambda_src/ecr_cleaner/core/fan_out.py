@@ -223,12 +223,16 @@ def fingerprint(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """What one share did: the result of each of its repositories."""
+    """What one share did: the result of each of its repositories.
+
+    ``compared``: an earlier plan was read, so that near misses are known.
+    """
 
     run: str
     share: int
     results: tuple[Result, ...]
     problems: tuple[str, ...] = ()
+    compared: bool = False
 
     def to_json(self) -> str:
         """Return the document."""
@@ -238,6 +242,7 @@ class ShareResult:
                 "run": self.run,
                 "share": self.share,
                 "problems": list(self.problems),
+                "compared": self.compared,
                 "results": [_result_fields(one) for one in self.results],
             }
         )
@@ -254,6 +259,7 @@ def _share_result(found: Mapping[str, Any]) -> ShareResult:
         share=of_type(int, found["share"]),
         results=tuple(map(_result, of_type(list, found["results"]))),
         problems=tuple(of_type(list, found["problems"])),
+        compared=of_type(bool, found["compared"]),
     )
 
 

@@ -55,6 +55,15 @@ def may_have_children(image: Image) -> bool:
     return image.media_type not in LEAF_MEDIA_TYPES
 
 
+def own_bytes(image: Image) -> int:
+    """Return what the image adds to a sum of sizes: of an index, nothing.
+
+    ECR returns the size of the largest image that an index lists, and that image has it as well.
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    """
+    return 0 if image.media_type in INDEX_MEDIA_TYPES else image.size_bytes
+
+
 def can_be_read(image: Image) -> bool:
     """Return whether ECR gives the manifest out. It does not for archived images.
 

@@ -29,6 +29,7 @@ from ecr_cleaner.core.documents import (
     time_from,
 )
 from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.graph import INDEX_MEDIA_TYPES
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import (
     Action,
@@ -41,6 +42,9 @@ from ecr_cleaner.core.model import (
 from ecr_cleaner.core.policy import Policy
 
 SCHEMA = 1
+
+# Images with these reasons are kept as long as another one is.
+_LED = frozenset({Reason.PARENT_KEPT, Reason.SUBJECT_KEPT})
 
 T = TypeVar("T")
 
@@ -126,8 +130,9 @@ class PlannedRepository:
 class PlannedImage:
     """The verdict on one image. ``follows`` are its parents and subjects in the repository.
 
-    Times are in UTC, None if ECR returned none. The other fields are those of an image and of a
-    verdict.
+    Times are in UTC, None if ECR returned none. ``is_index``: its size is that of the largest image
+    that it lists. ``leader_reason`` is why the image that it follows is kept, if it is kept because
+    of that. The other fields are those of an image and of a verdict.
     """
 
     repository: str
@@ -140,11 +145,18 @@ class PlannedImage:
     reason: Reason
     because: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    is_index: bool = False
+    leader_reason: Reason | None = None
 
     @property
     def is_kept(self) -> bool:
         """Whether the image is neither deleted nor archived."""
         return self.verdict is Action.KEEP
+
+    @property
+    def own_bytes(self) -> int:
+        """What it adds to a sum of sizes: of an index, nothing."""
+        return 0 if self.is_index else self.size_bytes
 
     def to_line(self) -> str:
         """Return the line of the document, without its end."""
@@ -160,6 +172,8 @@ class PlannedImage:
             reason=self.reason,
             because=self.because,
             follows=self.follows,
+            **({"index": True} if self.is_index else {}),
+            **({"leader_reason": self.leader_reason} if self.leader_reason else {}),
         )
 
 
@@ -187,15 +201,16 @@ def policy_fields(policy: Policy) -> dict[str, Any]:
 
 def planned_images(plan: Plan) -> Iterator[PlannedImage]:
     """Yield the verdicts of a plan, one at a time."""
-    name = plan.repository.name
+    led = any(verdict.reason in _LED for verdict in plan.verdicts)
+    verdicts = {one.image.digest: one for one in plan.verdicts} if led else {}
     for verdict in plan.verdicts:
-        yield _planned(name, verdict, plan.follows.get(verdict.image.digest, ()))
+        yield _planned(plan, verdict, verdicts)
 
 
-def _planned(repository: str, verdict: Verdict, follows: tuple[str, ...]) -> PlannedImage:
+def _planned(plan: Plan, verdict: Verdict, verdicts: Mapping[str, Verdict]) -> PlannedImage:
     image = verdict.image
     return PlannedImage(
-        repository=repository,
+        repository=plan.repository.name,
         digest=image.digest,
         tags=image.tags,
         pushed_at=image.pushed_at,
@@ -204,8 +219,20 @@ def _planned(repository: str, verdict: Verdict, follows: tuple[str, ...]) -> Pla
         verdict=verdict.action,
         reason=verdict.reason,
         because=verdict.because,
-        follows=follows,
+        follows=plan.follows.get(image.digest, ()),
+        is_index=image.media_type in INDEX_MEDIA_TYPES,
+        leader_reason=_leader_reason(verdict, verdicts),
     )
+
+
+def _leader_reason(verdict: Verdict, verdicts: Mapping[str, Verdict]) -> Reason | None:
+    """Return why the first of the images that this one follows is kept; None if that is unknown."""
+    seen: set[str] = set()
+    leader: Verdict | None = verdict
+    while leader and leader.reason in _LED and leader.image.digest not in seen:
+        seen.add(leader.image.digest)
+        leader = verdicts.get(next(iter(leader.because), ""))
+    return leader.reason if leader and seen and leader.reason not in _LED else None
 
 
 def read_plan(lines: Iterable[str | bytes]) -> Iterator[PlanPart]:
@@ -318,6 +345,8 @@ class _Reader:
             reason=Reason(_take(str, content, "reason")),
             because=strings(content.pop("because"), "because"),
             follows=strings(content.pop("follows"), "follows"),
+            is_index=of_type(bool, content.pop("index", False), "index"),
+            leader_reason=_optional_reason(content.pop("leader_reason", None)),
         )
 
     def _parse_end(self, content: dict[str, Any]) -> PlanEnd:
@@ -334,6 +363,10 @@ class _Reader:
 def _line(kind: str, **fields: Any) -> str:
     """Return one line of ASCII: what tags and names hold cannot end it."""
     return json.dumps({"line": kind, **fields}, separators=(",", ":"))
+
+
+def _optional_reason(value: Any) -> Reason | None:
+    return None if value is None else Reason(of_type(str, value, "leader_reason"))
 
 
 def _written(time: datetime | None) -> str | None:

@@ -30,7 +30,7 @@ OLDEST = "1 y and more"
 UNKNOWN_AGE = "unknown"
 AGE_NAMES = (*(name for _, name in AGES), OLDEST, UNKNOWN_AGE)
 
-_BY_USE = frozenset({Reason.IN_USE, Reason.FAMILY_IN_USE, Reason.RECENTLY_USED})
+_BY_USE = frozenset({Reason.IN_USE, Reason.FAMILY_IN_USE})
 
 
 class Fate(StrEnum):
@@ -38,6 +38,7 @@ class Fate(StrEnum):
 
     REMOVE = "remove"
     IN_USE = "in use"
+    USED_LATELY = "used lately"
     KEEP = "kept otherwise"
 
 
@@ -45,7 +46,11 @@ def fate_of(image: PlannedImage) -> Fate:
     """Return what becomes of the image."""
     if not image.is_kept:
         return Fate.REMOVE
-    return Fate.IN_USE if image.reason in _BY_USE else Fate.KEEP
+    # What an index lists is in use with it.
+    reason = image.leader_reason or image.reason
+    if reason is Reason.RECENTLY_USED:
+        return Fate.USED_LATELY
+    return Fate.IN_USE if reason in _BY_USE else Fate.KEEP
 
 
 def age_days(image: PlannedImage, now: datetime) -> int | None:
@@ -62,7 +67,10 @@ def age_name(days: int | None) -> str:
 
 @dataclass(slots=True)
 class Sum:
-    """A number of images, and their sizes in bytes together: an upper bound."""
+    """A number of images, and their sizes in bytes together: an upper bound.
+
+    An index has no size of its own.
+    """
 
     images: int = 0
     size_bytes: int = 0
@@ -70,7 +78,7 @@ class Sum:
     def add(self, image: PlannedImage) -> None:
         """Count an image."""
         self.images += 1
-        self.size_bytes += image.size_bytes
+        self.size_bytes += image.own_bytes
 
 
 @dataclass(slots=True)
@@ -134,6 +142,11 @@ class PlanSummary:
         """All images."""
         return _total(one.total for one in self.repositories)
 
+    @property
+    def reasons(self) -> Counter[Reason]:
+        """The images by reason."""
+        return sum((one.reasons for one in self.repositories), Counter[Reason]())
+
     def count(self, image: PlannedImage, repository: RepositorySum) -> None:
         """Count an image of the repository."""
         fate = fate_of(image)
@@ -142,7 +155,10 @@ class PlanSummary:
         self.ages[age_name(age_days(image, self.header.time))][fate].add(image)
         for consumer in _consumers(image):
             if consumer in self.consumers or len(self.consumers) < MOST_CONSUMERS:
-                self.consumers[consumer].add(image)
+                kept = self.consumers[consumer]
+                kept.images += 1
+                # Of an index, that of the largest image that it lists.
+                kept.size_bytes += image.size_bytes
             else:
                 self.consumers_left_out = True
 

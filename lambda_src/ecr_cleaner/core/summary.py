@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from ecr_cleaner.core.graph import own_bytes
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Action, Guard, Plan, StandingGuard
 from ecr_cleaner.core.outcome import Outcome
@@ -18,12 +19,14 @@ from ecr_cleaner.core.settings import Settings
 class Tally:
     """The numbers of one repository, or of a run. Sizes are in bytes.
 
-    ``removable`` counts what the plan removes. ``stays`` counts the images that stay although the
-    plan that is applied removes them, by reason. A sum of image sizes is an upper bound of what is
-    saved: layers that images share are counted in each of them and stored once.
+    ``removable`` counts what the plan removes, and ``near_misses`` what an earlier plan removes and
+    is needed now. ``stays`` counts the images that stay although the plan that is applied removes
+    them, by reason. A sum of image sizes is an upper bound of what is stored or saved: layers that
+    images share are counted in each of them and stored once. An index has no size of its own.
     """
 
     images: int = 0
+    images_bytes: int = 0
     removable: int = 0
     removable_bytes: int = 0
     removed: int = 0
@@ -32,12 +35,14 @@ class Tally:
     failed: int = 0
     left: int = 0
     broken_references: int = 0
+    near_misses: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     stays: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Add the numbers of another tally."""
         self.images += other.images
+        self.images_bytes += other.images_bytes
         self.removable += other.removable
         self.removable_bytes += other.removable_bytes
         self.removed += other.removed
@@ -46,6 +51,7 @@ class Tally:
         self.failed += other.failed
         self.left += other.left
         self.broken_references += other.broken_references
+        self.near_misses += other.near_misses
         self.kept.update(other.kept)
         self.stays.update(other.stays)
 
@@ -54,11 +60,13 @@ class Tally:
         self.broken_references = len(broken)
         self.images = len(plan.verdicts)
         for verdict in plan.verdicts:
+            size = own_bytes(verdict.image)
+            self.images_bytes += size
             if verdict.action is Action.KEEP:
                 self.kept[verdict.reason.value] += 1
             else:
                 self.removable += 1
-                self.removable_bytes += verdict.image.size_bytes
+                self.removable_bytes += size
 
     def count_stays(self, reasons: Iterable[str]) -> None:
         """Count the images of an applied plan that stay."""
@@ -67,7 +75,7 @@ class Tally:
     def count_outcome(self, outcome: Outcome) -> None:
         """Count what a sweep did."""
         self.removed = len(outcome.removed)
-        self.removed_bytes = sum(one.image.size_bytes for one in outcome.removed.values())
+        self.removed_bytes = sum(own_bytes(one.image) for one in outcome.removed.values())
         self.already_gone = len(outcome.gone)
         self.failed = len(outcome.failed)
         self.left = len(outcome.left)
@@ -76,6 +84,7 @@ class Tally:
         """Return the numbers as fields of a log line."""
         return {
             "images": self.images,
+            "images_bytes": self.images_bytes,
             "kept": dict(sorted(self.kept.items())),
             "kept_total": self.kept.total(),
             "removable": self.removable,
@@ -86,6 +95,7 @@ class Tally:
             "failed": self.failed,
             "left": self.left,
             "broken_references": self.broken_references,
+            "near_misses": self.near_misses,
             **({"stays": dict(sorted(self.stays.items()))} if self.stays else {}),
         }
 

@@ -6,7 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from ecr_cleaner.core.approval import Restricted
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Action, Plan, Reason, StandingGuard, Verdict
+from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.outcome import Outcome
 from ecr_cleaner.core.plan_document import PlannedImage
 from ecr_cleaner.core.summary import Tally
@@ -47,6 +49,13 @@ class RepositoryReport:
         self._each(logging.INFO, removal, removals, guarded_by)
         self._each(logging.INFO, events.OLD_IN_USE, in_use)
         self._each(logging.DEBUG, events.KEEPING, others)
+
+    def near_misses(self, found: Sequence[NearMiss]) -> None:
+        """Write each image that an earlier plan removes and that is needed now."""
+        for planned_at, group in groupby(found, key=attrgetter("planned_at")):
+            common = {"planned_at": planned_at.isoformat()}
+            verdicts = (one.verdict for one in group)
+            self._each(logging.WARNING, events.NEAR_MISS, verdicts, common)
 
     def not_applied(self, approved: Restricted, images: Mapping[str, PlannedImage]) -> None:
         """Write each image that an approved plan removes and that stays, and why."""

@@ -141,6 +141,16 @@ class RunReport:
             repositories=len(approved.images),
         )
 
+    def earlier_plan_failed(self, where: str, why: str) -> None:
+        """Warn that it is unknown whether an earlier plan removes what is needed now."""
+        why = f"{why}; near misses are unknown"
+        self._log.warning(events.EARLIER_PLAN_FAILED, plan=where, why=why)
+
+    def trend_failed(self, where: str, why: str) -> None:
+        """Warn that the numbers of earlier runs, or those of this one, are lost for the page."""
+        why = f"{why}; only the page of the plan depends on it"
+        self._log.warning(events.TREND_FAILED, trend=where, why=why)
+
     def answers_known(self, where: str, answers: int, damaged: int) -> None:
         """Write how many answers are known from earlier scans."""
         self._log.info(events.ANSWERS_READ, cache=where, answers=answers, damaged=damaged)

@@ -11,7 +11,16 @@ from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum, Sum
 from ecr_cleaner.core.policy import ENABLED_TAG
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, visible
 
-_TITLES = ("REPOSITORY", "IMAGES", "REMOVE", "UP TO", "A MONTH", "IN USE", "KEPT", "NOTES")
+_TITLES = (
+    "REPOSITORY",
+    "IMAGES",
+    "REMOVE",
+    "UP TO",
+    "A MONTH",
+    "IN USE",
+    "KEPT",
+    "NOTES",
+)
 _NUMBERS = _TITLES[1:-1]
 _ELLIPSIS = "…"
 _LEAST = 10
@@ -40,6 +49,7 @@ def write_table(summary: PlanSummary, stream: TextIO, width: int) -> None:
 
 def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
     guarded = one.guarded
+    kept = one.fates[Fate.USED_LATELY].images + one.fates[Fate.KEEP].images + guarded.images
     # While a guard stands, none of them is removed.
     remove = Sum() if guarded.images else one.removable
     return (
@@ -49,7 +59,7 @@ def _cells(one: RepositorySum, price: float) -> tuple[str, ...]:
         human_size(remove.size_bytes) if remove.images else "",
         dollars(remove.size_bytes, price) if remove.images else "",
         f"{one.fates[Fate.IN_USE].images:,}",
-        f"{one.fates[Fate.KEEP].images + guarded.images:,}",
+        f"{kept:,}",
         visible(", ".join(_notes(one))),
     )
 
@@ -110,7 +120,16 @@ def _write_rich(rows: Sequence[tuple[str, ...]], stream: TextIO, width: int) -> 
             is_name = title != "NOTES"
             table.add_column(title, no_wrap=is_name, overflow="ellipsis", max_width=size)
     for cells in rows:
-        styles = ["bold", "", "red" if cells[2] != "0" else "dim", "", "", "green", "", "yellow"]
+        styles = [
+            "bold",
+            "",
+            "red" if cells[2] != "0" else "dim",
+            "",
+            "",
+            "green",
+            "",
+            "yellow",
+        ]
         table.add_row(*map(Text, cells, styles))
     Console(file=stream, width=width).print(table)
     return True
@@ -120,7 +139,10 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     """Yield what stands below the table, a paragraph each."""
     if not summary.repositories:
         yield f"No repository is opted in: tag those to clean with {ENABLED_TAG} = true."
-    yield f"{_removals(summary)} Layers that images share are counted in each of them."
+    yield (
+        f"{_removals(summary)} An index is counted once, by the images that it lists; layers that "
+        "images share are counted in each of them."
+    )
     whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
     for guard in whys:
         yield f"Guard {guard.guard}: {visible(guard.why)}"

@@ -15,8 +15,8 @@ from ecr_cleaner.report import events
 
 # In the plan, and so in the table, the page and the explanation.
 SHOWN_IN_PLAN = frozenset({events.GUARDED, events.BROKEN})
-# Broken references do not change what a plan removes.
-NOT_OF_APPLYING = frozenset({events.BROKEN})
+# Broken references do not change what a plan removes; a near miss is an image that stays.
+NOT_OF_APPLYING = frozenset({events.BROKEN, events.NEAR_MISS})
 # For the log, it is a fact of the settings; for a person, what the plan does not know.
 _SHOWN_AS_WARNING = frozenset({events.NO_LEDGER})
 # What an event without a sentence says.
@@ -141,4 +141,6 @@ def _sentence(event: Mapping[str, Any]) -> str:
 
 
 def _details(event: Mapping[str, Any]) -> str:
+    if "each" in event:
+        return counted(len(event["each"]), "image")
     return ", ".join(f"{name} {event[name]}" for name in _DETAILS if name in event)

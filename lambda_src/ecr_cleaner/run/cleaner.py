@@ -29,17 +29,19 @@ from ecr_cleaner.core.policy import (
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Facts, Result, Summary, summarize
+from ecr_cleaner.core.trend import RunNumbers
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.approval_requests import ApprovalRequests
 from ecr_cleaner.run.elsewhere import Elsewhere
 from ecr_cleaner.run.fresh_usage import FreshUsage
 from ecr_cleaner.run.guard_checks import GuardChecks
 from ecr_cleaner.run.memory import Memory
-from ecr_cleaner.run.plans import NoPlan, PlanSink
+from ecr_cleaner.run.plans import SUFFIX, NoPlan, PlanSink, plan_name
 from ecr_cleaner.run.pull_times import PullTimes
 from ecr_cleaner.run.repository import RepositoryCleaner
 from ecr_cleaner.run.stored_answers import StoredAnswers
 from ecr_cleaner.run.sweeper import Budget, Sweeper
+from ecr_cleaner.run.trends import Trends
 from ecr_cleaner.usage.copies import CopiesRead, read_copies
 from ecr_cleaner.usage.scan import Scan, SourceReading, check_waived, scan
 from ecr_cleaner.usage.shared.target import Target, targets_of
@@ -78,6 +80,7 @@ class Cleaner:
         self._pull_times = PullTimes(aws, self._registry, settings)
         self._memory = Memory(aws, settings)
         self._answers = StoredAnswers(aws, settings, self._report)
+        self._trends = Trends(aws, settings, self._report)
         max_age = timedelta(seconds=settings.rescan_after_seconds)
         self._usage = FreshUsage(self._scan, aws.deadline, max_age)
 
@@ -100,7 +103,7 @@ class Cleaner:
 
         self._begin_plan(began, repositories, missing, self._usage.coverage)
         results = self._clean(chosen, repositories)
-        problems = [*self._remember(), *self._finish_plan()]
+        problems = [*self._remember(), *self._finish_plan(self._numbers(began, results))]
 
         ended = self._deadline.now()
         facts = Facts(
@@ -198,6 +201,7 @@ class Cleaner:
             self._guards.read()
             self._pull_times.read()
             self._memory.read()
+            self._trends.read(self._locations.home.registry)
         return repositories
 
     def _remember_events(self, repositories: Sequence[Repository]) -> None:
@@ -245,9 +249,18 @@ class Cleaner:
             )
             self._plans.begin(header)
 
-    def _finish_plan(self) -> list[str]:
-        problems = self._plans.finish()
+    def _numbers(self, began: datetime, results: Sequence[Result]) -> RunNumbers:
+        applied = self.approved is not None
+        begun = RunNumbers(self._plans.run, began, self._settings.dry_run, applied)
+        return begun.with_results(results, compared=self._trends.compared)
+
+    def _finish_plan(self, numbers: RunNumbers) -> list[str]:
+        """Store the plan and its page, and add the run to the trend; return what failed."""
+        problems = self._plans.finish(self._trends.past(numbers))
         self._report.plan(self._plans.stored, problems)
+        if self._plans.stored:
+            name = f"{plan_name(numbers.time, self._plans.run)}{SUFFIX}"
+            self._trends.add(self._locations.home.registry, numbers, name)
         return problems
 
     def _clean(
@@ -260,6 +273,7 @@ class Cleaner:
             guards=self._guards,
             memory=self._memory,
             plans=self._plans,
+            trends=self._trends,
             approved=self.approved,
             elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
             sweeper=Sweeper(

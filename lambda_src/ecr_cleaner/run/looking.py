@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,6 +15,7 @@ from ecr_cleaner.run.cleaner import Cleaner
 from ecr_cleaner.run.memory import LedgerStore
 from ecr_cleaner.run.plans import Plans
 from ecr_cleaner.run.stored_answers import StoredAnswers
+from ecr_cleaner.run.trends import Trends
 from ecr_cleaner.usage.shared.known_answers import KnownAnswers
 from ecr_cleaner.usage.shared.target import Target
 from ecr_cleaner.usage.source import UsageSource
@@ -87,6 +88,9 @@ class Looker(Cleaner):
         super().__init__(aws, settings, log, seen, look.plans)
         self._look = look
         self._answers = ReadAnswers(aws, settings, self._report)
+        if look.only is not None:
+            # Of one repository, nothing of earlier runs is shown.
+            self._trends = Trends(aws, replace(settings, plans=None), self._report)
 
     def _remember_events(self, repositories: Sequence[Repository]) -> None:
         self._report.remembers(self._memory.where, self._memory.since, self._memory.images)

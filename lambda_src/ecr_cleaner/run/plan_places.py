@@ -68,30 +68,45 @@ def stored_plan(aws: Aws, where: str) -> Iterator[Iterator[PlanPart]]:
 
     Raise PlanError if it cannot be read.
     """
+    with stored_lines(aws, where) as lines:
+        yield read_plan(lines)
+
+
+@contextmanager
+def stored_lines(aws: Aws, where: str, most_bytes: int = MOST_BYTES) -> Iterator[Iterator[bytes]]:
+    """Open a plan in S3 or in a file, compressed or not, and yield its lines.
+
+    Raise PlanError if it cannot be read, or has more bytes in S3.
+    """
     with tempfile.TemporaryFile() as file:
         try:
-            _fetch(aws, where, file)
+            _fetch(aws, where, file, most_bytes)
         except (CleanerError, OSError) as error:
             raise PlanError(f"the plan {where} cannot be read: {error}") from error
         file.seek(0)
         is_compressed = file.read(len(_GZIP)) == _GZIP
         file.seek(0)
-        yield _parts(gzip.GzipFile(fileobj=file, mode="rb") if is_compressed else file)
+        yield _read(gzip.GzipFile(fileobj=file, mode="rb") if is_compressed else file)
 
 
-def _fetch(aws: Aws, where: str, file: IO[bytes]) -> None:
+def _fetch(aws: Aws, where: str, file: IO[bytes], most_bytes: int) -> None:
     if not where.startswith("s3://"):
         with Path(where).open("rb") as stored:
             shutil.copyfileobj(stored, file)
         return
-    file.write(S3Object.at(where).read(aws.api("s3"), MOST_BYTES)["Body"])
+    file.write(S3Object.at(where).read(aws.api("s3"), most_bytes)["Body"])
 
 
-def _parts(lines: Iterable[bytes]) -> Iterator[PlanPart]:
+def _read(lines: Iterable[bytes]) -> Iterator[bytes]:
     try:
-        yield from read_plan(lines)
+        yield from lines
     except (OSError, EOFError, zlib.error) as error:
         raise PlanError(f"the plan is damaged: {error}") from error
+
+
+def address(plans: str, name: str) -> str:
+    """Return where a document of this name is, at the place that the setting ``PLANS`` names."""
+    return plans + name if plans.startswith("s3://") else str(Path(plans) / name)
 
 
 def place_of(aws: Aws, where: str | None) -> PlanPlace | None:

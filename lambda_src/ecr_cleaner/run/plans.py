@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import cached_property
 from itertools import chain, islice
 from threading import Lock
@@ -22,6 +23,7 @@ from ecr_cleaner.core.plan_document import (
     read_plan,
 )
 from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.core.trend import NO_PAST, Past
 from ecr_cleaner.report.page import MOST_IMAGES, write_page
 from ecr_cleaner.run.plan_places import PlanPlace
 
@@ -54,8 +56,8 @@ class PlanSink(Protocol):
     def add(self, repository: PlannedRepository, images: Iterable[PlannedImage] = ()) -> None:
         """Add a repository with its verdicts; only the first one of a name counts."""
 
-    def finish(self) -> list[str]:
-        """End the plan and store it; return what failed."""
+    def finish(self, past: Past = NO_PAST) -> list[str]:
+        """End the plan and store it, and its page with this past; return what failed."""
 
     @property
     def stored(self) -> Sequence[str]:
@@ -74,7 +76,8 @@ class NoPlan:
 
     def add(self, repository: PlannedRepository, images: Iterable[PlannedImage] = ()) -> None: ...
 
-    def finish(self) -> list[str]:
+    def finish(self, past: Past = NO_PAST) -> list[str]:
+        del past
         return []
 
     def close(self) -> None: ...
@@ -101,6 +104,7 @@ class Plans:
         self._lock = Lock()
         self._opened = ExitStack()
         self._name = ""
+        self._past = NO_PAST
         self._repositories: set[str] = set()
         self._images = 0
         self.begun = False
@@ -113,8 +117,7 @@ class Plans:
 
     def begin(self, header: PlanHeader) -> None:
         self.begun = True
-        run = _NOT_IN_NAMES.sub("-", header.run)
-        self._name = f"{header.time:%Y-%m-%dT%H%M%SZ}-{run}"
+        self._name = plan_name(header.time, header.run)
         line = _ended(header.to_line())
         with self._problems_noted("; nothing is removed without a plan"):
             self._text.write(line)
@@ -133,7 +136,8 @@ class Plans:
             while block := list(islice(lines, _LINES_A_WRITE)):
                 self._text.write(_ended(*block))
 
-    def finish(self) -> list[str]:
+    def finish(self, past: Past = NO_PAST) -> list[str]:
+        self._past = past
         if self.begun and not self.problems:
             with self._problems_noted(""):
                 end = PlanEnd(len(self._repositories), self._images)
@@ -153,7 +157,7 @@ class Plans:
     def page(self) -> Iterator[str]:
         """Yield the page of the finished plan in pieces."""
         summary = summarize_plan(self.parts(), MOST_IMAGES)
-        return write_page(summary) if summary else iter(())
+        return write_page(summary, self._past) if summary else iter(())
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -190,6 +194,11 @@ class Plans:
         except (CleanerError, OSError) as error:
             where = self._place.where if self._place else "in a temporary file"
             self.problems.append(f"the plan {where} cannot be written: {error}{consequence}")
+
+
+def plan_name(time: datetime, run: str) -> str:
+    """Return the name of the plan of a run that began then, without a suffix."""
+    return f"{time:%Y-%m-%dT%H%M%SZ}-{_NOT_IN_NAMES.sub('-', run)}"
 
 
 def _ended(*lines: str) -> bytes:

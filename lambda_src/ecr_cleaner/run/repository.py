@@ -31,6 +31,7 @@ from ecr_cleaner.run.live_plan import LivePlan
 from ecr_cleaner.run.memory import Memory
 from ecr_cleaner.run.plans import PlanSink
 from ecr_cleaner.run.sweeper import Sweeper
+from ecr_cleaner.run.trends import Trends
 
 _NO_TIME = "the run was out of time"
 
@@ -44,6 +45,7 @@ class RepositoryCleaner:
     guards: GuardChecks
     memory: Memory
     plans: PlanSink
+    trends: Trends
     approved: Approved | None
     elsewhere: Elsewhere
     sweeper: Sweeper
@@ -89,6 +91,8 @@ class RepositoryCleaner:
             plan = live.current()
         broken = tuple(self.usage.in_use.of(repository).broken(images))
         result.tally.count_plan(plan, broken)
+        near = self.trends.near_misses(plan)
+        result.tally.near_misses = len(near)
         self.plans.add(
             PlannedRepository(
                 repository.name,
@@ -100,6 +104,7 @@ class RepositoryCleaner:
         )
         sweeping = sweeping and self.plans.may_sweep
         report.broken(broken)
+        report.near_misses(near)
         if self.approved:
             images_of_plan = self.approved.images.get(repository.name, {})
             approved = restricted(plan, images_of_plan)

@@ -124,6 +124,7 @@ class ShareCleaner(LaterStep):
         self._guards.read()
         self._pull_times.read()
         self._memory.read()
+        self._trends.read(self._locations.home.registry, share.repositories)
         self._objects.create(share_name(number, "begun"), "")
         names = set(share.repositories)
         repositories = self._frozen.repositories
@@ -131,7 +132,9 @@ class ShareCleaner(LaterStep):
         results = self._clean([one for one in repositories if one.name in names], repositories)
         problems = self._plans.finish()
         self._report.plan((), problems)
-        result = ShareResult(self._frozen.run, number, tuple(results), tuple(problems))
+        result = ShareResult(
+            self._frozen.run, number, tuple(results), tuple(problems), self._trends.compared
+        )
         if self._share_memory.added:
             self._objects.put(share_name(number, "ledger"), self._share_memory.added.stored())
         self._objects.put(share_name(number, "json"), result.to_json())

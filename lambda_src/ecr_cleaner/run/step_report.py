@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from ecr_cleaner.core.errors import CleanerError
@@ -13,7 +15,8 @@ from ecr_cleaner.core.fan_out import (
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header
-from ecr_cleaner.core.summary import Facts, Summary
+from ecr_cleaner.core.summary import Facts, Result, Summary
+from ecr_cleaner.core.trend import RunNumbers
 from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.plan_parts import add_part
 from ecr_cleaner.run.run_objects import GATHERED, share_name
@@ -35,7 +38,8 @@ class Reporter(LaterStep):
         self._memory = ShareMemory(self._aws, self._settings, gathered)
         remembering = self._remember_shares()
         shares, problems = self._shares()
-        problems += [*remembering, *self._write_plan(gathered)]
+        results = [result for share in shares for result in share.results]
+        problems += [*remembering, *self._write_plan(gathered, self._sum(shares, results))]
         since = gathered.remembers_since
         ended = self._deadline.now()
         facts = Facts(
@@ -48,18 +52,27 @@ class Reporter(LaterStep):
             seconds=(ended - self._frozen.time).total_seconds(),
             slowest_scan_seconds=gathered.slowest_seconds,
         )
-        results = [result for share in shares for result in share.results]
         return self._finish(self._frozen.home.registry, self._frozen.time, facts, results)
 
-    def _write_plan(self, gathered: GatheredHeader) -> list[str]:
+    def _write_plan(self, gathered: GatheredHeader, numbers: RunNumbers) -> list[str]:
         """Write the plan of the run, of the parts that the shares left; return what failed."""
         problems: list[str] = []
         if self._settings.plans:
             repositories = self._frozen.repositories
+            self._trends.read_runs(self._frozen.home.registry)
             self._begin_plan(self._frozen.time, repositories, gathered.missing, gathered.coverage)
             for number in range(len(self._frozen.shares)):
                 problems += add_part(self._plans, self._objects, self._frozen, number)
-        return [*problems, *self._finish_plan()]
+        return [*problems, *self._finish_plan(numbers)]
+
+    def _sum(self, shares: Sequence[ShareResult], results: Sequence[Result]) -> RunNumbers:
+        """Return the numbers of the run. A share without a result judged nothing."""
+        frozen = self._frozen
+        compared = bool(shares) and all(share.compared for share in shares)
+        begun = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
+        known = begun.with_results(results, compared=compared)
+        without_result = sum(len(share.repositories) for share in frozen.shares) - len(results)
+        return replace(known, unjudged=known.unjudged + without_result)
 
     def _shares(self) -> tuple[list[ShareResult], list[str]]:
         """Return the results of the shares, and why any of them are unknown."""

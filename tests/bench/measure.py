@@ -19,6 +19,7 @@ from typing import IO, Any
 from botocore.httpsession import DEFAULT_CA_BUNDLE
 
 from bench.config import FakeConfig
+from bench.lambda_sizes import Throttle
 from bench.world import REGION
 from fakes.certificates import LOOPBACK, authority
 
@@ -150,9 +151,14 @@ def _certificates(directory: Path) -> tuple[Path, Path, Path]:
     return trusted, *authority().files(directory)
 
 
-def run_program(fake: Fake, deadline: Deadline, settings: Mapping[str, str]) -> Run:
-    """Run the program once with these settings."""
-    measured = run_module(["ecr_cleaner"], {**_aws(fake), **settings}, deadline)
+def run_program(
+    fake: Fake, deadline: Deadline, settings: Mapping[str, str], memory: int | None = None
+) -> Run:
+    """Run the program once with these settings.
+
+    ``memory`` in MB gives it the share of a processor that comes with that much of Lambda.
+    """
+    measured = run_module(["ecr_cleaner"], {**_aws(fake), **settings}, deadline, memory)
     deleting = settings.get("DRY_RUN") == "false"
     return Run(measured, _summary(measured.output), fake.stats(), deleting)
 
@@ -188,12 +194,18 @@ def _aws(fake: Fake) -> dict[str, str]:
     }
 
 
-def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Deadline) -> Measured:
+def run_module(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    memory: int | None = None,
+) -> Measured:
     """Run ``python -m`` until it exits; at the deadline, kill it and raise DeadlineError."""
     with tempfile.TemporaryFile() as output:
         began_at, began = time.time(), time.monotonic()
         process = _start(command, environ, subprocess.DEVNULL, output, subprocess.STDOUT)
-        usage = _wait(process, deadline)
+        throttle = Throttle.of(process.pid, memory) if memory else None
+        usage = _wait(process, deadline, throttle)
         wall = time.monotonic() - began
         return Measured(
             status=process.returncode,
@@ -205,7 +217,7 @@ def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Dea
         )
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
+def _wait(process: subprocess.Popen[bytes], deadline: Deadline, throttle: Throttle | None) -> Any:
     """Wait for the process and return its resource usage; kill it at the deadline."""
     try:
         while True:
@@ -213,6 +225,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return usage
+            if throttle:
+                throttle.apply()
             time.sleep(min(0.005, deadline.left()))
     except DeadlineError:
         process.kill()

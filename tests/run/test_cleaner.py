@@ -70,6 +70,8 @@ class StubAws:
     def api(self, service: str) -> Api:
         return Api(self.ecr if service == "ecr" else self.others[service])
 
+    clients = 1
+
     def close(self) -> None:
         """Do nothing: fake clients have no connections."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.copies import Copies
+from ecr_cleaner.core.copies import Copies, unscanned_replicas
 from ecr_cleaner.core.errors import CleanerError, text_of
 from ecr_cleaner.core.fan_out import Frozen, StepError
 from ecr_cleaner.core.locations import Location
@@ -86,6 +86,8 @@ class TargetScanner:
                 )
         if empty.round == 1:
             self.report.unseen(found.unseen)
+            regions = self.settings.scan_regions
+            self.report.doubtful(unscanned_replicas(replication, locations.scanned, regions))
         header = replace(
             empty,
             ended=self._now(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,15 @@ from botocore.hooks import EventAliaser
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, StructureShape
 
 import ecr_cleaner
-from ecr_cleaner.aws.sdk import core_session, reduced
+from ecr_cleaner.aws.sdk import callable_operations, core_session, reduced
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage.sources import sources_for
 
 OPTIONAL = Settings(inspector_coverage=True, reference_lists=("ssm:list",))
 BESIDE = {"ec2", "ecr", "eks", "organizations", "s3", "sqs", "ssm", "sts"}
 SERVICES = sorted({source.service for source in sources_for(OPTIONAL)} | BESIDE)
-PERMISSIONS = (Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text()
+PROGRAM = Path(ecr_cleaner.__path__[0])
+PERMISSIONS = (PROGRAM / "permissions.json").read_text()
 
 OURS, DEFAULT = core_session(), botocore.session.get_session()
 
@@ -100,7 +102,25 @@ def test_every_permission_can_be_used() -> None:
 
     # IAM's name for ListObjectsV2.
     assert allowed - known == {"ListBucket"}
-    assert known - allowed == {"GetCallerIdentity", "ListObjectsV2"}
+    assert known - allowed == {
+        "ChangeMessageVisibilityBatch",
+        "DeleteMessageBatch",
+        "GetCallerIdentity",
+        "ListObjectsV2",
+    }
+
+
+def test_every_operation_that_the_code_names_can_be_called() -> None:
+    """Also those whose permission has another name, such as the batches of SQS."""
+    known = {name for service in SERVICES for name in model_of(DEFAULT, service).operation_names}
+    trees = [ast.parse(file.read_text()) for file in PROGRAM.rglob("*.py")]
+    constants = (
+        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)
+    )
+    named = {one.value for one in constants if isinstance(one.value, str)} & known
+
+    assert {"ListTasks", "ReceiveMessage", "BatchDeleteImage"} <= named
+    assert named <= callable_operations()
 
 
 def members(shape: Any, seen: set[str]) -> Iterator[str]:

@@ -22,8 +22,15 @@ from botocore.utils import parse_timestamp
 from ecr_cleaner.aws.certificates import share_certificates
 
 _PERMISSIONS = Path(__file__).parent.parent / "permissions.json"
-# sts:GetCallerIdentity needs no permission; the permission for ListObjectsV2 is s3:ListBucket.
-_WITHOUT_ACTION = frozenset({"GetCallerIdentity", "ListObjectsV2"})
+# Operations that need no permission, or one of another name.
+_WITHOUT_ACTION = frozenset(
+    {
+        "ChangeMessageVisibilityBatch",
+        "DeleteMessageBatch",
+        "GetCallerIdentity",
+        "ListObjectsV2",
+    }
+)
 
 
 def core_session() -> Session:

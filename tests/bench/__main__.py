@@ -11,7 +11,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import judging
+from bench import judging, lambda_sizes
 from bench.config import FakeConfig
 from bench.measure import (
     Deadline,
@@ -92,9 +92,10 @@ REGIONS = (
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
 )
 SMALL = WorldSpec(repositories=10)
-ONE_REGION = _dry("small, one region", SMALL)
-ALL_REGIONS = replace(
-    _dry(f"small, {len(REGIONS)} regions", SMALL), settings=(("SCAN_REGIONS", ",".join(REGIONS)),)
+# By HTTPS: the connections of many clients cost more than the clients.
+ONE_REGION = Scenario("small, one region", FakeConfig(SMALL, LATENCY, tls=True))
+ALL_REGIONS = Scenario(
+    f"small, {len(REGIONS)} regions", ONE_REGION.config, (("SCAN_REGIONS", ",".join(REGIONS)),)
 )
 
 FIRST_NIGHT = Scenario("published rates, first night", UNDER_RATES[0].config)
@@ -103,6 +104,12 @@ SECOND_NIGHT = Scenario("published rates, second night", UNDER_RATES[0].config)
 # The cold start is the same in any account.
 TINY = FakeConfig(WorldSpec(repositories=1, images=1, services=1, tasks=1, functions=1))
 STARTS = 5
+
+# What is scanned in the table of sizes of the README, by HTTPS.
+BY_SIZE = {
+    "the account above": replace(STANDARD_DRY, config=replace(STANDARD_DRY.config, tls=True)),
+    f"a small account in {len(REGIONS)} regions": ALL_REGIONS,
+}
 
 # Too large to run every time: only with --million.
 MILLION = [
@@ -137,6 +144,21 @@ class Bench:
         with TemporaryDirectory() as directory:
             ledger = (("LEDGER", f"{directory}/ledger"),)
             self.measure(replace(one, settings=ledger) for one in (FIRST_NIGHT, SECOND_NIGHT))
+
+    def by_size(self) -> Mapping[str, Mapping[int, float]]:
+        """Measure dry runs with the processor of each size of a function; return the seconds."""
+        seconds: dict[str, dict[int, float]] = {name: {} for name in BY_SIZE}
+        for name, scenario in BY_SIZE.items():
+            for memory in lambda_sizes.SIZES:
+                with fake_aws(scenario.config) as fake:
+                    run = run_program(fake, self._deadline, dict(scenario.settings), memory)
+                seconds[name][memory] = run.measured.wall
+                used = f"{run.measured.cpu:.1f} s of the processor, {outcome(run)}"
+                peak = run.measured.peak_bytes / MEBIBYTE
+                self._write(
+                    f"{name}, {memory} MB: {run.measured.wall:.1f} s, {used}, {peak:.0f} MiB\n"
+                )
+        return seconds
 
     def sequential(self) -> Mapping[str, Any] | None:
         """Measure the sequential client on a sample of the standard account."""
@@ -249,8 +271,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300, help="time limit (300)")
     parser.add_argument("--million", action="store_true", help="only runs up to a million images")
+    parser.add_argument("--sizes", action="store_true", help="only sizes of a Lambda function")
     arguments = parser.parse_args()
     bench = Bench(arguments.seconds, _write)
+    if arguments.sizes:
+        bench.show(lambda_sizes.table(bench.by_size()))
+        return 0
     if arguments.million:
         bench.measure(MILLION)
         bench.show_growth("images", MILLION)

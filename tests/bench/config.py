@@ -32,7 +32,8 @@ class Fault:
 class FakeConfig:
     """A world, and how its AWS behaves. Latency is in seconds per call.
 
-    The credentials of an assumed role are valid for ``session_seconds``.
+    The credentials of an assumed role are valid for ``session_seconds``. With ``tls``, it speaks
+    HTTPS, as AWS does, if it runs in a process of its own.
     """
 
     world: WorldSpec
@@ -41,6 +42,7 @@ class FakeConfig:
     rates: Mapping[str, Rate] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     session_seconds: int = 3600
+    tls: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -58,4 +60,5 @@ class FakeConfig:
             rates={group: Rate(**rate) for group, rate in values["rates"].items()},
             faults=tuple(Fault(**fault) for fault in values["faults"]),
             session_seconds=values["session_seconds"],
+            tls=values["tls"],
         )

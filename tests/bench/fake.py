@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import re
+import ssl
 import sys
 import time
 from collections import Counter
@@ -419,9 +420,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-async def _serve(fake: Fake) -> None:
+async def _serve(fake: Fake, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(fake), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(fake), "127.0.0.1", 0, ssl=tls)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
@@ -429,12 +430,17 @@ async def _serve(fake: Fake) -> None:
 
 
 def main() -> None:
-    """Serve one account."""
-    fake = Fake(FakeConfig.from_json(sys.argv[1]))
+    """Serve one account; with the files of a certificate and its key, by HTTPS."""
+    configuration, *files = sys.argv[1:]
+    fake = Fake(FakeConfig.from_json(configuration))
+    tls = None
+    if files:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(*files)
     # The account is large and never freed, so exclude it from garbage collection.
     gc.collect()
     gc.freeze()
-    asyncio.run(_serve(fake))
+    asyncio.run(_serve(fake, tls))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from bench.fake import Fake, Request
 from ecr_cleaner import program
 from ecr_cleaner.aws import availability
 from ecr_cleaner.aws import session as sessions
+from ecr_cleaner.aws.sdk import core_session
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.deadline import Deadline
 
@@ -159,11 +160,9 @@ def _answered_by(connection: _Connection, events: Any) -> None:
     events.register_last("before-send", answer)
 
 
-_make_core: Any = sessions._core  # noqa: SLF001 -- of which sessions of assumed roles are made
-
-
 def _core() -> Any:
-    core = _make_core()
+    """Return what the sessions of assumed roles are made of."""
+    core = core_session()
     _answered_by(_session()[1], core.get_component("event_emitter"))
     return core
 
@@ -197,7 +196,7 @@ def _simulated(life: Life, session: boto3.Session) -> Iterator[None]:
         mock.patch.object(time, "sleep", life.sleep),
         mock.patch.object(Clock, "current_time", side_effect=life.time),
         mock.patch.object(program, "open_session", return_value=session),
-        mock.patch.object(sessions, "_core", _core),
+        mock.patch.object(sessions, "core_session", _core),
         mock.patch.object(availability, "host_exists", return_value=True),
         # Threads would wait one after the other in simulated time.
         mock.patch.object(program, "THREADS", 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -11,12 +12,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import IO, Any
 
+from botocore.httpsession import DEFAULT_CA_BUNDLE
+
 from bench.config import FakeConfig
+from bench.lambda_sizes import Throttle
 from bench.world import REGION
+from fakes.certificates import LOOPBACK, authority
 
 TESTS = Path(__file__).resolve().parents[1]
 PYTHON_PATH = os.pathsep.join(map(str, (TESTS.parent / "lambda_src", TESTS)))
@@ -95,23 +100,30 @@ class Run:
 
 
 class Fake:
-    """A running fake AWS."""
+    """A running fake AWS; ``trusted`` is the file of the CAs to trust if it speaks HTTPS."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, trusted: Path | None) -> None:
         self._port = port
+        self.trusted = trusted
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self.trusted else 'http'}://{LOOPBACK}:{self._port}"
 
     def stats(self) -> dict[str, Any]:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = self._connection()
         try:
             connection.request("GET", "/bench/stats")
             stats: dict[str, Any] = json.load(connection.getresponse())
             return stats
         finally:
             connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if not self.trusted:
+            return HTTPConnection(LOOPBACK, self._port, timeout=60)
+        context = ssl.create_default_context(cafile=self.trusted)
+        return HTTPSConnection(LOOPBACK, self._port, timeout=60, context=context)
 
 
 @contextmanager
@@ -120,18 +132,33 @@ def fake_aws(config: FakeConfig) -> Iterator[Fake]:
 
     The process exits when its standard input closes, so it never outlives this process.
     """
-    process = _start(["bench.fake", config.to_json()], {}, subprocess.PIPE, subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        yield Fake(int(process.stdout.readline()))
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryDirectory() as directory:
+        files = _certificates(Path(directory)) if config.tls else None
+        command = ["bench.fake", config.to_json(), *map(str, files[1:] if files else ())]
+        process = _start(command, {}, subprocess.PIPE, subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            yield Fake(int(process.stdout.readline()), files[0] if files else None)
+        finally:
+            process.kill()
+            process.communicate()
 
 
-def run_program(fake: Fake, deadline: Deadline, settings: Mapping[str, str]) -> Run:
-    """Run the program once with these settings."""
-    measured = run_module(["ecr_cleaner"], {**_aws(fake), **settings}, deadline)
+def _certificates(directory: Path) -> tuple[Path, Path, Path]:
+    """Write the CAs to trust, as many as the SDK trusts and one more, a certificate and a key."""
+    trusted = directory / "trusted.pem"
+    trusted.write_text(Path(DEFAULT_CA_BUNDLE).read_text() + authority().pem)
+    return trusted, *authority().files(directory)
+
+
+def run_program(
+    fake: Fake, deadline: Deadline, settings: Mapping[str, str], memory: int | None = None
+) -> Run:
+    """Run the program once with these settings.
+
+    ``memory`` in MB gives it the share of a processor that comes with that much of Lambda.
+    """
+    measured = run_module(["ecr_cleaner"], {**_aws(fake), **settings}, deadline, memory)
     deleting = settings.get("DRY_RUN") == "false"
     return Run(measured, _summary(measured.output), fake.stats(), deleting)
 
@@ -152,6 +179,7 @@ def run_sequential(fake: Fake, deadline: Deadline) -> dict[str, Any]:
 
 def _aws(fake: Fake) -> dict[str, str]:
     return {
+        **({"AWS_CA_BUNDLE": str(fake.trusted)} if fake.trusted else {}),
         "AWS_ENDPOINT_URL": fake.url,
         "AWS_REGION": REGION,
         "SCAN_REGIONS": REGION,
@@ -166,12 +194,18 @@ def _aws(fake: Fake) -> dict[str, str]:
     }
 
 
-def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Deadline) -> Measured:
+def run_module(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    memory: int | None = None,
+) -> Measured:
     """Run ``python -m`` until it exits; at the deadline, kill it and raise DeadlineError."""
     with tempfile.TemporaryFile() as output:
         began_at, began = time.time(), time.monotonic()
         process = _start(command, environ, subprocess.DEVNULL, output, subprocess.STDOUT)
-        usage = _wait(process, deadline)
+        throttle = Throttle.of(process.pid, memory) if memory else None
+        usage = _wait(process, deadline, throttle)
         wall = time.monotonic() - began
         return Measured(
             status=process.returncode,
@@ -183,7 +217,7 @@ def run_module(command: Sequence[str], environ: Mapping[str, str], deadline: Dea
         )
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
+def _wait(process: subprocess.Popen[bytes], deadline: Deadline, throttle: Throttle | None) -> Any:
     """Wait for the process and return its resource usage; kill it at the deadline."""
     try:
         while True:
@@ -191,6 +225,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: Deadline) -> Any:
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 return usage
+            if throttle:
+                throttle.apply()
             time.sleep(min(0.005, deadline.left()))
     except DeadlineError:
         process.kill()

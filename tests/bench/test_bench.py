@@ -46,6 +46,17 @@ def _full() -> Run:
     return _run(FULL)
 
 
+def test_run_over_https_with_a_share_of_a_processor_is_as_complete() -> None:
+    world = WorldSpec(repositories=1, images=10, services=2, tasks=2, functions=2)
+    runs = []
+    for tls, memory in ((False, None), (True, 512)):
+        with fake_aws(FakeConfig(world, tls=tls)) as fake:
+            runs.append(run_program(fake, Deadline.after(300), {}, memory))
+    plain, shared = runs
+    assert [run.measured.status for run in runs] == [0, 0], shared.measured.output[-2000:]
+    assert shared.calls == plain.calls
+
+
 def test_dry_run_makes_at_most_a_tenth_more_calls_than_needed(dry: Run) -> None:
     assert call_ratio(dry) <= 1.1, "\n".join(call_table({"dry run": dry}))
 

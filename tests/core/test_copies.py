@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from core.worlds import REGISTRY, repository, sha
-from ecr_cleaner.core.copies import Copies, cached, replicas, with_origins
+from ecr_cleaner.core.copies import (
+    Copies,
+    cached,
+    replicas,
+    unscanned_replicas,
+    with_origins,
+)
 from ecr_cleaner.core.errors import IncompleteAnswerError
 from ecr_cleaner.core.in_use import InUse, missing_repositories
+from ecr_cleaner.core.locations import Scanned
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry, Usage
 
 ELSEWHERE = Registry("222233334444", "us-east-1")
@@ -149,3 +156,27 @@ def test_registries_that_copy_each_other_end_the_chain() -> None:
         "a/app",
         "b/a/app",
     ]
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "listed", "warned"),
+    [
+        (REGISTRY.account, "us-east-1", ("eu-west-1", "eu-north-1"), True),
+        (REGISTRY.account, "us-east-1", (), False),  # every enabled region is scanned
+        (REGISTRY.account, "eu-north-1", ("eu-west-1", "eu-north-1"), False),
+        ("999988887777", "us-east-1", ("eu-west-1", "eu-north-1"), False),  # not scanned at all
+    ],
+)
+def test_replicas_in_regions_that_the_list_leaves_out_are_warned_about(
+    account: str, region: str, listed: tuple[str, ...], *, warned: bool
+) -> None:
+    rule = {"destinations": [{"registryId": account, "region": region}] * 2}
+    scanned = Scanned(frozenset({REGISTRY, Registry(REGISTRY.account, "eu-north-1")}))
+
+    found = list(unscanned_replicas({"rules": [rule, rule]}, scanned, listed))
+
+    assert len(found) == int(warned)
+    if warned:
+        assert found[0].startswith(
+            "images are replicated to us-east-1, which SCAN_REGIONS=eu-west-1,eu-north-1 leaves out"
+        )

@@ -482,6 +482,25 @@ def test_an_organization_that_was_not_scanned_whole_guards() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("principal", "named"),
+    [
+        (THIRD, f"{THIRD} (the organization has this account as SUSPENDED) may pull"),
+        (f"arn:aws:iam::{THIRD}:role/r", "role/r (the organization has this account as SUSPENDED)"),
+        ("444455556666", "444455556666 may pull"),
+    ],
+)
+def test_an_account_that_could_not_be_scanned_guards_with_its_state(
+    principal: str, named: str
+) -> None:
+    scanned = Scanned(SCANNED.registries, ORGANIZATION, {THIRD: "SUSPENDED"})
+    guarded = cross_account_pull(
+        REPOSITORY, [policy(statement(Principal={"AWS": principal}))], (), scanned
+    )
+    assert guarded
+    assert named in guarded.why
+
+
 REPLICA = Registry(OTHER, "us-east-1")
 BY_DIGEST = Usage(ImageReference(REPLICA, "app", digest=sha("a")), "arn:task", "ecs")
 BY_TAG = Usage(ImageReference(REPLICA, "app", tag="v1"), "arn:task", "ecs")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import fan_out
+from bench import fan_out, lambda_sizes
 from ecr_cleaner import program
 from ecr_cleaner.core import errors, policy, summary
 from ecr_cleaner.core import fan_out as steps
@@ -345,6 +345,11 @@ def test_table_of_costs_is_what_the_arithmetic_says() -> None:
     most = fan_out.most_targets_of_one_function(512, seconds)
     assert "from about 150 targets" in " ".join(README.split())
     assert 150 <= most < 200
+
+
+def test_table_of_sizes_is_what_the_arithmetic_says() -> None:
+    assert lambda_sizes.MEASURED
+    assert "\n".join(lambda_sizes.table()) in README
 
 
 # -- Plans ---------------------------------------------------------------------------------------

@@ -106,8 +106,8 @@ def test_what_guards_keep_is_not_among_what_would_be_removed() -> None:
     assert words(free) == ["free", "1", "1", "3.0 GB", "$0.30", "0", "0"]
     assert words(app)[:5] == ["app", "4", "0", "1", "3"]
     assert (
-        "1 of 4 images would be removed, up to 3.0 GB, up to $0.30 a month at $0.10 per GB. The "
-        "guards below keep 1 more until they are lifted, up to 2.0 GB. Layers" in text
+        "1 of 5 images would be removed, up to 3.0 GB, up to $0.30 a month at $0.10 per GB. The "
+        "guards below keep 1 more until they are lifted, up to 2.0 GB. An index" in text
     )
 
 

@@ -73,6 +73,8 @@ class StubAws:
         del region
         return Api(self.ecr if service == "ecr" else self.others[service])
 
+    clients = 1
+
     def close(self) -> None:
         """Do nothing: fake clients have no connections."""
 

@@ -212,6 +212,24 @@ def test_a_replica_in_use_keeps_the_image_that_it_is_a_copy_of(regions: Regions)
     assert regions.run()["removed"] == 0
 
 
+@pytest.mark.parametrize(("listed", "warnings"), [((), 0), (("eu-west-1",), 1)])
+def test_replicas_that_the_list_of_regions_leaves_out_are_warned_about_once(
+    regions: Regions, listed: tuple[str, ...], warnings: int
+) -> None:
+    regions.world.push("app", "old")
+    destination = {"registryId": "111122223333", "region": THERE}
+    regions.world.ecr.replication = {"rules": [{"destinations": [destination]}]}
+
+    summary = regions.run(Settings(dry_run=False, scan_regions=listed, expect_no_usage=True))
+
+    assert summary["removed"] == 1
+    lines = regions.world.events("Setting may not do what was meant")
+    assert [
+        one["why"].startswith(f"images are replicated to {THERE}, which SCAN_REGIONS")
+        for one in lines
+    ] == [True] * warnings
+
+
 def test_a_cached_copy_in_use_keeps_the_image_that_it_is_a_copy_of(regions: Regions) -> None:
     regions.world.push("app", "old", tags=["v1"])
     regions.rules[THERE] = [

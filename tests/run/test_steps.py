@@ -269,6 +269,15 @@ def test_a_replica_in_use_keeps_the_image(steps: Steps) -> None:
     assert steps.all()["removed"] == 0
 
 
+def test_replicas_that_the_list_of_regions_leaves_out_are_warned_about_once(steps: Steps) -> None:
+    steps.settings = replace(STEPPING, scan_regions=("eu-west-1",), expect_no_usage=True)
+    destination = {"registryId": OWN, "region": THERE}
+    steps.world.ecr.replication = {"rules": [{"destinations": [destination]}]}
+    assert steps.all()["removed"] == 1
+    (line,) = steps.world.events("Setting may not do what was meant")
+    assert line["why"].startswith(f"images are replicated to {THERE}, which SCAN_REGIONS")
+
+
 @pytest.mark.parametrize(("named", "guarded"), [("tag", True), ("digest", False)])
 def test_a_replica_that_is_named_by_a_tag_guards_replicated_deletions(
     steps: Steps, named: str, guarded: bool

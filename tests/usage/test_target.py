@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError, ScanError
+from ecr_cleaner.core.locations import Location
+from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.walk import Found
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.rows import (
@@ -19,7 +23,9 @@ from ecr_cleaner.usage.rows import (
     STEP_FUNCTIONS,
 )
 from ecr_cleaner.usage.scan import scan
+from ecr_cleaner.usage.shared.target import Shared, Target, in_each
 from ecr_cleaner.usage.source import UsageSource
+from ecr_cleaner.workers import Workers
 from fakes.aws_api import Parameters, account, error
 from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
 
@@ -240,3 +246,47 @@ def test_nothing_asked_is_nothing_called() -> None:
         assert one.task_definitions.found([]) == one.task_definitions.found_if_any([]) == {}
 
     assert tasks.calls == []
+
+
+# -- The memory of many targets ----------------------------------------------------------------
+
+
+class AwsOfClients:
+    """Clients of one account and region, as far as their number."""
+
+    def __init__(self, clients: int) -> None:
+        self.clients = clients
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("clients", "targets", "collections"),
+    [(1, 299, 0), (1, 300, 1), (1, 599, 1), (27, 11, 0), (27, 12, 1), (27, 24, 2), (300, 3, 3)],
+)
+def test_memory_of_closed_clients_is_freed_when_there_are_many(
+    monkeypatch: pytest.MonkeyPatch, clients: int, targets: int, collections: int
+) -> None:
+    collected: list[int] = []
+    monkeypatch.setattr("gc.collect", lambda: collected.append(1))
+    there = Location("123456789012", "us-east-1")
+    made = [AwsOfClients(clients) for _ in range(targets)]
+
+    def opened(aws: AwsOfClients) -> Target:
+        return Target(cast("Aws", aws), Settings(), there, shared=Shared(cast("Aws", aws)))
+
+    with Workers(2) as workers:
+        in_each([partial(opened, one) for one in made], lambda number, _: number, workers)
+
+    assert len(collected) == collections
+    assert {one.closed for one in made} == {1}
+
+
+def test_clients_of_the_registry_stay_open() -> None:
+    aws = AwsOfClients(300)
+    here = Location("123456789012", "eu-west-1")
+    with Target(cast("Aws", aws), Settings(), here, here, Shared(cast("Aws", aws))) as home:
+        assert home.clients == 0
+    assert aws.closed == 0

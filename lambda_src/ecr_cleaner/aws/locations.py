@@ -59,7 +59,8 @@ class Locations:
     def take(self, locations: Sequence[Location], organization: str | None) -> None:
         """Take the accounts and regions that another step found, that of the registry first."""
         self.all = tuple(locations)
-        self.scanned = Scanned(frozenset(one.registry for one in self.all), organization)
+        registries = frozenset(one.registry for one in self.all)
+        self.scanned = Scanned(registries, organization, self.left_out)
 
     def open(self, location: Location) -> Aws:
         """Return the clients of one of them: those of the registry, or new ones."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -12,15 +10,13 @@ import boto3
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError
-from botocore.loaders import Loader, create_loader
-from botocore.session import Session, get_session
-from botocore.utils import parse_timestamp
 
 from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import CALLS_AT_ONCE, Api
 from ecr_cleaner.aws.availability import Availability
 from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
 from ecr_cleaner.aws.kubernetes_access import authority_of, eks_token
+from ecr_cleaner.aws.sdk import core_session
 from ecr_cleaner.aws.timely import keep_deadline
 from ecr_cleaner.core.errors import CleanerError, IncompleteAnswerError, InvalidSettingError
 from ecr_cleaner.deadline import CONNECT_TIMEOUT, READ_TIMEOUT, Deadline
@@ -76,6 +72,9 @@ class Aws:
         Raise CleanerError if the client cannot be made, such as with half of the credentials.
         """
         key = (service, region or self.region)
+        made = self._apis.get(key)
+        if made:  # without waiting for a client that another thread is making
+            return made
         with _MAKING:
             if key not in self._apis:
                 api = Api(self._client(*key), deadline=self.deadline)
@@ -83,6 +82,11 @@ class Aws:
                     api.take_raw(operation, items)
                 self._apis[key] = api
             return self._apis[key]
+
+    @property
+    def clients(self) -> int:
+        """The number of clients that were made."""
+        return len(self._apis)
 
     def close(self) -> None:
         """Close the connections of all clients."""
@@ -121,7 +125,7 @@ def open_session(region: str | None) -> boto3.Session:
     if neither names a region, or if the configuration is broken.
     """
     try:
-        session = boto3.Session(botocore_session=_core(), region_name=region)
+        session = boto3.Session(botocore_session=core_session(), region_name=region)
     except BotoCoreError as error:
         raise CleanerError(str(error)) from error
     name, allowed = "AWS_REGION", "the name of an AWS region"
@@ -155,7 +159,7 @@ def assumed_session(account: Aws, role: str, external_id: str | None) -> boto3.S
         except KeyError as error:
             raise IncompleteAnswerError(f"AssumeRole of {role} returned no {error}") from error
 
-    core = _core()
+    core = core_session()
     credentials = DeferredRefreshableCredentials(fetch, "assume-role")
     core.register_component("credential_provider", _Holder(credentials))
     return boto3.Session(botocore_session=core, region_name=account.region)
@@ -169,24 +173,3 @@ class _Holder:
 
     def load_credentials(self) -> DeferredRefreshableCredentials:
         return self._credentials
-
-
-def _core() -> Session:
-    """Return a session of the SDK. All of them share what was read of its models."""
-    core = get_session()
-    factory = core.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_time)
-    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
-    return core
-
-
-@cache
-def _loader(path: str | None) -> Loader:
-    return create_loader(path)
-
-
-def _time(value: Any) -> datetime:
-    """Parse a time of an answer. Faster than the SDK, which looks up the local zone each time."""
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    return parse_timestamp(value)

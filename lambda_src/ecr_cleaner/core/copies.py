@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecr_cleaner.core.errors import IncompleteAnswerError
+from ecr_cleaner.core.locations import Scanned
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry, Usage
 from ecr_cleaner.core.reference import registry_of
 
@@ -68,9 +69,37 @@ def replicas(origin: Registry, configuration: Mapping[str, Any]) -> Iterator[Cop
     for rule in configuration.get("rules", ()):
         prefixes = sorted(prefixes_of(rule))
         for destination in rule.get("destinations", ()):
-            registry = Registry(str(destination["registryId"]), str(destination["region"]))
+            registry = _registry(destination)
             for prefix in prefixes:
                 yield Copies(registry, prefix, origin, prefix)
+
+
+def unscanned_replicas(
+    configuration: Mapping[str, Any], scanned: Scanned, regions: Sequence[str]
+) -> Iterator[str]:
+    """Yield a warning for each region with replicas that ``SCAN_REGIONS`` leaves out.
+
+    ``regions`` is that setting, empty if all enabled regions are scanned. This warns and does not
+    guard: the list is the operator's decision, and a replica stays if its original is deleted.
+    """
+    found = {
+        str(destination["region"])
+        for rule in configuration.get("rules", ())
+        for destination in rule.get("destinations", ())
+        if regions
+        and str(destination["registryId"]) in scanned.accounts
+        and _registry(destination) not in scanned.registries
+    }
+    for region in sorted(found):
+        yield (
+            f"images are replicated to {region}, which SCAN_REGIONS={','.join(regions)} leaves "
+            "out: consumers of the replicas there are not found; name the region in SCAN_REGIONS "
+            "if anything runs there"
+        )
+
+
+def _registry(destination: Mapping[str, Any]) -> Registry:
+    return Registry(str(destination["registryId"]), str(destination["region"]))
 
 
 def prefixes_of(rule: Mapping[str, Any]) -> set[str]:

@@ -256,7 +256,14 @@ def _outside_principals(
             else:
                 outside = not (is_limited or _is_own(name, insiders))
             if outside:
-                yield "everyone" if name == "*" else name
+                yield "everyone" if name == "*" else _with_state(name, insiders)
+
+
+def _with_state(principal: str, insiders: Scanned) -> str:
+    """Return a principal with the reason if its account could not be scanned."""
+    match = _ACCOUNT.fullmatch(principal)
+    state = insiders.left_out.get(match["account"]) if match else None
+    return f"{principal} (the organization has this account as {state})" if state else principal
 
 
 def _is_seen(service: str, waived_sources: Collection[str]) -> bool:

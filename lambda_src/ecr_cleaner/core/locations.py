@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ecr_cleaner.core.errors import IncompleteAnswerError
@@ -12,8 +12,10 @@ from ecr_cleaner.core.model import Registry
 
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):[^:]+:[^:]*:(?P<account>[0-9]{12}):.*")
 
-# Accounts in these states run nothing, and nobody can assume a role in them
-# (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_account_state.html).
+# Nobody can assume a role in accounts in these states, and AWS ends their access to its services.
+# Within 90 days, a closed account can be opened again, with its resources
+# (https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-closing.html,
+# https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_account_state.html).
 _INACTIVE = frozenset({"CLOSED", "PENDING_ACTIVATION", "SUSPENDED"})
 
 
@@ -53,11 +55,12 @@ class Scanned:
     """Where the usage sources were asked, for guards.
 
     ``registries`` holds the registry of each account and region. ``organization`` is the id of the
-    organization if all of its accounts were asked.
+    organization if all of its active accounts were asked; ``left_out`` has the state of the others.
     """
 
     registries: frozenset[Registry] = frozenset()
     organization: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def accounts(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval import Approved
 from ecr_cleaner.core.approval_request import Planned, approval_request
+from ecr_cleaner.core.copies import unscanned_replicas
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.in_use import Broken, missing_repositories
 from ecr_cleaner.core.model import Registry, Repository
@@ -182,6 +183,8 @@ class Cleaner:
             )
         if not again:
             self._report.unseen(found.unseen)
+            scanned, regions = self._locations.scanned, self._settings.scan_regions
+            self._report.doubtful(unscanned_replicas(replication, scanned, regions))
         return replace(
             found,
             copies=read.copies,

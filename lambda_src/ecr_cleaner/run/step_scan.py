@@ -13,6 +13,7 @@ from typing import Any
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.copies import unscanned_replicas
 from ecr_cleaner.core.errors import CleanerError, text_of
 from ecr_cleaner.core.fan_out import Frozen
 from ecr_cleaner.core.locations import Location
@@ -76,6 +77,9 @@ class TargetScanner:
                 lambda: scan(make(), sources), lambda: self._copies(make, is_home=is_home)
             )
         readings = [reading for source in found.readings for reading in source.readings]
+        if empty.round == 1:
+            regions = self.settings.scan_regions
+            self.report.doubtful(unscanned_replicas(replication, locations.scanned, regions))
         header = replace(
             empty,
             ended=self._now(),

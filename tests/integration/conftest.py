@@ -30,7 +30,7 @@ def empty_world() -> Iterator[World]:
 def world(empty_world: World) -> World:
     moto_api_backend.reset()
     forget()
-    return empty_world
+    return empty_world.from_the_start()
 
 
 @pytest.fixture(scope="module")

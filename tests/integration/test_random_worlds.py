@@ -178,7 +178,7 @@ def test_random_accounts_have_images_to_remove_and_old_images_to_keep(empty_worl
     doomed = spared = spared_by_others = 0
     for seed in SEEDS:
         moto_api_backend.reset()
-        scene = Scene(empty_world, random.Random(seed))  # noqa: S311
+        scene = Scene(empty_world.from_the_start(), random.Random(seed))  # noqa: S311
         scene.fill()
         for name in scene.opted_in:
             old = {one for one in empty_world.digests(name) if scene.old[one]}

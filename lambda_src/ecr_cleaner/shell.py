@@ -266,7 +266,7 @@ class _Output:
     def close(self) -> None:
         """Remove a file that was not finished."""
         if self._stream:
-            # What could not be written has been told.
+            # The error was already reported.
             with suppress(OSError):
                 self._stream.close()
         if self._unfinished:

@@ -91,6 +91,21 @@ def test_file_is_read_once_for_all_clients(url: str, tmp_path: Path) -> None:
     assert read == [(trusted,)]
 
 
+def test_connections_do_not_change_what_they_share(url: str, tmp_path: Path) -> None:
+    """Not even to the value that it has: another thread may connect at this moment."""
+    trusted = trusting(0, tmp_path)
+    with mock.patch.object(ssl.SSLContext, "set_alpn_protocols", autospec=True) as protocols:
+        for _ in range(3):
+            client(url, trusted).describe_repositories()
+
+    assert protocols.call_count == 1
+
+
+def test_file_that_does_not_exist_is_said_to_be_the_problem(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SSLError, match="No such file"):
+        client(url, str(tmp_path / "absent.pem")).describe_repositories()
+
+
 def test_server_of_another_authority_is_refused_whatever_was_trusted_before(
     url: str, tmp_path: Path
 ) -> None:
@@ -117,6 +132,7 @@ def test_address_that_is_not_in_the_certificate_is_refused(url: str, tmp_path: P
         ({"proxy": parse_url("https://proxy:3128")}, False),
         ({"cert_file": "own.pem"}, False),
         ({"ca_certs": None}, False),
+        ({"cert_reqs": "CERT_NONE"}, False),
     ],
 )
 def test_only_plain_connections_share_what_they_trust(

@@ -102,12 +102,18 @@ def test_every_permission_can_be_used() -> None:
 
     # IAM's name for ListObjectsV2.
     assert allowed - known == {"ListBucket"}
-    assert known - allowed == {
+    whole = set(model_of(DEFAULT, "sts").operation_names)
+    assert known - allowed - whole == {
         "ChangeMessageVisibilityBatch",
         "DeleteMessageBatch",
-        "GetCallerIdentity",
+        "HeadBucket",
         "ListObjectsV2",
     }
+
+
+@pytest.mark.parametrize("service", ["signin", "sso", "sso-oidc", "sts"])
+def test_services_of_credentials_are_whole_because_the_sdk_calls_them(service: str) -> None:
+    assert model_of(OURS, service).operation_names == model_of(DEFAULT, service).operation_names
 
 
 def test_every_operation_that_the_code_names_can_be_called() -> None:

@@ -23,7 +23,7 @@ def test_sources_that_failed_for_one_reason_in_one_place_are_named_together() ->
     error = ScanError("ecs", DENIED).together_with(others)
     why = "sts AssumeRole failed with AccessDenied: no"
     assert str(error) == (
-        f"{ScanError('ecs', DENIED)}; not read either: batch, eks in {account}: {why}; eks: {why}"
+        f"{ScanError('ecs', DENIED)}; also not read: batch, eks in {account}: {why}; eks: {why}"
     )
     assert error.fields["missing_action"] == "ecs:ListTasks"
 

@@ -57,6 +57,25 @@ def test_latest_plan_is_that_of_a_run_that_judged_everything() -> None:
     assert TREND.with_run(later("second", 1), LATER).plan == LATER
 
 
+@pytest.mark.parametrize(
+    ("numbers", "begun", "plan"),
+    [
+        (later("second", 1), TREND, LATER),
+        (later("second", 1, applied=True), TREND, PLAN),
+        (later("second", 1, unjudged=1), TREND, PLAN),
+        # A run that began earlier and ends later.
+        (later("second", -1), TREND, PLAN),
+        # Better than nothing to compare with.
+        (later("second", 1, unjudged=1), Trend(), LATER),
+        (later("second", 1, applied=True), Trend(), ""),
+    ],
+)
+def test_plan_to_compare_with_is_the_latest_that_left_nothing_out(
+    numbers: RunNumbers, begun: Trend, plan: str
+) -> None:
+    assert begun.with_run(numbers, LATER).plan == plan
+
+
 def test_numbers_are_those_of_the_results() -> None:
     results = [
         Result(Tally(images=5, images_bytes=50, removable=2, removable_bytes=20, near_misses=1)),
@@ -103,6 +122,7 @@ def with_run(**fields: Any) -> bytes:
         (with_run(time="yesterday"), "damaged"),
         (with_run(dry_run=1), "damaged"),
         (with_run(images=-1), "is negative"),
+        (with_run(images_bytes=10**400), "too large"),
         (with_run(images=True), "damaged"),
         (with_run(near_misses=-1), "is negative"),
         (with_run(removed="drop"), "damaged"),

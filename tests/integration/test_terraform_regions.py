@@ -48,7 +48,7 @@ def test_destroy_leaves_nothing_of_instances_in_two_regions(aws: FakeAws, tmp_pa
             "repositories": 1,
             "log groups": 1,
             "saved queries": len(list((PROJECT / MODULE / "queries").iterdir())),
-            "metric filters": 12,
+            "metric filters": 13,
             "alarms": 6,
             "composite alarms": 1,
             "dashboards": 1,

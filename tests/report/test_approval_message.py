@@ -122,7 +122,7 @@ def test_notes_are_one_list() -> None:
 
 def test_plan_without_a_page_is_named_itself() -> None:
     text = message(replace(REQUEST, page=""), FUNCTION)
-    assert "no time to write a page:\n  s3://bucket/plans/run.jsonl.gz\n  aws s3 cp " in text
+    assert "no time to write its page):\n  s3://bucket/plans/run.jsonl.gz\n  aws s3 cp " in text
     assert "run.html" not in text
 
 

@@ -212,7 +212,7 @@ def test_totals_of_one_repository_and_of_several(log: Log) -> None:
         failed={sha("a"): "KmsError", sha("b"): "KmsError"},
         left=dict.fromkeys(map(sha, ("c", "d", "e")), Left.CHANGED),
     )
-    tally = Tally()
+    tally = Tally(near_misses=0)
     tally.count_plan(plan, [Broken("v9", "missing", ())])
     tally.count_outcome(outcome)
     log.reporter().done(tally)
@@ -240,6 +240,15 @@ def test_totals_of_one_repository_and_of_several(log: Log) -> None:
         key: value * 2 if isinstance(value, int) else {"in_use": 2, "too_young": 4}
         for key, value in numbers.items()
     }
+
+
+def test_near_misses_that_are_unknown_are_no_number() -> None:
+    total = Tally()
+    total.add(Tally())
+    assert "near_misses" not in total.fields()
+    for known in (2, None, 3):
+        total.add(Tally(near_misses=known))
+    assert total.fields()["near_misses"] == 5
 
 
 def test_age_is_in_whole_days(log: Log) -> None:

@@ -22,15 +22,19 @@ from botocore.utils import parse_timestamp
 from ecr_cleaner.aws.certificates import share_certificates
 
 _PERMISSIONS = Path(__file__).parent.parent / "permissions.json"
-# Operations that need no permission, or one of another name.
+# Operations that need no permission, or one of another name. The SDK itself calls HeadBucket to
+# find the region of a bucket.
 _WITHOUT_ACTION = frozenset(
     {
         "ChangeMessageVisibilityBatch",
         "DeleteMessageBatch",
         "GetCallerIdentity",
+        "HeadBucket",
         "ListObjectsV2",
     }
 )
+# The SDK calls them for credentials: of web identities, roles and single sign-on.
+_OF_CREDENTIALS = frozenset({"signin", "sso", "sso-oidc", "sts"})
 
 
 def core_session() -> Session:
@@ -69,8 +73,7 @@ def _strings(value: Any) -> Iterator[str]:
 def reduced(model: Mapping[str, Any], operations: frozenset[str]) -> dict[str, Any]:
     """Return the model of a service with these operations only, and the shapes that they need.
 
-    Each client has a method, and more, for each operation of its model. EC2 has 700 of them. What
-    no permission allows cannot be called in any case.
+    Each client has a method, and more, for each operation of its model. EC2 has 700 of them.
     """
     kept = {name: one for name, one in model["operations"].items() if name in operations}
     shapes = model["shapes"]
@@ -98,12 +101,13 @@ def _shape_names(value: Any) -> Iterator[str]:
 
 
 class _Models(JSONFileLoader):
-    """Reads the files of the SDK; of the model of a service, only what can be called is kept."""
+    """Reads the files of the SDK; of most models, only what the program may call is kept."""
 
     def load_file(self, file_path: str) -> Any:
         content = super().load_file(file_path)
-        is_model = content is not None and Path(file_path).name == "service-2"
-        return reduced(content, callable_operations()) if is_model else content
+        *_, service, _, name = Path(file_path).parts
+        is_whole = content is None or name != "service-2" or service in _OF_CREDENTIALS
+        return content if is_whole else reduced(content, callable_operations())
 
 
 @cache

@@ -120,7 +120,7 @@ def _also(others: Sequence[ScanError]) -> str:
     named = [f"{', '.join(names)}{where}: {why}" for (where, why), names in sources.items()]
     left = len(named) - _MOST_NAMED
     more = [f"{left} more"] if left > 0 else []
-    return f"; not read either: {'; '.join([*named[:_MOST_NAMED], *more])}" if named else ""
+    return f"; also not read: {'; '.join([*named[:_MOST_NAMED], *more])}" if named else ""
 
 
 def _in(target: str | None) -> str:

@@ -284,7 +284,8 @@ def _result(found: Mapping[str, Any]) -> Result:
     tally.kept.update(numbers.pop("kept"))
     tally.stays.update(numbers.pop("stays"))
     for name, number in numbers.items():
-        setattr(tally, name, of_type(int, number))
+        is_unknown = name == "near_misses" and number is None
+        setattr(tally, name, None if is_unknown else of_type(int, number))
     return Result(
         tally=tally,
         guards=list(map(guard_from, found["guards"])),

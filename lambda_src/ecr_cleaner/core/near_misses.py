@@ -76,8 +76,8 @@ class PlannedRemovals:
 def near_misses(plan: Plan, earlier: PlannedRemovals | None) -> list[NearMiss]:
     """Return the images of a repository that the earlier plan removes and that are needed now.
 
-    They are in use, were in use since that plan, or are kept by a pull that it did not know. What
-    follows such an image, as the children of an index, does not count.
+    They are in use, were in use since that plan, or are kept by a pull that it did not know. The
+    children of such an index are not counted again.
     """
     if earlier is None:
         return []

@@ -20,9 +20,10 @@ class Tally:
     """The numbers of one repository, or of a run. Sizes are in bytes.
 
     ``removable`` counts what the plan removes, and ``near_misses`` what an earlier plan removes and
-    is needed now. ``stays`` counts the images that stay although the plan that is applied removes
-    them, by reason. A sum of image sizes is an upper bound of what is stored or saved: layers that
-    images share are counted in each of them and stored once. An index has no size of its own.
+    is needed now, None if that is unknown. ``stays`` counts the images that stay although the plan
+    that is applied removes them, by reason. A sum of image sizes is an upper bound of what is
+    stored or saved: layers that images share are counted in each of them and stored once. An index
+    has no size of its own.
     """
 
     images: int = 0
@@ -35,7 +36,7 @@ class Tally:
     failed: int = 0
     left: int = 0
     broken_references: int = 0
-    near_misses: int = 0
+    near_misses: int | None = None
     kept: Counter[str] = field(default_factory=Counter)
     stays: Counter[str] = field(default_factory=Counter)
 
@@ -51,7 +52,8 @@ class Tally:
         self.failed += other.failed
         self.left += other.left
         self.broken_references += other.broken_references
-        self.near_misses += other.near_misses
+        if other.near_misses is not None:
+            self.near_misses = (self.near_misses or 0) + other.near_misses
         self.kept.update(other.kept)
         self.stays.update(other.stays)
 
@@ -95,7 +97,7 @@ class Tally:
             "failed": self.failed,
             "left": self.left,
             "broken_references": self.broken_references,
-            "near_misses": self.near_misses,
+            **({} if self.near_misses is None else {"near_misses": self.near_misses}),
             **({"stays": dict(sorted(self.stays.items()))} if self.stays else {}),
         }
 

@@ -22,6 +22,8 @@ MOST_RUNS = 30
 
 # The name becomes a part of a path.
 _PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.jsonl\.gz")
+# Of what a number of bytes may be.
+_LEAST_TOO_LARGE = 2**63
 _COUNTS = ("images", "removable", "removed")
 _NUMBERS = ("unjudged", *_COUNTS, *(f"{name}_bytes" for name in _COUNTS))
 
@@ -85,7 +87,11 @@ class Trend:
         """Return the trend with one more run; the oldest ones are dropped."""
         others = [one for one in self.runs if one.run != numbers.run]
         runs = sorted([*others, numbers], key=lambda one: one.time)[-MOST_RUNS:]
-        return Trend(tuple(runs), self.plan if numbers.applied else plan)
+        # A run that left something out is compared with only if there is nothing better.
+        is_whole = not (numbers.applied or numbers.unjudged)
+        is_latest = all(one.time <= numbers.time for one in others)
+        is_better = (is_latest and is_whole) or not (self.plan or numbers.applied)
+        return Trend(tuple(runs), plan if is_better else self.plan)
 
     def to_json(self) -> bytes:
         """Return the document."""
@@ -142,6 +148,6 @@ def _plan(name: str) -> str:
 
 def _number(value: Any) -> int:
     number: int = of_type(int, value)
-    if number < 0:
-        raise ValueError(f"{number} is negative")
+    if not 0 <= number < _LEAST_TOO_LARGE:
+        raise ValueError(f"{number} is negative or too large")
     return number

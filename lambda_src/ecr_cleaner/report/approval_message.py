@@ -12,7 +12,7 @@ from ecr_cleaner.core.text import counted, dollars, human_size, price_tag, repos
 
 # In characters.
 # Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
-LONGEST_SUBJECT = 100
+LONGEST_SUBJECT = 99
 
 _NAME = "ecr-cleaner"
 
@@ -61,6 +61,7 @@ def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
 
 def _notes(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
     """Yield what a person should know before they approve."""
+    source = "page" if request.page else "plan"
     if not settings.applying_removes:
         yield (
             "DRY_RUN is not false: until it is, applying the plan removes nothing and only reports."
@@ -74,12 +75,12 @@ def _notes(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
         yield (
             f"Guards stand: {_of(request.guarded)}, up to "
             f"{human_size(request.guarded.size_bytes)}, stay until the guards are lifted. The "
-            "page says how."
+            f"{source} says how."
         )
     if request.broken_references:
         yield (
             f"{counted(request.broken_references, 'broken reference')}: consumers name images that "
-            "cannot be pulled. The page names them."
+            f"cannot be pulled. The {source} names them."
         )
     if request.unvisited:
         yield f"{repositories(request.unvisited)} not judged: the run was out of time."
@@ -90,7 +91,7 @@ def _ways(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
     if request.page:
         yield f"Page of the plan:\n  {_fetched(request.page)}"
     else:
-        yield f"Plan, of which there was no time to write a page:\n  {_fetched(request.plan)}"
+        yield f"Plan (there was no time to write its page):\n  {_fetched(request.plan)}"
     shell = f"in a shell with the settings of the run:\n  {_of_shell(request)}"
     if command(request, settings) == _of_shell(request):
         yield f"Apply it {shell}"

@@ -48,8 +48,11 @@ def add_part(plans: PlanSink, objects: RunObjects, frozen: Frozen, share: int) -
     """
     problems: list[str] = []
     try:
-        lines = objects.lines(share_name(share, "plan"))
-        _add(plans, read_plan(lines), part_run(frozen.run, share))
+        name = share_name(share, "plan")
+        content = objects.get(name)
+        # Before anything of it is added: only what can be read to its end is whole.
+        deque(read_plan(objects.unpacked(name, content)), maxlen=0)
+        _add(plans, read_plan(objects.unpacked(name, content)), part_run(frozen.run, share))
     except CleanerError as error:
         problems.append(f"the plan of share {share} is not known: {error}")
     for name in frozen.shares[share].repositories:
@@ -68,5 +71,3 @@ def _add(plans: PlanSink, parts: Iterator[PlanPart], run: str) -> None:
     for _, group in groupby(inner, key=lambda one: one.repository):
         first = cast("PlannedRepository", next(group))
         plans.add(first, cast("Iterator[PlannedImage]", group))  # noqa: B031 - what is left of it
-    # Only what was read to its end is whole.
-    deque(parts, maxlen=0)

@@ -13,7 +13,6 @@ from itertools import chain, islice
 from threading import Lock
 from typing import IO, Protocol
 
-from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.plan_document import (
     PlanEnd,
     PlanHeader,
@@ -191,7 +190,7 @@ class Plans:
     def _problems_noted(self, consequence: str) -> Iterator[None]:
         try:
             yield
-        except (CleanerError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing more is removed
             where = self._place.where if self._place else "in a temporary file"
             self.problems.append(f"the plan {where} cannot be written: {error}{consequence}")
 

@@ -92,7 +92,7 @@ class RepositoryCleaner:
         broken = tuple(self.usage.in_use.of(repository).broken(images))
         result.tally.count_plan(plan, broken)
         near = self.trends.near_misses(plan)
-        result.tally.near_misses = len(near)
+        result.tally.near_misses = len(near) if self.trends.compared else None
         self.plans.add(
             PlannedRepository(
                 repository.name,

@@ -124,7 +124,7 @@ class ShareCleaner(LaterStep):
         self._guards.read()
         self._pull_times.read()
         self._memory.read()
-        self._trends.read(self._locations.home.registry, share.repositories)
+        self._trends.read(self._locations.home.registry, frozenset(share.repositories))
         self._objects.create(share_name(number, "begun"), "")
         names = set(share.repositories)
         repositories = self._frozen.repositories

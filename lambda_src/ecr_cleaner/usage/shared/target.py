@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 # Each holds its clients: about 4 MB for all sources.
 TARGETS_AT_ONCE = 8
-# To find clients that are closed takes longer the more objects there are, so not after each target.
+# A garbage collection takes longer the more objects there are: one for many closed clients.
 _CLIENTS_IN_MEMORY = 300
 
 

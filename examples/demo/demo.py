@@ -132,7 +132,7 @@ def show_dry_run(dry: Run) -> None:
     print()
     show_verdicts(dry.verdicts)
     print()
-    size = human_size(sum(line["size_bytes"] for line in dry.removals))
+    size = human_size(dry.summary.get("removable_bytes", 0))
     print(f"Would remove {len(dry.removals)} of {count(len(dry.verdicts), 'image')}, up to {size}.")
 
 

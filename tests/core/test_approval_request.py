@@ -24,7 +24,7 @@ GUARDS = [StandingGuard(Guard.EKS_CLUSTERS, "why")]
 STORED = ("s3://bucket/plan.jsonl.gz", "s3://bucket/plan.html")
 
 ONE = Result(Tally(images=9, removable=2, removable_bytes=20))
-TWO = Result(Tally(images=9, removable=3, removable_bytes=30, broken_references=1))
+TWO = Result(Tally(near_misses=2, images=9, removable=3, removable_bytes=30, broken_references=1))
 NOTHING = Result(Tally(images=9))
 GUARDED = Result(Tally(removable=5, removable_bytes=50), GUARDS)
 UNVISITED = Result(unvisited=True)
@@ -47,6 +47,7 @@ def test_numbers_are_those_of_what_applying_removes() -> None:
         gain=Gain(repositories=2, images=5, size_bytes=50),
         guarded=Gain(repositories=1, images=5, size_bytes=50),
         broken_references=1,
+        near_misses=2,
         unvisited=1,
     )
 

@@ -21,6 +21,7 @@ REQUEST = ApprovalRequest(
     gain=Gain(2, 1_234, 5_600_000_000),
     guarded=Gain(),
     broken_references=0,
+    near_misses=0,
     unvisited=0,
 )
 FUNCTION = Settings(approval=True, applying_removes=True, function_name="ecr-cleaner")
@@ -86,6 +87,14 @@ def test_without_a_price_no_dollars_are_named() -> None:
             (
                 "- 2 broken references: consumers name images that cannot be pulled. The page "
                 "names them."
+            ),
+        ),
+        (
+            replace(REQUEST, near_misses=2),
+            FUNCTION,
+            (
+                "- 2 near misses: an earlier plan would have removed images that are needed now. "
+                "The log names them; find out why before you apply."
             ),
         ),
         (

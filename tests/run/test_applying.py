@@ -143,6 +143,20 @@ def test_plan_that_cannot_be_read_is_refused(
         apply(world)
 
 
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("plans/night.html", "plans/night.html is the page of a plan; name the plan itself"),
+        ("", "no plan is named"),
+    ],
+)
+def test_what_is_not_the_address_of_a_plan_is_refused(
+    world: World, where: str, message: str
+) -> None:
+    with pytest.raises(PlanError, match=message), stored_plan(aws_of(world), where):
+        pass
+
+
 def test_plan_that_was_cut_off_is_refused(world: World) -> None:
     world.push("app", "old", tags=["v1"])
     world.run(DRY)

@@ -35,6 +35,7 @@ class ApprovalRequest:
     gain: Gain
     guarded: Gain
     broken_references: int
+    near_misses: int
     unvisited: int
 
 
@@ -66,6 +67,7 @@ def approval_request(
         gain=gain,
         guarded=_gain(results, guarded=True),
         broken_references=summary.total.broken_references,
+        near_misses=summary.total.near_misses or 0,
         unvisited=summary.unvisited,
     )
 

@@ -138,6 +138,11 @@ class PlanSummary:
         return _total(one.guarded for one in self.repositories)
 
     @property
+    def unguarded(self) -> Sum:
+        """Of those, what a run removes today."""
+        return _total(one.removable for one in self.repositories if not one.planned.guards)
+
+    @property
     def total(self) -> Sum:
         """All images."""
         return _total(one.total for one in self.repositories)

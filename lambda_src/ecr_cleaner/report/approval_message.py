@@ -62,6 +62,12 @@ def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
 def _notes(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
     """Yield what a person should know before they approve."""
     source = "page" if request.page else "plan"
+    if request.near_misses:
+        number = counted(request.near_misses, "near miss", "near misses")
+        yield (
+            f"{number}: an earlier plan would have removed images that are needed now. The log "
+            "names them; find out why before you apply."
+        )
     if not settings.applying_removes:
         yield (
             "DRY_RUN is not false: until it is, applying the plan removes nothing and only reports."

@@ -160,4 +160,7 @@ def _way(found: Explained, image: PlannedImage) -> Iterator[str]:
         yield "  These guards have to be lifted:"
         yield from (f"  {one.guard}: {visible(one.why)}" for one in guards)
     else:
-        yield "  Nothing has to change: a run that is not a dry run removes it."
+        yield (
+            "  Nothing has to change: a run that is not a dry run removes it. If APPROVAL is true, "
+            "that is a run that applies a plan with it."
+        )

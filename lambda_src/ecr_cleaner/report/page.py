@@ -126,13 +126,13 @@ def _hash(content: str) -> str:
 
 
 def _begin(summary: PlanSummary, past: Past, title: str) -> Iterator[str]:
-    header, remove, total = summary.header, summary.removable, summary.total
+    header, total, guarded = summary.header, summary.total, summary.guarded
+    remove = summary.unguarded
     mode = (
         "A dry run: it removed nothing."
         if header.dry_run
         else "Not a dry run: what it really removed is in its log."
     )
-    guarded = sum(1 for one in summary.repositories if one.planned.guards)
     near = "unknown" if past.near_misses is None else f"{past.near_misses:,}"
     price = header.price_per_gb_month
     links = "".join(f'<li><a href="#{name}">{link}</a></li>\n' for name, link, _ in _SECTIONS)
@@ -147,7 +147,7 @@ def _begin(summary: PlanSummary, past: Past, title: str) -> Iterator[str]:
 <div><dt>Storage, up to</dt><dd>{human_size(remove.size_bytes)}</dd></div>
 <div><dt>A month, up to</dt><dd>{shown(dollars(remove.size_bytes, price))}</dd></div>
 <div><dt>Repositories</dt><dd>{len(summary.repositories):,}</dd></div>
-<div><dt>Behind a guard</dt><dd>{guarded:,}</dd></div>
+<div><dt>Behind guards</dt><dd>{guarded.images:,}</dd></div>
 <div><dt>Near misses</dt><dd><a href="#near">{near}</a></dd></div>
 </dl>
 <p class="quiet">Sizes and costs are upper bounds. An index is counted once, by the images that it

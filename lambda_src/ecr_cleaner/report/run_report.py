@@ -204,8 +204,8 @@ class RunReport:
                 events.TOO_MANY,
                 removable=summary.total.removable,
                 max_deletions=most,
-                why="one run removes at most MAX_DELETIONS images, the next run continues; raise "
-                "the setting if this number is right",
+                why="one run removes at most MAX_DELETIONS images; the next run continues, or "
+                "applying the same plan again; raise the setting if this number is right",
             )
 
     def _warn_of_slow_scan(self, summary: Summary) -> None:

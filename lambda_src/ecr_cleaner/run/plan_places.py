@@ -68,6 +68,10 @@ def stored_plan(aws: Aws, where: str) -> Iterator[Iterator[PlanPart]]:
 
     Raise PlanError if it cannot be read.
     """
+    if where.endswith(".html"):
+        raise PlanError(f"{where} is the page of a plan; name the plan itself, .jsonl.gz")
+    if not where:
+        raise PlanError("no plan is named")
     with stored_lines(aws, where) as lines:
         yield read_plan(lines)
 

@@ -135,6 +135,15 @@ def pytest_report_header() -> str:
     return f"kube-apiserver: {program or 'only the fake one, because KUBE_APISERVER is not set'}"
 
 
+# -- Processes ---------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than processors: Terraform's provider often waits."""
+    return (os.cpu_count() or 1) + 1
+
+
 # -- Collection --------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent

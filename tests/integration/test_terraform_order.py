@@ -38,6 +38,8 @@ def deployment(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraf
         # Not what is tested here, and each is a call.
         **dict.fromkeys(("saved_queries_enabled", "metrics_enabled", "alarms_enabled"), False),
         "dashboard_enabled": False,
+        # The provider waits half a minute for a queue, and for its policy.
+        "memory_enabled": False,
     }
     return terraform.init()
 

@@ -133,7 +133,7 @@ def test_all_sources_that_fail_are_named_in_their_order() -> None:
 
     assert str(failure.value) == (
         "usage source ecs could not be read in full: ecs ListTasks failed with X: no (missing IAM "
-        "action: ecs:ListTasks); not read either: batch: batch ListJobs failed with Y: no"
+        "action: ecs:ListTasks); also not read: batch: batch ListJobs failed with Y: no"
     )
     assert failure.value.fields["source"] == "ecs"
     assert failure.value.fields["missing_action"] == "ecs:ListTasks"

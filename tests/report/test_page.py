@@ -332,6 +332,23 @@ def test_guards_failures_and_coverage_are_shown() -> None:
     assert found.row("odd", "1", "10 B")
 
 
+def test_what_guards_keep_is_not_among_the_images_to_remove() -> None:
+    guard = StandingGuard(Guard.EKS_CLUSTERS, "why")
+    parts: list[PlanPart] = [
+        HEADER,
+        PlannedRepository("free"),
+        planned("a", size=3_000_000_000, repository="free"),
+        PlannedRepository("guarded", guards=(guard,)),
+        planned("b", size=4_000_000_000, repository="guarded"),
+        planned("c", size=4_000_000_000, repository="guarded"),
+        PlanEnd(2, 3),
+    ]
+    text = html_of(parts)
+    assert '<dt>Images to remove</dt><dd class="remove">1</dd>' in text
+    assert "<dt>Storage, up to</dt><dd>3.0 GB</dd>" in text
+    assert "<dt>Behind guards</dt><dd>2</dd>" in text
+
+
 def test_page_of_nothing_says_so() -> None:
     text = html_of([HEADER, PlanEnd(0, 0)])
     assert "Nothing: no guard stands" in text

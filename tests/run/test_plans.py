@@ -216,6 +216,22 @@ def test_page_lies_beside_the_plan_unless_time_is_short(world: World) -> None:
     assert list(world.s3.objects) == [PLAN, TREND]
 
 
+def test_page_that_cannot_be_made_fails_the_run_with_a_summary(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the error: the images that were removed are reported."""
+
+    def fail(*_: object) -> None:
+        raise OverflowError("too large")
+
+    world.push("app", "old")
+    monkeypatch.setattr("ecr_cleaner.run.plans.write_page", fail)
+    with pytest.raises(RunFailedError, match="cannot be written: too large"):
+        world.run(replace(DRY, dry_run=False))
+    (finished,) = world.events("Run finished")
+    assert finished["removed"] == 1
+
+
 def test_page_that_cannot_be_stored_fails_the_run(world: World) -> None:
     world.push("app", "old")
 

@@ -22,7 +22,7 @@ MOST_RUNS = 30
 
 # The name becomes a part of a path.
 _PLAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.jsonl\.gz")
-# Of what a number of bytes may be.
+# JSON allows any number; no registry holds so many images or bytes.
 _LEAST_TOO_LARGE = 2**63
 _COUNTS = ("images", "removable", "removed")
 _NUMBERS = ("unjudged", *_COUNTS, *(f"{name}_bytes" for name in _COUNTS))

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -59,8 +58,6 @@ MIRROR_ROOTS = (
 MIRROR_DEPTH = 3
 PROVIDER = "*/hashicorp/aws/*/*/terraform-provider-aws_*"
 INSTALLED_PROVIDER = f".terraform/providers/{PROVIDER}"
-
-REATTACH = "TF_REATTACH_PROVIDERS"
 
 
 def require_terraform() -> str:
@@ -224,35 +221,12 @@ class Terraform:
         return [f"-var={name}={value}" for name, value in values.items()]
 
 
-@contextmanager
-def running_provider(terraform: Terraform) -> Iterator[dict[str, str]]:
-    """Start the provider that was installed, and yield the environment that lets Terraform use it.
-
-    Otherwise Terraform starts it for each command, and for each run of `terraform test`, and reads
-    all its schemas. Not for configurations with aliases: each alias needs a process of its own.
-    See https://developer.hashicorp.com/terraform/internals/debugging
-    """
-    (binary,) = terraform.directory.glob(INSTALLED_PROVIDER)
-    with subprocess.Popen(
-        [binary, "-debug"],
-        env=terraform.environ | {"TF_LOG": "off", "TF_LOG_SDK": "off"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            yield {REATTACH: _address(process)}
-        finally:
-            process.send_signal(signal.SIGINT)
-
-
-def _address(process: subprocess.Popen[str]) -> str:
-    for line in process.stdout or ():
-        name, _, value = line.strip().partition("=")
-        if name == REATTACH:
-            return value.strip("'")
-    message = "the provider ended before it said where it listens"
-    raise TerraformError(message)
+def install_provider(directory: Path) -> Path:
+    """Install the provider that the module asks for, and return its path."""
+    shutil.copy(PROJECT / MODULE / "versions.tf", directory)
+    Terraform(directory).init()
+    (binary,) = directory.glob(INSTALLED_PROVIDER)
+    return binary
 
 
 # -- The fake AWS ------------------------------------------------------------------------------
@@ -445,11 +419,11 @@ class FakeAws:
         moto_api_backend.reset()
 
 
-def example_in(directory: Path, example: str, aws: FakeAws) -> Terraform:
+def example_in(directory: Path, example: str, environ: Mapping[str, str]) -> Terraform:
     """Return Terraform in a copy of an example, with stand-ins for the engine and the AWS CLI."""
     commands = engine_stand_in.install(directory / "bin")
     project = copy_project(directory / "project")
-    return Terraform(project / example, environ={**aws.environ, **commands}).init()
+    return Terraform(project / example, environ={**environ, **commands}).init()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -13,7 +14,8 @@ from integration.aws_as_it_is import aws_as_it_is
 from integration.full_world import FIRST, FullWorld, fill, only
 from integration.program import Program
 from integration.told_services import forget, told_services
-from terraform_support import FakeAws, fake_aws
+from terraform_provider import shared_provider
+from terraform_support import FakeAws, fake_aws, install_provider
 from world import World
 
 
@@ -38,6 +40,19 @@ def aws() -> Iterator[FakeAws]:
     """A moto server for subprocesses."""
     with fake_aws() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of Terraform's AWS provider."""
+    return install_provider(tmp_path_factory.mktemp("provider"))
+
+
+@pytest.fixture(scope="module")
+def terraform_environ(provider: Path, aws: FakeAws) -> Iterator[dict[str, str]]:
+    """Return the variables that let Terraform use the module's fake AWS, with one provider."""
+    with shared_provider(provider, aws.environ) as environ:
+        yield {**aws.environ, **environ}
 
 
 @pytest.fixture

@@ -47,14 +47,14 @@ def stand_in(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def module(aws: FakeAws, stand_in: CodeBuildStandIn) -> Iterator[Terraform]:
+def module(terraform_environ: dict[str, str], stand_in: CodeBuildStandIn) -> Iterator[Terraform]:
     """Return the module, applied with nothing but Terraform on PATH."""
     only_terraform = stand_in.directory / "path"
     only_terraform.mkdir()
     (only_terraform / "terraform").symlink_to(require_terraform())
     terraform = Terraform(
         copy_project(stand_in.directory / "project") / MODULE,
-        environ={**aws.environ, "AWS_REGION": REGION, "PATH": str(only_terraform)},
+        environ={**terraform_environ, "PATH": str(only_terraform)},
         variables={
             "name": NAME,
             "build_with": "codebuild",

@@ -26,9 +26,12 @@ ROLE_POLICY = "module.ecr_cleaner.aws_iam_role_policy.function[0]"
 
 
 @pytest.fixture(scope="module")
-def complete(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+def complete(
+    terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terraform]:
     """Return the complete example, applied."""
-    terraform = example_in(tmp_path_factory.mktemp("complete"), "examples/complete", aws)
+    directory = tmp_path_factory.mktemp("complete")
+    terraform = example_in(directory, "examples/complete", terraform_environ)
     terraform.variables = {"region": REGION, "name": NAME}
     terraform.apply()
     yield terraform

@@ -53,7 +53,7 @@ def aws() -> Iterator[FakeAws]:
         yield server
 
 
-def configured(aws: FakeAws, directory: Path, arguments: str) -> Terraform:
+def configured(environ: dict[str, str], directory: Path, arguments: str) -> Terraform:
     """Return Terraform in a configuration that uses the module with a dependency."""
     project = copy_project(directory / "project")
     configuration = directory / "configuration"
@@ -61,7 +61,7 @@ def configured(aws: FakeAws, directory: Path, arguments: str) -> Terraform:
     text = CONFIGURATION.format(region=REGION, source=project / MODULE, arguments=arguments)
     # Terraform accepts a local module only under a relative path.
     (configuration / "main.tf").write_text(text.replace(str(project), "../project"))
-    return Terraform(configuration, environ=dict(aws.environ)).init()
+    return Terraform(configuration, environ=dict(environ)).init()
 
 
 def put_image(aws: FakeAws, repository: str) -> str:
@@ -78,10 +78,14 @@ def put_image(aws: FakeAws, repository: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def applied(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+def applied(
+    aws: FakeAws, terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
     """Return the configuration, applied with an existing image."""
     image = put_image(aws, "released")
-    terraform = configured(aws, tmp_path_factory.mktemp("applied"), f'image_uri = "{image}"')
+    terraform = configured(
+        terraform_environ, tmp_path_factory.mktemp("applied"), f'image_uri = "{image}"'
+    )
     terraform.apply()
     return terraform
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecr_cleaner.deadline import RESERVE
+from terraform_provider import shared_provider
 from terraform_support import (
     EXAMPLES,
     MODULE,
@@ -17,7 +18,6 @@ from terraform_support import (
     Terraform,
     copy_project,
     require_terraform,
-    running_provider,
 )
 
 TESTS = sorted(file.name for file in (PROJECT / MODULE / "tests").glob("*.tftest.hcl"))
@@ -29,9 +29,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def provider(project: Path) -> Iterator[dict[str, str]]:
-    """Start the provider once for this file: validation and mocks need only its schemas."""
-    with running_provider(Terraform(project / MODULE).init()) as environ:
+def terraform_environ(provider: Path) -> Iterator[dict[str, str]]:
+    """Return the variables that let Terraform use one provider: tests with mocks call no AWS."""
+    with shared_provider(provider, {}) as environ:
         yield environ
 
 
@@ -48,11 +48,10 @@ def test_configuration_is_formatted(directory: str) -> None:
 
 
 @pytest.mark.parametrize("directory", [MODULE, *EXAMPLES])
-def test_configuration_is_valid(project: Path, provider: dict[str, str], directory: str) -> None:
-    terraform = Terraform(project / directory).init()
-    terraform.environ |= provider
-
-    terraform.validate()
+def test_configuration_is_valid(
+    project: Path, terraform_environ: dict[str, str], directory: str
+) -> None:
+    Terraform(project / directory, environ=terraform_environ).init().validate()
 
 
 def test_shortest_timeout_leaves_time_to_clean() -> None:
@@ -64,5 +63,7 @@ def test_shortest_timeout_leaves_time_to_clean() -> None:
 
 
 @pytest.mark.parametrize("file", TESTS)
-def test_module_passes_its_own_tests(project: Path, provider: dict[str, str], file: str) -> None:
-    Terraform(project / MODULE, environ=provider).test(file)
+def test_module_passes_its_own_tests(
+    project: Path, terraform_environ: dict[str, str], file: str
+) -> None:
+    Terraform(project / MODULE, environ=terraform_environ).init().test(file)

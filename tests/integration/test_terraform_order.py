@@ -28,10 +28,12 @@ def aws() -> Iterator[FakeAws]:
 
 
 @pytest.fixture(scope="module")
-def deployment(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+def deployment(
+    terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
     """Return the module with variables that build an image, before its first apply."""
     directory = tmp_path_factory.mktemp("order")
-    environ = {**aws.environ, **engine_stand_in.install(directory / "bin"), "AWS_REGION": REGION}
+    environ = {**terraform_environ, **engine_stand_in.install(directory / "bin")}
     terraform = Terraform(copy_project(directory / "project") / MODULE, environ)
     terraform.variables = {
         "name": NAME,

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from terraform_support import (
-    MODULE,
-    FakeAws,
-    Terraform,
-    TerraformError,
-    copy_project,
-    running_provider,
-)
+from terraform_support import MODULE, Terraform, TerraformError, copy_project
 
 REGION = "eu-west-1"
 
 
 @pytest.fixture(scope="module")
-def bare(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
-    """Return the module without an example around it; one provider process for all its plans."""
+def bare(terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """Return the module without an example around it."""
     project = copy_project(tmp_path_factory.mktemp("bare"))
-    terraform = Terraform(project / MODULE, environ={**aws.environ, "AWS_REGION": REGION}).init()
-    with running_provider(terraform) as environ:
-        terraform.environ |= environ
-        yield terraform
+    return Terraform(project / MODULE, environ=terraform_environ).init()
 
 
 @pytest.mark.parametrize(

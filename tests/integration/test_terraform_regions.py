@@ -38,8 +38,10 @@ def count(found: dict[str, list[object]]) -> dict[str, int]:
 
 
 # The simple example is one of these two instances with fewer settings.
-def test_destroy_leaves_nothing_of_instances_in_two_regions(aws: FakeAws, tmp_path: Path) -> None:
-    terraform = example_in(tmp_path, "examples/multi-region", aws)
+def test_destroy_leaves_nothing_of_instances_in_two_regions(
+    aws: FakeAws, terraform_environ: dict[str, str], tmp_path: Path
+) -> None:
+    terraform = example_in(tmp_path, "examples/multi-region", terraform_environ)
 
     terraform.apply()
     for region in ("eu-central-1", "us-east-1"):

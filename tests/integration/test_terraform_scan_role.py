@@ -19,7 +19,6 @@ from terraform_support import (
     Terraform,
     copy_project,
     example_in,
-    running_provider,
 )
 
 REGION = "eu-central-1"
@@ -32,14 +31,13 @@ MEMBER = "111122223333"
 
 
 @pytest.fixture(scope="module")
-def module(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
-    """Return the module without anything around it; one provider process for all runs."""
+def module(
+    terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
+    """Return the module without anything around it."""
     project = copy_project(tmp_path_factory.mktemp("module"))
     directory = project / SCAN_ROLE.relative_to(PROJECT)
-    terraform = Terraform(directory, environ={**aws.environ, "AWS_REGION": REGION}).init()
-    with running_provider(terraform) as environ:
-        terraform.environ |= environ
-        yield terraform
+    return Terraform(directory, environ=terraform_environ).init()
 
 
 def test_configuration_is_valid(module: Terraform) -> None:
@@ -146,9 +144,12 @@ def test_template_makes_the_role_of_the_module(
 
 
 @pytest.fixture(scope="module")
-def organization(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+def organization(
+    terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terraform]:
     """Return the example, applied."""
-    terraform = example_in(tmp_path_factory.mktemp("example"), "examples/organization", aws)
+    directory = tmp_path_factory.mktemp("example")
+    terraform = example_in(directory, "examples/organization", terraform_environ)
     terraform.variables = {"organization_id": "o-a1b2c3d4e5", "member_account_id": MEMBER}
     terraform.apply()
     yield terraform

@@ -61,11 +61,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def instances(aws: FakeAws, directory: Path, source: str, argument: str = "") -> Terraform:
+def instances(
+    environ: dict[str, str], directory: Path, source: str, argument: str = ""
+) -> Terraform:
     """Return Terraform in a configuration that uses the module of a source twice."""
     configuration = TWO_MODULES.format(region=REGION, source=source, argument=argument)
     (directory / "main.tf").write_text(configuration)
-    return Terraform(directory, environ=dict(aws.environ)).init()
+    return Terraform(directory, environ=dict(environ)).init()
 
 
 def planned(plan: dict[str, str], kind: str) -> set[str]:
@@ -73,18 +75,20 @@ def planned(plan: dict[str, str], kind: str) -> set[str]:
     return {address.split(".")[1] for address in plan if f".{kind}." in address}
 
 
-def test_two_instances_from_one_git_source(aws: FakeAws, repository: Path, tmp_path: Path) -> None:
-    plan = instances(aws, tmp_path, f"git::file://{repository}//terraform").plan()
+def test_two_instances_from_one_git_source(
+    terraform_environ: dict[str, str], repository: Path, tmp_path: Path
+) -> None:
+    plan = instances(terraform_environ, tmp_path, f"git::file://{repository}//terraform").plan()
 
     assert planned(plan, "aws_lambda_function") == {"first", "second"}
     assert planned(plan, "aws_ecr_repository") == {"first", "second"}
 
 
 def test_second_instance_from_one_git_source_with_its_own_image(
-    aws: FakeAws, repository: Path, tmp_path: Path
+    terraform_environ: dict[str, str], repository: Path, tmp_path: Path
 ) -> None:
     source = f"git::file://{repository}//terraform"
-    plan = instances(aws, tmp_path, source, f'image_uri = "{IMAGE}"').plan()
+    plan = instances(terraform_environ, tmp_path, source, f'image_uri = "{IMAGE}"').plan()
 
     assert planned(plan, "aws_lambda_function") == {"first", "second"}
     assert planned(plan, "aws_ecr_repository") == {"first"}
@@ -115,29 +119,31 @@ def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_two_instances_from_the_archive_of_a_release(
-    aws: FakeAws, archive: str, tmp_path: Path
+    terraform_environ: dict[str, str], archive: str, tmp_path: Path
 ) -> None:
     directory = tmp_path / "configuration"
     directory.mkdir()
-    plan = instances(aws, directory, f"{archive}//terraform").plan()
+    plan = instances(terraform_environ, directory, f"{archive}//terraform").plan()
 
     assert planned(plan, "aws_lambda_function") == {"first", "second"}
 
 
-def plan_of_scan_role(aws: FakeAws, directory: Path, source: str) -> dict[str, str]:
+def plan_of_scan_role(environ: dict[str, str], directory: Path, source: str) -> dict[str, str]:
     """Return the plan of a configuration that uses the module for other accounts by itself."""
     directory.mkdir()
     (directory / "main.tf").write_text(SCAN_ROLE.format(region=REGION, source=source))
-    return Terraform(directory, environ=dict(aws.environ)).init().plan()
+    return Terraform(directory, environ=dict(environ)).init().plan()
 
 
 def test_scan_role_from_git_and_from_the_archive_of_a_release(
-    aws: FakeAws, repository: Path, archive: str, tmp_path: Path
+    terraform_environ: dict[str, str], repository: Path, archive: str, tmp_path: Path
 ) -> None:
     git = f"git::file://{repository}//terraform/modules/scan-role"
     plans = [
-        plan_of_scan_role(aws, tmp_path / "git", git),
-        plan_of_scan_role(aws, tmp_path / "zip", f"{archive}//terraform/modules/scan-role"),
+        plan_of_scan_role(terraform_environ, tmp_path / "git", git),
+        plan_of_scan_role(
+            terraform_environ, tmp_path / "zip", f"{archive}//terraform/modules/scan-role"
+        ),
     ]
 
     for plan in plans:

@@ -56,6 +56,7 @@ locals {
     TASK_DEFINITION_REVISIONS = tostring(var.task_definition_revisions)
     REFERENCE_LISTS           = length(local.reference_lists) == 0 ? null : join(",", local.reference_lists)
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
+    INSPECTOR_ADMINISTRATOR   = var.inspector_administrator
     LEDGER                    = var.memory_enabled ? "s3://${local.memory_bucket}/${local.memory_key}" : null
     PLANS                     = var.memory_enabled ? "s3://${local.memory_bucket}/${local.plans_prefix}" : null
     RUNS                      = var.fan_out ? "s3://${local.memory_bucket}/${local.runs_prefix}" : null
@@ -75,8 +76,8 @@ locals {
 
     SCAN_REGIONS     = length(var.scan_regions) == 0 ? null : join(",", sort(distinct(var.scan_regions)))
     SCAN_ACCOUNTS    = length(var.scan_accounts) == 0 ? null : join(",", sort(distinct(var.scan_accounts)))
-    SCAN_ROLE_NAME   = length(var.scan_accounts) == 0 ? null : var.scan_role_name
-    SCAN_EXTERNAL_ID = length(var.scan_accounts) == 0 ? null : var.scan_external_id
+    SCAN_ROLE_NAME   = length(local.other_accounts) == 0 ? null : var.scan_role_name
+    SCAN_EXTERNAL_ID = length(local.other_accounts) == 0 ? null : var.scan_external_id
 
     # Not of the program itself: the SDK reads them as well.
     HTTPS_PROXY = var.https_proxy

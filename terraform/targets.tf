@@ -7,8 +7,10 @@ locals {
   }
 
   scans_organization = contains(var.scan_accounts, "organization")
-  scanned_accounts   = local.scans_organization ? ["*"] : [for account in sort(distinct(var.scan_accounts)) : account if account != local.account_id]
-  scan_role_arns     = [for account in local.scanned_accounts : "arn:${local.partition}:iam::${account}:role/${var.scan_role_name}"]
+  # The administrator of Inspector is in the organization of its members.
+  other_accounts   = distinct(concat(var.scan_accounts, compact([var.inspector_administrator])))
+  entered_accounts = local.scans_organization ? ["*"] : [for account in sort(local.other_accounts) : account if account != local.account_id]
+  scan_role_arns   = [for account in local.entered_accounts : "arn:${local.partition}:iam::${account}:role/${var.scan_role_name}"]
 
   # They find out where else to look: copies of images in other registries, and the enabled regions.
   target_actions = concat(

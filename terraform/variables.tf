@@ -413,6 +413,22 @@ variable "inspector_coverage" {
   nullable    = false
 }
 
+variable "inspector_administrator" {
+  description = "Id of the account that is the delegated administrator of Amazon Inspector. Images that it sees in use in any of its members are kept as well. The function assumes the role scan_role_name there, also if the account is not in scan_accounts. Null asks only the account of the function. It needs inspector_coverage."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.inspector_administrator == null ? true : can(regex("^[0-9]{12}$", var.inspector_administrator))
+    error_message = "inspector_administrator is \"${var.inspector_administrator == null ? "null" : var.inspector_administrator}\"; it must be null or an account id of 12 digits."
+  }
+
+  validation {
+    condition     = var.inspector_administrator == null ? true : var.inspector_coverage
+    error_message = "inspector_administrator is \"${var.inspector_administrator == null ? "null" : var.inspector_administrator}\", but inspector_coverage is false: no coverage is read. Set inspector_coverage = true, or leave inspector_administrator null."
+  }
+}
+
 # Regions and accounts
 
 variable "scan_regions" {
@@ -440,7 +456,7 @@ variable "scan_accounts" {
 }
 
 variable "scan_role_name" {
-  description = "Name of the role that the function assumes in the accounts of scan_accounts, with its path if it has one, such as platform/ecr-cleaner-scan."
+  description = "Name of the role that the function assumes in the accounts of scan_accounts and in inspector_administrator, with its path if it has one, such as platform/ecr-cleaner-scan."
   type        = string
   default     = "ecr-cleaner-scan"
   nullable    = false

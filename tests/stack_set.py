@@ -29,12 +29,13 @@ ARN_OF_A_ROLE = "^arn:[a-z-]+:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$"
 
 
 def actions() -> list[str]:
-    """Return the actions of all sources, and those that find regions and copies."""
+    """Return the actions of all sources, and those for regions, copies and Inspector."""
     permissions = json.loads(PERMISSIONS.read_text())
     lists = [
         *permissions["usage"].values(),
         permissions["guards"]["eks-clusters"],
         permissions["targets"]["copies"],
+        permissions["targets"]["inspector-administrator"],
         permissions["targets"]["regions"],
     ]
     return sorted({action for listed in lists for action in listed})

@@ -187,6 +187,85 @@ run "organization" {
   }
 }
 
+run "administrator_of_inspector" {
+  command = plan
+
+  variables {
+    inspector_coverage      = true
+    inspector_administrator = "222233334444"
+    scan_role_name          = "platform/images"
+    scan_external_id        = "secret:1"
+  }
+
+  assert {
+    condition = jsonencode(local.target_statements) == jsonencode([{
+      Sid      = "ScanAccounts"
+      Effect   = "Allow"
+      Action   = ["sts:AssumeRole"]
+      Resource = ["arn:aws:iam::222233334444:role/platform/images"]
+    }])
+    error_message = "Only the role of the administrator may be assumed: ${jsonencode(local.target_statements)}"
+  }
+
+  assert {
+    condition     = [for name in ["INSPECTOR_ADMINISTRATOR", "SCAN_ROLE_NAME", "SCAN_EXTERNAL_ID"] : output.environment[name]] == ["222233334444", "platform/images", "secret:1"]
+    error_message = "The function must get the settings: ${jsonencode(output.environment)}"
+  }
+
+  assert {
+    condition     = !contains(keys(output.environment), "SCAN_ACCOUNTS")
+    error_message = "The administrator must not be scanned."
+  }
+}
+
+run "administrator_of_inspector_beside_accounts" {
+  command = plan
+
+  variables {
+    inspector_coverage      = true
+    inspector_administrator = "222233334444"
+    scan_accounts           = ["444455556666", "222233334444", "111122223333"]
+  }
+
+  assert {
+    condition = one([for statement in local.target_statements : statement.Resource if statement.Sid == "ScanAccounts"]) == [
+      "arn:aws:iam::111122223333:role/ecr-cleaner-scan",
+      "arn:aws:iam::222233334444:role/ecr-cleaner-scan",
+      "arn:aws:iam::444455556666:role/ecr-cleaner-scan",
+    ]
+    error_message = "Each account must be named once: ${jsonencode(local.target_statements)}"
+  }
+}
+
+run "administrator_of_inspector_in_the_organization" {
+  command = plan
+
+  variables {
+    inspector_coverage      = true
+    inspector_administrator = "222233334444"
+    scan_accounts           = ["organization"]
+  }
+
+  assert {
+    condition     = one([for statement in local.target_statements : statement.Resource if statement.Sid == "ScanAccounts"]) == ["arn:aws:iam::*:role/ecr-cleaner-scan"]
+    error_message = "The roles of the organization include that of the administrator: ${jsonencode(local.target_statements)}"
+  }
+}
+
+run "own_account_as_administrator_of_inspector" {
+  command = plan
+
+  variables {
+    inspector_coverage      = true
+    inspector_administrator = "123456789012"
+  }
+
+  assert {
+    condition     = length(local.target_statements) == 0 && output.environment.INSPECTOR_ADMINISTRATOR == "123456789012"
+    error_message = "In its own account, the function assumes no role: ${jsonencode(local.target_statements)}"
+  }
+}
+
 run "too_many_accounts" {
   command = plan
 

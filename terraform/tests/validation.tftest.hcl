@@ -300,6 +300,27 @@ run "approval_topic_without_approval" {
   expect_failures = [var.approval_topic_arn]
 }
 
+run "administrator_of_inspector_without_its_coverage" {
+  command = plan
+
+  variables {
+    inspector_administrator = "222233334444"
+  }
+
+  expect_failures = [var.inspector_administrator]
+}
+
+run "administrator_of_inspector_that_is_not_an_account" {
+  command = plan
+
+  variables {
+    inspector_coverage      = true
+    inspector_administrator = "organization"
+  }
+
+  expect_failures = [var.inspector_administrator]
+}
+
 run "approval_by_a_fifo_topic" {
   command = plan
 

@@ -33,6 +33,7 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         reference_lists=(),
         reference_lists_max_age_days=7,
         inspector_coverage=False,
+        inspector_administrator=None,
         log_level="INFO",
         warnings=(),
     )
@@ -196,6 +197,10 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             for value in (*BAD_NUMBERS, "101")
         ),
         *(("INSPECTOR_COVERAGE", value, "one of true, false") for value in ("", "True", "1")),
+        *(
+            ("INSPECTOR_ADMINISTRATOR", value, "an account id of 12 digits")
+            for value in ("", "11112222333", "1111-2222-3333", "arn:aws:iam::111122223333:root")
+        ),
         *(
             ("CLUSTER_DOCUMENT_MINUTES", value, "a whole number from 1 to 1440")
             for value in (*BAD_NUMBERS, "0", "1441")
@@ -443,6 +448,21 @@ def test_topic_needs_approval() -> None:
         InvalidSettingError, match=r"APPROVAL_TOPIC_ARN .* unset if APPROVAL is not"
     ):
         Settings.from_environ(environ)
+
+
+def test_administrator_of_inspector_is_read_if_coverage_is() -> None:
+    environ = {"INSPECTOR_COVERAGE": "true", "INSPECTOR_ADMINISTRATOR": "222233334444"}
+    assert Settings.from_environ(environ).inspector_administrator == "222233334444"
+
+
+@pytest.mark.parametrize("coverage", [{}, {"INSPECTOR_COVERAGE": "false"}])
+def test_administrator_of_inspector_needs_its_coverage(coverage: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettingError) as refused:
+        Settings.from_environ(coverage | {"INSPECTOR_ADMINISTRATOR": "222233334444"})
+    assert str(refused.value) == (
+        "INSPECTOR_ADMINISTRATOR is '222233334444', but must be unset if INSPECTOR_COVERAGE is not "
+        "true: without it, no coverage is read"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from integration.program import Program, fails, says
+from integration.program import Answer, Ask, Parameters, Program, fails, says
 from world import World
 
 OLD = 90
@@ -190,3 +190,75 @@ def test_an_organization_is_scanned_and_its_condition_lifts_the_guard(
     assert (run.summary["guarded"], run.summary["targets"]) == ({}, 2)
     assert account in run.events("Accounts and regions to scan")[0]["accounts"]
     assert image not in world.digests("team/app")
+
+
+# -- The administrator of Amazon Inspector -----------------------------------------------------
+
+ADMINISTRATOR = {"INSPECTOR_COVERAGE": "true", "INSPECTOR_ADMINISTRATOR": MEMBER}
+
+
+def join(world: World) -> None:
+    """Make the account of the registry a member of the other account's Inspector."""
+    inspector = world.elsewhere("eu-west-1", MEMBER).client("inspector2")
+    inspector.associate_member(accountId=world.account_id)
+
+
+def covers(world: World, digest: str) -> Answer:
+    """Answer that the image is in use, but only to the administrator: it has to ask by account."""
+    resource = f"arn:aws:ecr:eu-west-1:{world.account_id}:repository/team/app/{digest}"
+
+    def answer(parameters: Parameters, _: Ask) -> dict[str, Any]:
+        seen = [{"resourceId": resource}] if "accountId" in parameters["filterCriteria"] else []
+        return {"coveredResources": seen}
+
+    return answer
+
+
+def test_an_image_that_only_the_administrator_of_inspector_sees_in_use_is_kept(
+    world: World, program: Program, image: str
+) -> None:
+    join(world)
+    program.on("inspector2:ListCoverage", covers(world, image))
+    run = program.delete(**ADMINISTRATOR)
+
+    assert image in world.digests("team/app")
+    assert run.summary["targets"] == 1
+    assert run.summary["coverage"]["inspector"] == {
+        "state": "scanned",
+        "usages": 1,
+        "administrator": {"account": MEMBER, "images": 1},
+    }
+    roles = {one["RoleArn"] for one in run.called("sts:AssumeRole")}
+    assert roles == {f"arn:aws:iam::{MEMBER}:role/ecr-cleaner-scan"}
+    assert run.called("inspector2:GetMember")[0] == {"accountId": world.account_id}
+
+
+def test_without_the_administrator_that_image_is_removed(
+    world: World, program: Program, image: str
+) -> None:
+    program.on("inspector2:ListCoverage", covers(world, image))
+    program.delete(INSPECTOR_COVERAGE="true")
+    assert image not in world.digests("team/app")
+
+
+@pytest.mark.parametrize(
+    "action", ["sts:AssumeRole", "inspector2:GetMember", "inspector2:ListCoverage"]
+)
+def test_an_administrator_of_inspector_that_denies_a_call_ends_the_run(
+    world: World, program: Program, image: str, action: str
+) -> None:
+    join(world)
+    program.on("inspector2:ListCoverage", covers(world, image))
+    program.on(action, denied_to_the_administrator)
+    run = program.delete(**ADMINISTRATOR)
+
+    assert f"Inspector in {MEMBER}/eu-west-1, which INSPECTOR_ADMINISTRATOR names" in run.failure
+    assert f"missing IAM action: {action}" in run.failure
+    assert image in world.digests("team/app")
+
+
+def denied_to_the_administrator(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+    """Answer as AWS does if a role lacks the permission; the own coverage is empty."""
+    if "filterCriteria" in parameters and "accountId" not in parameters["filterCriteria"]:
+        return {"coveredResources": []}
+    return fails("AccessDeniedException")(parameters, ask)

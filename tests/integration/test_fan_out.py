@@ -23,10 +23,13 @@ from integration.aws_as_it_is import aws_as_it_is
 from integration.full_world import FIRST, only
 from integration.program import Ask, Call, Context, Parameters, fails, json_lines, recorded, says
 from integration.test_accounts_and_regions import (
+    ADMINISTRATOR,
     MEMBER,
     THERE,
+    covers,
     credentials_of_member,
     function_that_starts,
+    join,
     old_revision,
     task_definition,
 )
@@ -176,6 +179,20 @@ def test_an_old_task_definition_of_the_member_that_a_function_here_names_keeps_i
     assert image in world.digests("team/app")
     described = [one for one in machine.calls if one.action == "ecs:DescribeTaskDefinition"]
     assert sum(one.parameters["taskDefinition"] == definition for one in described) == 1
+
+
+def test_an_image_that_only_the_administrator_of_inspector_sees_in_use_is_kept(
+    world: World, machine: StateMachine, image: str
+) -> None:
+    join(world)
+    machine.answers["inspector2:ListCoverage"] = covers(world, image)
+    machine.environ |= ADMINISTRATOR | {"SCAN_ACCOUNTS": "", "SCAN_REGIONS": REGION}
+    ended = machine.start()
+    assert ended["status"] == "SUCCEEDED", ended
+    assert image in world.digests("team/app")
+    (coverage,) = machine.log("Coverage")
+    administrator = coverage["sources"]["inspector"]["administrator"]
+    assert administrator == {"account": MEMBER, "images": 1}
 
 
 def test_a_dry_run_scans_once_and_changes_nothing_but_its_documents(

@@ -78,9 +78,7 @@ class Locations:
             return self._accounts[location.account]
 
     def _assumed(self, account: str, partition: str) -> Aws:
-        role = f"arn:{partition}:iam::{account}:role/{self._settings.scan_role_name}"
-        session = assumed_session(self._aws, role, self._settings.scan_external_id)
-        return self._aws.elsewhere(self._aws.region, session)
+        return other_account(self._aws, self._settings, account, partition)
 
     def _listed_accounts(self, own: str) -> tuple[list[str], str | None]:
         """Return the accounts besides our own, and the id of the organization if all are meant."""
@@ -102,3 +100,10 @@ class Locations:
             answer = self._accounts[account].api("ec2").call("DescribeRegions")
             # The registry's own region is in use, so at home an answer without it is wrong.
             return enabled_regions(answer, self._aws.region if account == own else None)
+
+
+def other_account(home: Aws, settings: Settings, account: str, partition: str) -> Aws:
+    """Return the same region of another account, by the role in it that the settings name."""
+    role = f"arn:{partition}:iam::{account}:role/{settings.scan_role_name}"
+    session = assumed_session(home, role, settings.scan_external_id)
+    return home.elsewhere(home.region, session)

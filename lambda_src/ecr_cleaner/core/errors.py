@@ -138,6 +138,28 @@ class TargetError(CleanerError):
         )
 
 
+class AdministratorError(CleanerError):
+    """What the delegated administrator of Amazon Inspector sees in use could not be read."""
+
+    def __init__(self, target: str, cause: Exception) -> None:
+        name = "INSPECTOR_ADMINISTRATOR"
+        super().__init__(
+            f"the coverage of Amazon Inspector in {target}, which {name} names, could not be read: "
+            f"{text_of(cause)}; {_ADMINISTRATOR_NEEDS}",
+            **_details(cause),
+            setting=name,
+            target=target,
+        )
+
+
+# Whichever call failed: Inspector denies it to an account that is not the administrator as well.
+_ADMINISTRATOR_NEEDS = (
+    "the account must be the delegated administrator of Amazon Inspector in this region, with the "
+    "account of the registry as a member, and must have the role that SCAN_ROLE_NAME names "
+    "(terraform/modules/scan-role)"
+)
+
+
 @contextmanager
 def naming(target: object) -> Iterator[None]:
     """Raise TargetError instead of a CleanerError; no time left is no fault of the target."""

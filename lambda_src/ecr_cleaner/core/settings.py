@@ -102,7 +102,8 @@ class Settings:
     applies a plan removes images if ``applying_removes``.
     ``scan_regions`` empty means every region that is enabled in an account; ``scan_accounts`` holds
     the accounts to scan besides that of the registry, and ``scan_organization`` means all of its
-    organization. ``function_name`` is the name of the Lambda function, set by Lambda.
+    organization. ``inspector_administrator`` is the account whose Amazon Inspector is read as well.
+    ``function_name`` is the name of the Lambda function, set by Lambda.
     ``warnings`` are sentences about values that are valid but may not do what was meant.
     """
 
@@ -130,6 +131,7 @@ class Settings:
     reference_lists: tuple[str, ...] = ()
     reference_lists_max_age_days: int = 7
     inspector_coverage: bool = False
+    inspector_administrator: str | None = None
     waived_clusters: tuple[str, ...] = ()
     waived_api_groups: tuple[str, ...] = ()
     cluster_documents: tuple[str, ...] = ()
@@ -197,6 +199,7 @@ class Settings:
             inspector_coverage=read.switch(
                 "INSPECTOR_COVERAGE", default=default.inspector_coverage
             ),
+            inspector_administrator=_inspector_administrator(read),
             waived_clusters=read.names("WAIVED_CLUSTERS"),
             waived_api_groups=waived_api_groups(environ),
             cluster_documents=_cluster_documents(read.names("CLUSTER_DOCUMENTS")),
@@ -384,6 +387,15 @@ def _approval_topic(read: _Reader) -> str | None:
         allowed = "unset if APPROVAL is not true: only runs that wait for approval send a message"
         raise InvalidSettingError(name, topic, allowed)
     return topic
+
+
+def _inspector_administrator(read: _Reader) -> str | None:
+    name = "INSPECTOR_ADMINISTRATOR"
+    account = read.matching(name, _ACCOUNT, "an account id of 12 digits")
+    if account and read.environ.get("INSPECTOR_COVERAGE") != "true":
+        allowed = "unset if INSPECTOR_COVERAGE is not true: without it, no coverage is read"
+        raise InvalidSettingError(name, account, allowed)
+    return account
 
 
 def _reference_lists(lists: tuple[str, ...]) -> tuple[str, ...]:

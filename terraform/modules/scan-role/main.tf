@@ -17,6 +17,8 @@ locals {
     # The guard lists the clusters even if their source is waived.
     local.permissions.guards["eks-clusters"],
     local.permissions.targets.copies,
+    # In every account, because any may be the administrator of Inspector.
+    local.permissions.targets["inspector-administrator"],
     local.permissions.targets.regions,
   ])))
   list_actions     = [for action in local.actions : action if !contains(local.actions_with_resource, action)]

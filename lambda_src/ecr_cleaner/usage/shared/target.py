@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes import KubernetesApi
-from ecr_cleaner.aws.locations import Locations
+from ecr_cleaner.aws.locations import Locations, other_account
 from ecr_cleaner.aws.once import Once
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import ApiError
@@ -117,6 +117,10 @@ class Target:
     def api(self, service: str) -> Api:
         """Return the Api of an AWS service."""
         return self._aws.api(service)
+
+    def in_account(self, account: str) -> Aws:
+        """Return the same region of another account, by its scan role; close it after use."""
+        return other_account(self._aws, self.settings, account, self.location.partition)
 
     def kubernetes(self, cluster: str, url: str, authority: str) -> KubernetesApi:
         """Return the API of an EKS cluster."""

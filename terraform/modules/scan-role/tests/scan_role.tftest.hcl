@@ -44,8 +44,9 @@ run "by_default" {
     condition = toset(flatten(jsondecode(aws_iam_role_policy.scan.policy).Statement[*].Action)) == toset(concat(
       flatten(values(jsondecode(file("../../../lambda_src/ecr_cleaner/permissions.json")).usage)),
       ["ec2:DescribeRegions", "ecr:DescribePullThroughCacheRules", "ecr:DescribeRegistry"],
+      ["inspector2:GetMember", "inspector2:ListCoverage"],
     ))
-    error_message = "The role must have the actions of all sources, and those that find regions and copies."
+    error_message = "The role must have the actions of all sources, those that find regions and copies, and those for the administrator of Inspector."
   }
 
   assert {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -51,7 +52,7 @@ class FakeApi:
     """One AWS service that answers by script."""
 
     def __init__(self, service: str, region: str = REGION) -> None:
-        self.client: Any = boto3.client(service, region_name=region)  # type: ignore[call-overload]
+        self.client: Any = copied(client_of(service, region))
         self.client._make_api_call = self._answer  # noqa: SLF001  # what every method ends in
         self.calls: list[tuple[str, Parameters]] = []
         self._model = self.client.meta.service_model
@@ -106,6 +107,23 @@ class FakeApi:
         filled = {n: value for n, value in content.items() if value != [] or n not in at_least_one}
         validate(f"answer of {operation}", filled, model.output_shape)
         return dict(content)
+
+
+@cache
+def client_of(service: str, region: str) -> Any:
+    """Return a client that tests copy: making one takes longer than most tests."""
+    make: Any = boto3.client
+    return make(service, region_name=region)
+
+
+def copied(client: Any) -> Any:
+    """Return a client of its own: neither its methods nor its handlers of events are shared."""
+    # `copy` asks a client for attributes before it has any.
+    made = object.__new__(type(client))
+    vars(made).update(vars(client))
+    made.meta = copy(client.meta)
+    made.meta.events = copy(client.meta.events)
+    return made
 
 
 def validate(what: str, content: Any, shape: Any) -> None:

@@ -13,17 +13,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from threading import RLock
 from types import SimpleNamespace
 from typing import Any
 
-import botocore.session
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.hooks import HierarchicalEmitter
-from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
+
+from fakes.models import model_of
 
 Parameters = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -63,11 +62,6 @@ SILENT = "(silent)"
 
 class NotInModelError(AssertionError):
     """Something that the real ECR does not know: no failure of a call, but one of the test."""
-
-
-@cache
-def service_model() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("ecr")
 
 
 @dataclass(slots=True)
@@ -142,7 +136,7 @@ class FakeEcr:
     ) -> None:
         self.account = account
         self.meta = SimpleNamespace(
-            service_model=service_model(), region_name=region, events=HierarchicalEmitter()
+            service_model=model_of("ecr"), region_name=region, events=HierarchicalEmitter()
         )
         self.repositories: dict[str, StoredRepository] = {}
         self.calls: list[Call] = []
@@ -230,7 +224,7 @@ class FakeEcr:
     def _call(
         self, operation: str, answer: Callable[[FakeEcr, Parameters], Answer], given: Parameters
     ) -> Answer:
-        model = service_model().operation_model(operation)
+        model = model_of("ecr").operation_model(operation)
         _validate(given, model.input_shape)
         call = Call(operation, given)
         self.before(call)
@@ -458,13 +452,13 @@ def _validate(value: Any, shape: Any) -> None:
 
 
 def _validate_enum(shape: str, value: str) -> None:
-    allowed = service_model().shape_for(shape).metadata["enum"]
+    allowed = model_of("ecr").shape_for(shape).metadata["enum"]
     if value not in allowed:
         raise NotInModelError(f"{shape} is {value!r}, not one of {allowed}")
 
 
 def _error(operation: str, code: str, message: str) -> ClientError:
-    model = service_model().operation_model(operation)
+    model = model_of("ecr").operation_model(operation)
     known = COMMON_ERRORS | {shape.name for shape in model.error_shapes}
     if code not in known:
         raise NotInModelError(f"{operation} never answers {code}, only {sorted(known)}")

@@ -11,18 +11,17 @@ from threading import Lock
 from types import SimpleNamespace
 from typing import IO, Any
 
-import botocore.session
 from botocore.exceptions import ClientError
 from botocore.hooks import HierarchicalEmitter
 
 from fakes.ecr import CALLER
+from fakes.models import model_of
 
 
 def meta_of(service: str) -> Any:
     """Return what the program reads of a client's metadata."""
-    model = botocore.session.get_session().get_service_model(service)
     return SimpleNamespace(
-        service_model=model, region_name="eu-west-1", events=HierarchicalEmitter()
+        service_model=model_of(service), region_name="eu-west-1", events=HierarchicalEmitter()
     )
 
 

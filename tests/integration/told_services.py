@@ -16,10 +16,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-import botocore.session
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from botocore.model import ServiceModel
 from moto import backend_index, settings
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.responses import ActionResult, BaseResponse
@@ -28,6 +26,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import IAMPolicy, PermissionResult, create_access_key
 
 from fakes.aws_api import validate
+from fakes.models import model_of
 
 # By what boto3 calls them.
 SERVICES = (
@@ -85,12 +84,6 @@ def tell(service: str, **answers: Answer) -> None:
 def forget() -> None:
     """Have every operation answer empty again."""
     _told.clear()
-
-
-@cache
-def model_of(service: str) -> ServiceModel:
-    """Return AWS's description of a service."""
-    return botocore.session.get_session().get_service_model(service)
 
 
 def answering(service: str, operation: str) -> Callable[[BaseResponse], ActionResult]:

@@ -18,7 +18,7 @@ from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.fan_out import step_of
-from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, waived_api_groups
+from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, mode_of, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
 from ecr_cleaner.report.lines import MakeLogger, log_error, make_logger
@@ -49,10 +49,10 @@ def run(
     summary says that the run is not complete.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ)
-    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id)
+    with _failures_logged(make_logger("INFO", **bound)):
         settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make_logger(settings.log_level, **bound)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             with closing(_plans(aws, settings, request_id)) as plans:
@@ -72,10 +72,10 @@ def apply(
     other settings or another registry, is refused before anything is removed.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ, Purpose.APPLY)
-    with _failures_logged(make("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id, Purpose.APPLY)
+    with _failures_logged(make("INFO", **bound)):
         settings = Settings.from_environ(environ, Purpose.APPLY)
-        log = make(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make(settings.log_level, **bound)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             with stored_plan(aws, plan) as parts:
@@ -95,10 +95,10 @@ def run_step(
 ) -> dict[str, Any]:
     """Run one step of a run, named by the event; return what the next steps need of it."""
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ)
-    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id)
+    with _failures_logged(make_logger("INFO", **bound)):
         settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make_logger(settings.log_level, **bound)
         step = step_of(event)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
@@ -161,6 +161,17 @@ def scan_cluster(
         read = {"cluster": cluster, "kinds": len(document.kinds), "duration_seconds": seconds}
         log.info(events.CLUSTER_READ, **read)
         return read
+
+
+def _bound(
+    environ: Mapping[str, str], request_id: str, purpose: Purpose = Purpose.CLEAN
+) -> dict[str, Any]:
+    """Return the fields that every line of a run's log has."""
+    return {
+        "request_id": request_id,
+        "dry_run": is_dry_run(environ, purpose),
+        "mode": mode_of(environ, purpose).value,
+    }
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def test_bad_setting_stops_a_run_before_any_call(
 
     (line,) = lines(capsys)
     assert (line["event"], line["setting"]) == ("Run failed", "DEFAULT_KEEP_DAYS")
-    assert (line["dry_run"], line["request_id"]) == (False, "request")
+    assert (line["dry_run"], line["mode"], line["request_id"]) == (False, "clean", "request")
     assert ecr.calls == []
 
 

@@ -328,6 +328,7 @@ def test_plan_is_approved_and_applied_from_a_shell(
     (line,) = events(capsys, "Plan waits for approval")
     (stored,) = (tmp_path / "plans").glob("*.jsonl.gz")
     assert line["apply"] == f"python -m ecr_cleaner apply {stored}"
+    assert (line["dry_run"], line["mode"]) == (True, "plan")
     assert ecr.digests("app") == {old.digest, taken.digest}
     new = ecr.push("app", "new", tags=["v4"], pushed_at=ago(100))
     in_use = [SOMETHING_IN_USE, usage("app", "arn:service", tag="v3")]

@@ -29,6 +29,7 @@ from ecr_cleaner.core.plan_document import (
     State,
 )
 from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.core.settings import Mode
 from ecr_cleaner.core.trend import NO_PAST, Past, RunNumbers
 from ecr_cleaner.report import page
 from ecr_cleaner.report.page import write_page
@@ -279,8 +280,13 @@ def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
     dry = run_of(2, 1000, 200, dry_run=True, unjudged=1)
     real = run_of(1, 1000, 200, removed=150, near_misses=3)
     applied = run_of(0, 10, 2, applied=True, removed=2, near_misses=0)
-    text = runs_of(dry, real, applied)
+    waits = run_of(3, 1000, 200, dry_run=True, waits=True)
+    text = runs_of(waits, dry, real, applied)
     found = Page(text)
+    assert found.row(
+        *("2026-02-26 12:00", "waits for approval", "1,000", "4 kB", "200", "800 B", "0", "0 B"),
+        *("unknown", "0"),
+    )
     assert found.row(
         *("2026-02-27 12:00", "dry run", "1,000", "4 kB", "200", "800 B", "0", "0 B"),
         *("unknown", "1"),
@@ -293,9 +299,9 @@ def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
         *("2026-03-01 12:00", "applied a plan", "10", "40 B", "2", "8 B", "2", "8 B", "0", "0")
     )
     stays = bars(text, "keep", "runs-images")
-    assert stays == pytest.approx([stays[0]] * 2)
+    assert stays == pytest.approx([stays[0]] * 3)
     would, removed = (bars(text, kind, "runs-images") for kind in ("remove", "gone"))
-    assert [would[0], would[1], removed[0]] == pytest.approx(
+    assert [would[1], would[2], removed[0]] == pytest.approx(
         [stays[0] / 4, stays[0] / 16, stays[0] * 3 / 16], abs=0.2
     )
     assert "2026-02-28 12:00: 150 images removed" in text
@@ -354,9 +360,18 @@ def test_page_of_nothing_says_so() -> None:
     assert "Nothing: no guard stands" in text
     assert "None: every image that a consumer names exists." in text
     assert "No image in use was found." in text
-    assert "A dry run: it removed nothing." in text
-    real = html_of([replace(HEADER, dry_run=False), PlanEnd(0, 0)])
-    assert "what it really removed is in its log" in real
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (Mode.DRY_RUN, "A dry run: it removed nothing."),
+        (Mode.PLAN, "A plan that waits for approval: the run removed nothing."),
+        (Mode.CLEAN, "Not a dry run: what it really removed is in its log."),
+    ],
+)
+def test_page_says_what_the_run_did_about_its_verdicts(mode: Mode, told: str) -> None:
+    assert told in html_of([replace(HEADER, mode=mode), PlanEnd(0, 0)])
 
 
 def test_above_its_bounds_the_page_says_what_it_does_not_show(

@@ -24,6 +24,7 @@ from ecr_cleaner.core.plan_summary import (
     age_days,
     fate_of,
 )
+from ecr_cleaner.core.settings import Mode
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag
 from ecr_cleaner.core.trend import NO_PAST, Past
 from ecr_cleaner.report import past as past_parts
@@ -65,6 +66,15 @@ _SECTIONS = (
     ("images", "Images", "Images"),
     ("settings", "Settings", "Settings"),
 )
+
+
+# What a run did, by its mode.
+_MODES = {
+    Mode.DRY_RUN: "A dry run: it removed nothing.",
+    Mode.PLAN: "A plan that waits for approval: the run removed nothing.",
+    Mode.CLEAN: "Not a dry run: what it really removed is in its log.",
+    Mode.APPLY: "A run that applied a plan: what it really removed is in its log.",
+}
 
 
 def write_page(summary: PlanSummary, past: Past = NO_PAST) -> Iterator[str]:
@@ -128,17 +138,12 @@ def _hash(content: str) -> str:
 def _begin(summary: PlanSummary, past: Past, title: str) -> Iterator[str]:
     header, total, guarded = summary.header, summary.total, summary.guarded
     remove = summary.unguarded
-    mode = (
-        "A dry run: it removed nothing."
-        if header.dry_run
-        else "Not a dry run: what it really removed is in its log."
-    )
     near = "unknown" if past.near_misses is None else f"{past.near_misses:,}"
     price = header.price_per_gb_month
     links = "".join(f'<li><a href="#{name}">{link}</a></li>\n' for name, link, _ in _SECTIONS)
     yield f"""<header><h1>{shown(title)}</h1>
 <p class="quiet">Judged {header.time:%Y-%m-%d %H:%M} UTC, run <code>{shown(header.run)}</code>.
-{mode}</p>
+{_MODES[header.mode]}</p>
 <nav aria-label="Sections"><ul>
 {links}</ul></nav></header><main>
 <dl class="figures">

@@ -245,6 +245,7 @@ class Cleaner:
                 time=began,
                 registry=self._locations.home.registry,
                 dry_run=self._settings.dry_run,
+                mode=self._settings.mode,
                 settings=self._settings.deciding(),
                 coverage=coverage,
                 missing=missing,
@@ -253,8 +254,13 @@ class Cleaner:
             self._plans.begin(header)
 
     def _numbers(self, began: datetime, results: Sequence[Result]) -> RunNumbers:
-        applied = self.approved is not None
-        begun = RunNumbers(self._plans.run, began, self._settings.dry_run, applied)
+        begun = RunNumbers(
+            self._plans.run,
+            began,
+            self._settings.dry_run,
+            applied=self.approved is not None,
+            waits=self._settings.waits_for_approval,
+        )
         return begun.with_results(results, compared=self._trends.compared)
 
     def _finish_plan(self, numbers: RunNumbers) -> list[str]:

@@ -18,6 +18,7 @@ from ecr_cleaner.aws.session import Aws, open_session
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.fan_out import step_of
+from ecr_cleaner.core.invocation import Order, order_of
 from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, mode_of, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
@@ -38,6 +39,12 @@ THREADS = 48
 # Images and verdicts come in tens of thousands and in no cycles. Looking for cycles among them as
 # often as Python does by default takes up to a tenth of the time of a run.
 _COLLECTION_THRESHOLDS = (20_000, 50, 50)
+
+
+def understood(environ: Mapping[str, str], request_id: str, event: object) -> Order:
+    """Return what the event of the function asks for. An error is logged before it is raised."""
+    with _failures_logged(make_logger("INFO", **_bound(environ, request_id))):
+        return order_of(event)
 
 
 def run(

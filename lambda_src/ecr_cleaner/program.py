@@ -15,6 +15,7 @@ from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes_access import in_cluster
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.fan_out import step_of
@@ -89,9 +90,10 @@ def apply(
                 approved = approved_by(parts)
             RunReport(log, settings).applying(plan, approved)
             approved.check(settings, aws.deadline.now())
+            applied = AppliedPlan(plan, approved)
             with closing(_plans(aws, settings, request_id)) as plans:
                 sources = sources_for(settings)
-                return Applier(aws, settings, log, sources, plans, approved).run()
+                return Applier(aws, settings, log, sources, plans, applied).run()
 
 
 def run_step(

@@ -104,7 +104,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Result:
-    """The result of one repository.
+    """The result of one repository, by its name.
 
     ``error`` is why it was not cleaned in full. ``unvisited``: the run was out of time before it.
     """
@@ -113,6 +113,7 @@ class Result:
     guards: Sequence[StandingGuard] = ()
     error: Exception | None = None
     unvisited: bool = False
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class RepositoryCleaner:
         """Return the result. The failure of one repository does not stop the others."""
         if self.deadline.is_near():
             self.plans.add(PlannedRepository(repository.name, State.UNVISITED, _NO_TIME))
-            return Result(unvisited=True)
-        result = Result()
+            return Result(unvisited=True, repository=repository.name)
+        result = Result(repository=repository.name)
         report = RepositoryReport(self.log, repository.name, self.deadline.now())
         try:
             self._clean(repository, report, result)

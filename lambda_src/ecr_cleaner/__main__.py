@@ -160,7 +160,8 @@ def _add_looks(commands: _Commands) -> None:
         "image",
         metavar="IMAGE",
         type=_image,
-        help="reference of an image, REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST",
+        help="reference of an image, REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST; of a digest, its "
+        "first 12 hexadecimal digits are enough",
     )
 
 
@@ -169,7 +170,7 @@ def _image(text: str) -> shell.Wanted:
     if wanted is None:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a reference of an image, nor REPOSITORY:TAG, REPOSITORY@DIGEST "
-            "or a digest"
+            "or a digest (sha256: and 64 hex digits, or the first 12 or more of them)"
         )
     return wanted
 

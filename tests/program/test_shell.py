@@ -206,12 +206,19 @@ def test_output_that_cannot_be_written_is_told(
     assert "the output could not be written: [Errno 32] Broken pipe" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("by", ["app:v2", f"{HOST}/app:v2", "app@{digest}", "{digest}"])
+@pytest.mark.parametrize(
+    "by",
+    [
+        *("app:v2", f"{HOST}/app:v2", "app@{digest}", "{digest}", "{short}", "sha256:{short}"),
+        *("app@{short}", "app@sha256:{short}", f"{HOST}/app@{{short}}", f"{HOST}/app@{{digest}}"),
+    ],
+)
 def test_explain_finds_the_image(
     old: StoredImage, used: StoredImage, by: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del old
-    assert shell.main(["explain", by.format(digest=used.digest)]) == 0
+    short = used.digest.removeprefix("sha256:")[:12]
+    assert shell.main(["explain", by.format(digest=used.digest, short=short)]) == 0
     output = capsys.readouterr()
     assert output.err == NO_LEDGER
     assert f"Digest       {used.digest}\n" in output.out
@@ -239,6 +246,56 @@ def test_explain_says_what_does_not_exist(
     assert (output.out, output.err) == ("", NO_LEDGER + told)
 
 
+def test_digest_that_several_images_have_is_not_explained(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.create("second", OPTED_IN)
+    begin = "sha256:0123456789ab"
+    digests = [begin + end * 52 for end in "cd"]
+    for repository, digest in (("app", digests[0]), ("app", digests[1]), ("second", digests[0])):
+        ecr.push(repository, digest, digest=digest, pushed_at=ago(100))
+    assert shell.main(["explain", begin]) == 1
+    told, *listed = capsys.readouterr().err.removeprefix(NO_LEDGER).splitlines()
+    assert told == f"{begin} is not one image but:"
+    assert sorted(listed) == [f"  app@{one}" for one in digests] + [f"  second@{digests[0]}"]
+    assert shell.main(["explain", digests[1]]) == 0
+    assert shell.main(["explain", f"second@{begin}"]) == 0
+
+
+def test_list_of_images_with_one_digest_is_bounded(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = "sha256:" + 64 * "0"
+    for number in range(12):
+        ecr.create(f"r{number}", OPTED_IN)
+        ecr.push(f"r{number}", "same", digest=digest, pushed_at=ago(100))
+    assert shell.main(["explain", digest]) == 1
+    lines = capsys.readouterr().err.removeprefix(NO_LEDGER).splitlines()
+    assert (len(lines), lines[-1]) == (12, "  and 2 more")
+
+
+@pytest.mark.usefixtures("old")
+def test_image_that_does_not_exist_and_is_named_is_a_broken_reference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [
+        usage("app", "arn:one", tag="v9"),
+        usage("app", "arn:two", digest=sha("nowhere")),
+        usage("nope", "arn:three", tag="1"),
+    ]
+    source = StubSource(lambda _: [SOMETHING_IN_USE, *named])
+    monkeypatch.setattr(program, "sources_for", lambda _: [source])
+    for image, told in {
+        "app:v9": "has no such image: app:v9. It is a broken reference of arn:one.\n",
+        f"app@{sha('nowhere')[:30]}": " It is a broken reference of arn:two.\n",
+        "nope:1": "no repository nope in this account and region. It is a broken reference of "
+        "arn:three.\n",
+        "nope:2": "There is no repository nope in this account and region.\n",
+    }.items():
+        assert shell.main(["explain", image]) == 1
+        assert capsys.readouterr().err.endswith(told)
+
+
 def test_explain_says_why_a_repository_is_not_judged(
     ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,7 +317,13 @@ def test_explain_looks_at_one_repository_only(ecr: FakeEcr, old: StoredImage) ->
     assert set(listed) == {"app"}
 
 
-@pytest.mark.parametrize("image", ["", "app", "app:", ":v1", "App:v1", "app@sha256:12", "app:v 1"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("", "app", "app:", ":v1", "App:v1", "app@sha256:12", "app:v 1", "0123456789a"),
+        *("App@0123456789ab", "0123456789AB", "sha512:0123456789ab@0123456789ab"),
+    ],
+)
 def test_what_names_no_image_is_refused(image: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         shell.main(["explain", image])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
@@ -67,17 +67,20 @@ def run(
                 return Cleaner(aws, settings, log, sources_for(settings), plans).run()
 
 
-def apply(
+def apply(  # noqa: PLR0913 - what a person sees of it beside what a run needs
     environ: Mapping[str, str],
     request_id: str,
     plan: str,
     deadline: Deadline | None = None,
+    *,
     make: MakeLogger = make_logger,
+    see: Callable[[AppliedPlan], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Apply a plan, named by its address; return the summary. Every error is logged.
 
     Removes what the plan removes and a fresh judgement still does. A plan that is too old, or of
-    other settings or another registry, is refused before anything is removed.
+    other settings or another registry, is refused before anything is removed. ``see`` gets what the
+    run notes of the images of the plan.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
     bound = _bound(environ, request_id, Purpose.APPLY)
@@ -91,6 +94,7 @@ def apply(
             RunReport(log, settings).applying(plan, approved)
             approved.check(settings, aws.deadline.now())
             applied = AppliedPlan(plan, approved)
+            see(applied)
             with closing(_plans(aws, settings, request_id)) as plans:
                 sources = sources_for(settings)
                 return Applier(aws, settings, log, sources, plans, applied).run()

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner import program
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.errors import LogError
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import ReferencePattern, Registry, Usage
@@ -29,6 +30,7 @@ from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.reference import is_digest, is_tag, parse
 from ecr_cleaner.core.text import visible
 from ecr_cleaner.report.applied import Applied
+from ecr_cleaner.report.applied_list import write_list
 from ecr_cleaner.report.explanation import Explained, explain_unjudged
 from ecr_cleaner.report.explanation import explain as explanation
 from ecr_cleaner.report.lines import make_logger
@@ -135,9 +137,11 @@ def plan(environ: Mapping[str, str], run: str, output: str, form: str | None) ->
 def apply(environ: Mapping[str, str], run: str, address: str) -> int:
     """Apply a plan, and write at the end what was removed; return the exit status.
 
-    The log is on standard output, unless a person looks at that.
+    The log is on standard output; if a person looks at that, it is a list of images instead.
     """
     applied = Applied()
+    plans: list[AppliedPlan] = []
+    is_seen = sys.stdout.isatty()
     with _progress(NOT_OF_APPLYING) as progress:
         watchers = [progress.watch, applied.watch]
 
@@ -145,11 +149,14 @@ def apply(environ: Mapping[str, str], run: str, address: str) -> int:
             del level, bound
             return progress.logger(applied.watch)
 
-        make = for_a_person if sys.stdout.isatty() else partial(make_logger, watchers=watchers)
+        make = for_a_person if is_seen else partial(make_logger, watchers=watchers)
         try:
-            program.apply(environ, run, address, make=make)
+            program.apply(environ, run, address, make=make, see=plans.append)
         finally:
             progress.close()
+            # Of a run that ended early, not all is known.
+            for one in plans if is_seen and applied.ended else ():
+                write_list(one, sys.stdout)
             sentences = applied.sentences()
             sys.stderr.write(f"{sentences}\n" if sentences else "")
     return 0

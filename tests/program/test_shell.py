@@ -409,7 +409,7 @@ def test_plan_is_approved_and_applied_from_a_shell(
     assert capsys.readouterr().err == NO_LEDGER + told
 
 
-def test_to_a_person_apply_shows_progress_and_no_log(
+def test_to_a_person_apply_shows_progress_and_images_instead_of_the_log(
     old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "plan.jsonl"
@@ -418,10 +418,25 @@ def test_to_a_person_apply_shows_progress_and_no_log(
     monkeypatch.setattr(sys, "stdout", output)
     monkeypatch.setattr(sys, "stderr", shown)
     assert shell.main(["apply", str(path)]) == 0
-    assert output.getvalue() == ""
+    size = human_size(old.size_bytes)
+    digits = old.digest.removeprefix("sha256:")[:12]
+    assert output.getvalue() == f"app  v1  {digits}  {size}  removed\n"
     assert "\r\x1b[K1 source read; 1 repository, 1 image judged; 1 removed" in shown.getvalue()
     removed = f"Removed 1 of the 1 image of the plan, up to {human_size(old.size_bytes)}.\n"
     assert shown.getvalue().endswith(f"\r\x1b[K{removed}")
+
+
+def test_plan_that_is_refused_is_not_listed(
+    old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del old
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    output = Terminal()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setenv("KEEP_COUNT", "7")
+    assert shell.main(["apply", str(path)]) == 1
+    assert output.getvalue() == ""
 
 
 def test_log_of_apply_has_the_level_that_is_set(

@@ -23,7 +23,7 @@ from ecr_cleaner.core.invocation import Order, order_of
 from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, mode_of, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
-from ecr_cleaner.report.lines import MakeLogger, log_error, make_logger
+from ecr_cleaner.report.lines import INTERRUPTED, MakeLogger, log_error, make_logger
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.cleaner import Cleaner
@@ -198,8 +198,7 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
             raise LogError(f"the log could not be written: {unwritten}") from unwritten
         raise
     except KeyboardInterrupt:
-        why = "interrupted: finished the work in progress, started nothing new"
-        log.error(events.RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would not help
+        log.error(events.RUN_FAILED, error=INTERRUPTED)  # noqa: TRY400 - a traceback would not help
         raise
 
 

@@ -330,9 +330,11 @@ class _Output:
 
 @contextmanager
 def _errors_told() -> Iterator[None]:
-    """Have what cannot be written, such as to a closed pipe, end up on standard error."""
+    """Have what cannot be written end up on standard error, unless its reader has enough."""
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise LogError(f"the output could not be written: {error}") from error
 

@@ -185,9 +185,24 @@ def test_account_without_repositories_has_no_plan(
 
 
 @pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"]])
-def test_output_that_cannot_be_written_is_told(
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "ecr_cleaner: the output could not be written: [Errno 28] No space left on device\n",
+        ),
+        # As in ``plan | head``.
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_unless_its_reader_has_enough(
     old: StoredImage,
     command: list[str],
+    error: OSError,
+    status: int,
+    told: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,15 +210,15 @@ def test_output_that_cannot_be_written_is_told(
 
     class Closed(io.StringIO):
         def flush(self) -> None:
-            raise BrokenPipeError(32, "Broken pipe")
+            raise error
 
         def fileno(self) -> int:
             return 1
 
     monkeypatch.setattr("ecr_cleaner.__main__.os.dup2", lambda *_: None)
     monkeypatch.setattr(sys, "stdout", Closed())
-    assert shell.main(command) == 1
-    assert "the output could not be written: [Errno 32] Broken pipe" in capsys.readouterr().err
+    assert shell.main(command) == status
+    assert capsys.readouterr().err == NO_LEDGER + told
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import INTERRUPTED
 from ecr_cleaner.report.terminal import Progress
 
 
@@ -34,6 +35,7 @@ def run(stream: io.StringIO, **options: Any) -> str:
     log.warning(events.LEFT, repository="app", reason="out_of_time", count=3)
     log.info(events.REPOSITORY_DONE, repository="app", images=1200, removed=0)
     log.info(events.REPOSITORY_DONE, repository="second", images=1, removed=1)
+    log.error(events.RUN_FAILED, error=INTERRUPTED)
     log.error(events.REPOSITORY_FAILED, repository="b\x1b", error="no", missing_action="ecr:Get")
     progress.close()
     return stream.getvalue()

@@ -12,6 +12,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from ecr_cleaner.core.text import counted, repositories, visible
 from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import INTERRUPTED
 
 # In the plan, and so in the table, the page and the explanation.
 SHOWN_IN_PLAN = frozenset({events.GUARDED, events.BROKEN})
@@ -66,7 +67,7 @@ class Progress:
         name = event["event"]
         with self._lock:
             if level in {"warning", "error"}:
-                if name not in self._hidden and self._is_news(event):
+                if name not in self._hidden and self._is_news(event) and not _is_by_hand(event):
                     self._write(level, event)
             elif name in _SHOWN_AS_WARNING:
                 self._write("warning", event)
@@ -125,6 +126,10 @@ class Progress:
         if self._shows:
             self._stream.write(_ERASE)
             self._shows = False
+
+
+def _is_by_hand(event: Mapping[str, Any]) -> bool:
+    return bool(event.get("error") == INTERRUPTED)
 
 
 def _drop(_: Any, __: str, ___: EventDict) -> str:

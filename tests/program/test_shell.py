@@ -553,7 +553,10 @@ def test_help_of_each_command_has_an_example(
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
-        ({"DEFAULT_KEEP_DAYS": "31"}, "the plan was made with other settings: keep_days"),
+        (
+            {"DEFAULT_KEEP_DAYS": "31"},
+            "the plan was made with other settings: keep_days was 30 and is 31.",
+        ),
         ({"APPROVAL": "yes"}, "APPROVAL is 'yes', but must be one of true, false"),
     ],
 )

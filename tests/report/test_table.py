@@ -94,7 +94,7 @@ def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
         "to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
     assert "would be removed," not in text
-    assert "Guard cross-account-pull: everyone may pull; list their images" in text
+    assert "Guard cross-account-pull before app: everyone may pull; list their images" in text
     assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text
     assert "Broken reference: there is no repository gone, used by arn:old" in text
     assert "Not scanned, because waived: eks" in text
@@ -158,6 +158,19 @@ def test_table_says_how_to_see_single_images() -> None:
     hint = "For single images, write the page (plan --output plan.html)"
     assert hint in table(io.StringIO())
     assert hint not in table(io.StringIO(), parts=parts_of([]))
+
+
+def test_guard_names_the_first_repositories() -> None:
+    guard = StandingGuard(Guard.EKS_CLUSTERS, "why")
+    parts: list[PlanPart] = [HEADER]
+    for number in range(5):
+        guards = (guard, guard)
+        parts += [
+            PlannedRepository(f"r{number}", guards=guards),
+            planned("a", repository=f"r{number}"),
+        ]
+    text = table(io.StringIO(), parts=[*parts, PlanEnd(5, 5)])
+    assert "Guard eks-clusters before r0, r1, r2, 2 more: why\n" in text
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from ecr_cleaner.core.model import StandingGuard
 from ecr_cleaner.core.plan_document import State
 from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum, Sum
 from ecr_cleaner.core.policy import ENABLED_TAG
@@ -26,6 +27,7 @@ _ELLIPSIS = "…"
 _LEAST = 10
 _LEAST_NAME = 24
 _LEAST_NOTES = 24
+_MOST_NAMES = 3
 _GAP = "  "
 _INDENT = "  "
 
@@ -165,9 +167,12 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
         f"{_removals(summary)} An index is counted once, by the images that it lists; layers that "
         "images share are counted in each of them."
     )
-    whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
-    for guard in whys:
-        yield f"Guard {guard.guard}: {visible(guard.why)}"
+    behind: dict[StandingGuard, list[str]] = {}
+    for one in summary.repositories:
+        for guard in dict.fromkeys(one.planned.guards):
+            behind.setdefault(guard, []).append(one.name)
+    for guard, names in behind.items():
+        yield f"Guard {guard.guard} before {_few(names)}: {visible(guard.why)}"
     for one in summary.repositories:
         for broken in one.planned.broken:
             name, users = visible(f"{one.name} {broken.name}"), _names(broken.consumers)
@@ -209,6 +214,12 @@ def _removals(summary: PlanSummary) -> str:
             f"{human_size(guarded.size_bytes)}."
         )
     return text
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = [f"{len(names) - _MOST_NAMES:,} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*map(visible, names[:_MOST_NAMES]), *more])
 
 
 def _names(consumers: Sequence[str]) -> str:

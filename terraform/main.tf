@@ -58,7 +58,7 @@ locals {
     INSPECTOR_COVERAGE        = tostring(var.inspector_coverage)
     INSPECTOR_ADMINISTRATOR   = var.inspector_administrator
     LEDGER                    = var.memory_enabled ? "s3://${local.memory_bucket}/${local.memory_key}" : null
-    PLANS                     = var.memory_enabled ? "s3://${local.memory_bucket}/${local.plans_prefix}" : null
+    PLANS                     = var.memory_enabled ? local.plans_url : null
     RUNS                      = var.fan_out ? "s3://${local.memory_bucket}/${local.runs_prefix}" : null
     MAX_SCAN_AGE_MINUTES      = var.fan_out ? tostring(var.max_scan_age_minutes) : null
     PRICE_PER_GB_MONTH        = tostring(var.price_per_gb_month)

@@ -5,6 +5,7 @@ locals {
   memory_bucket = "${var.name}-${local.account_id}-${local.region}"
   memory_key    = "ledger"
   plans_prefix  = "plans/"
+  plans_url     = "s3://${local.memory_bucket}/${local.plans_prefix}"
   memory_arn    = "arn:${local.partition}:s3:::${local.memory_bucket}"
 
   # The name of the bucket is predictable: if it is deleted, another account could create it.

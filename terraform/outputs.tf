@@ -99,6 +99,11 @@ output "state_machine_arn" {
   value       = one(aws_sfn_state_machine.this[*].arn)
 }
 
+output "plans_url" {
+  description = "Where the function writes the plan of each run and its page, as s3://BUCKET/PREFIX/. Null if memory_enabled is false."
+  value       = var.memory_enabled ? local.plans_url : null
+}
+
 output "saved_query_names" {
   description = "Names of the saved queries in CloudWatch Logs Insights."
   value       = [for query in aws_cloudwatch_query_definition.this : query.name]

@@ -23,6 +23,11 @@ output "log_group_name" {
   value       = module.ecr_cleaner.log_group_name
 }
 
+output "plans_url" {
+  description = "Where the function writes the plan of each run and its page."
+  value       = module.ecr_cleaner.plans_url
+}
+
 output "failed_runs_topic_arn" {
   description = "ARN of the SNS topic that receives failed runs."
   value       = aws_sns_topic.failed_runs.arn

@@ -10,13 +10,20 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ecr_cleaner import shell
-from ecr_cleaner.core.errors import LogError
-from ecr_cleaner.program import restore, run, scan_cluster
-from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
-
-# The exit status that shells report for a program ended by Ctrl+C.
+# The exit statuses that shells report for a program ended by Ctrl+C, or by a reader who left.
 INTERRUPTED = 130
+READER_GONE = 141
+_INTERRUPTED_LINE = "ecr_cleaner: interrupted\n"
+
+try:
+    from ecr_cleaner import shell
+    from ecr_cleaner.core.errors import LogError
+    from ecr_cleaner.program import restore, run, scan_cluster
+    from ecr_cleaner.run.cluster_scan import STANDARD_OUTPUT
+except KeyboardInterrupt:
+    # Loading the SDK takes long enough to be interrupted.
+    sys.stderr.write(_INTERRUPTED_LINE)
+    sys.exit(INTERRUPTED)
 
 if TYPE_CHECKING:
     # Not generic at run time.
@@ -24,22 +31,31 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 1 if it failed, or 130 if it was interrupted.
+    """Run the command; return 0, 1 if it failed, 130 if it was interrupted, or 141.
 
     The reason of a failure is in the log, or on standard error if the log could not be written.
+    141: the reader of what it shows, such as ``head``, has enough, which needs no words.
     """
     chosen = _parser().parse_args(arguments)
     try:
         return _run(chosen, str(uuid.uuid4()))
     except KeyboardInterrupt:
+        sys.stderr.write(_INTERRUPTED_LINE)
         return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return READER_GONE
     except LogError as error:
         sys.stderr.write(f"ecr_cleaner: {error}\n")
-        # Python flushes the buffer when it ends, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except Exception:  # noqa: BLE001 - it has been logged; a traceback is not a JSON line
         return 1
+
+
+def _drop_output() -> None:
+    """Write nothing more: Python flushes the buffer when it ends, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(chosen: argparse.Namespace, request_id: str) -> int:
@@ -160,7 +176,8 @@ def _add_looks(commands: _Commands) -> None:
         "image",
         metavar="IMAGE",
         type=_image,
-        help="reference of an image, REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST",
+        help="reference of an image, REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST; of a digest, its "
+        "first 12 hexadecimal digits are enough",
     )
 
 
@@ -169,7 +186,7 @@ def _image(text: str) -> shell.Wanted:
     if wanted is None:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a reference of an image, nor REPOSITORY:TAG, REPOSITORY@DIGEST "
-            "or a digest"
+            "or a digest (sha256: and 64 hex digits, or the first 12 or more of them)"
         )
     return wanted
 

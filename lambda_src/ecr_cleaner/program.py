@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
@@ -15,13 +15,15 @@ from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.kubernetes_access import in_cluster
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws, open_session
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.approval import approved_by
 from ecr_cleaner.core.errors import ApiError, LogError, RunFailedError
 from ecr_cleaner.core.fan_out import step_of
-from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, waived_api_groups
+from ecr_cleaner.core.invocation import Order, order_of
+from ecr_cleaner.core.settings import Purpose, Settings, is_dry_run, mode_of, waived_api_groups
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.report import events
-from ecr_cleaner.report.lines import MakeLogger, log_error, make_logger
+from ecr_cleaner.report.lines import INTERRUPTED, MakeLogger, log_error, make_logger
 from ecr_cleaner.report.run_report import RunReport
 from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.cleaner import Cleaner
@@ -40,6 +42,12 @@ THREADS = 48
 _COLLECTION_THRESHOLDS = (20_000, 50, 50)
 
 
+def understood(environ: Mapping[str, str], request_id: str, event: object) -> Order:
+    """Return what the event of the function asks for. An error is logged before it is raised."""
+    with _failures_logged(make_logger("INFO", **_bound(environ, request_id))):
+        return order_of(event)
+
+
 def run(
     environ: Mapping[str, str], request_id: str, deadline: Deadline | None = None
 ) -> dict[str, Any]:
@@ -49,42 +57,47 @@ def run(
     summary says that the run is not complete.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ)
-    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id)
+    with _failures_logged(make_logger("INFO", **bound)):
         settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make_logger(settings.log_level, **bound)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             with closing(_plans(aws, settings, request_id)) as plans:
                 return Cleaner(aws, settings, log, sources_for(settings), plans).run()
 
 
-def apply(
+def apply(  # noqa: PLR0913 - what a person sees of it beside what a run needs
     environ: Mapping[str, str],
     request_id: str,
     plan: str,
     deadline: Deadline | None = None,
+    *,
     make: MakeLogger = make_logger,
+    see: Callable[[AppliedPlan], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Apply a plan, named by its address; return the summary. Every error is logged.
 
     Removes what the plan removes and a fresh judgement still does. A plan that is too old, or of
-    other settings or another registry, is refused before anything is removed.
+    other settings or another registry, is refused before anything is removed. ``see`` gets what the
+    run notes of the images of the plan.
     """
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ, Purpose.APPLY)
-    with _failures_logged(make("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id, Purpose.APPLY)
+    with _failures_logged(make("INFO", **bound)):
         settings = Settings.from_environ(environ, Purpose.APPLY)
-        log = make(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make(settings.log_level, **bound)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             with stored_plan(aws, plan) as parts:
                 approved = approved_by(parts)
             RunReport(log, settings).applying(plan, approved)
             approved.check(settings, aws.deadline.now())
+            applied = AppliedPlan(plan, approved)
+            see(applied)
             with closing(_plans(aws, settings, request_id)) as plans:
                 sources = sources_for(settings)
-                return Applier(aws, settings, log, sources, plans, approved).run()
+                return Applier(aws, settings, log, sources, plans, applied).run()
 
 
 def run_step(
@@ -95,10 +108,10 @@ def run_step(
 ) -> dict[str, Any]:
     """Run one step of a run, named by the event; return what the next steps need of it."""
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
-    dry_run = is_dry_run(environ)
-    with _failures_logged(make_logger("INFO", request_id=request_id, dry_run=dry_run)):
+    bound = _bound(environ, request_id)
+    with _failures_logged(make_logger("INFO", **bound)):
         settings = Settings.from_environ(environ)
-        log = make_logger(settings.log_level, request_id=request_id, dry_run=dry_run)
+        log = make_logger(settings.log_level, **bound)
         step = step_of(event)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
@@ -163,6 +176,17 @@ def scan_cluster(
         return read
 
 
+def _bound(
+    environ: Mapping[str, str], request_id: str, purpose: Purpose = Purpose.CLEAN
+) -> dict[str, Any]:
+    """Return the fields that every line of a run's log has."""
+    return {
+        "request_id": request_id,
+        "dry_run": is_dry_run(environ, purpose),
+        "mode": mode_of(environ, purpose).value,
+    }
+
+
 @contextmanager
 def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
     try:
@@ -174,8 +198,7 @@ def _failures_logged(log: FilteringBoundLogger) -> Iterator[None]:
             raise LogError(f"the log could not be written: {unwritten}") from unwritten
         raise
     except KeyboardInterrupt:
-        why = "interrupted: finished the work in progress, started nothing new"
-        log.error(events.RUN_FAILED, error=why)  # noqa: TRY400 - a traceback would not help
+        log.error(events.RUN_FAILED, error=INTERRUPTED)  # noqa: TRY400 - a traceback would not help
         raise
 
 

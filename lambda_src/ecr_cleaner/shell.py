@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,9 @@ from typing import Any, TextIO
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner import program
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.errors import LogError
+from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import ReferencePattern, Registry, Usage
 from ecr_cleaner.core.plan_document import (
     PlanHeader,
@@ -28,6 +30,7 @@ from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.reference import is_digest, is_tag, parse
 from ecr_cleaner.core.text import visible
 from ecr_cleaner.report.applied import Applied
+from ecr_cleaner.report.applied_list import write_list
 from ecr_cleaner.report.explanation import Explained, explain_unjudged
 from ecr_cleaner.report.explanation import explain as explanation
 from ecr_cleaner.report.lines import make_logger
@@ -40,14 +43,20 @@ STANDARD_OUTPUT = "-"
 TABLE, JSON, PAGE = "table", "json", "html"
 FORMATS = (TABLE, JSON, PAGE)
 _BY_SUFFIX = {".json": JSON, ".jsonl": JSON, ".html": PAGE}
-# Of others, such as "app:1", it is not clear that they are no tags.
+# Of other algorithms, such as "app:1", it is not clear that they are not tags.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+# Fewer digits may be those of another image tomorrow.
+_BEGIN_OF_DIGEST = re.compile(r"(?:sha256:)?(?P<digits>[0-9a-f]{12,64})")
+_MOST_NAMED = 10
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The image that a person asks about; ``repository`` None: whichever has the digest."""
+    """The image that a person asks about; ``repository`` None: whichever has the digest.
+
+    ``digest`` may be the begin of one.
+    """
 
     repository: str | None = None
     tag: str | None = None
@@ -65,7 +74,7 @@ class Wanted:
 
     def is_it(self, image: PlannedImage) -> bool:
         """Return whether this image of the repository is meant."""
-        return self.digest == image.digest if self.digest else self.tag in image.tags
+        return image.digest.startswith(self.digest) if self.digest else self.tag in image.tags
 
     def __str__(self) -> str:
         name = self.repository or ""
@@ -73,9 +82,16 @@ class Wanted:
 
 
 def wanted_image(text: str) -> Wanted | None:
-    """Return what the text names: a reference, ``repository:tag`` or a digest; None: nothing."""
+    """Return what the text names: a reference, ``repository:tag`` or a digest; None: nothing.
+
+    Of a digest, 12 hexadecimal digits are enough.
+    """
     if _DIGEST.fullmatch(text):
         return Wanted(digest=text)
+    name, _, digest = text.rpartition("@")
+    begin = _BEGIN_OF_DIGEST.fullmatch(digest)
+    if begin:
+        return _wanted_by_digest(name, f"sha256:{begin['digits']}")
     reference = parse(text)
     if reference:
         if reference.tag is None and reference.digest is None:
@@ -88,6 +104,14 @@ def wanted_image(text: str) -> Wanted | None:
         return Wanted(name, digest=digest) if _is_name(name) and is_digest(digest) else None
     name, _, tag = text.rpartition(":")
     return Wanted(name, tag=tag) if _is_name(name) and is_tag(tag) else None
+
+
+def _wanted_by_digest(name: str, digest: str) -> Wanted | None:
+    """Return the image of this repository, if one is named, with a digest that begins like this."""
+    reference = parse(name)
+    if reference:
+        return Wanted(reference.repository, digest=digest, registry=reference.registry)
+    return Wanted(name or None, digest=digest) if _is_name(name or "any") else None
 
 
 def plan(environ: Mapping[str, str], run: str, output: str, form: str | None) -> int:
@@ -113,9 +137,11 @@ def plan(environ: Mapping[str, str], run: str, output: str, form: str | None) ->
 def apply(environ: Mapping[str, str], run: str, address: str) -> int:
     """Apply a plan, and write at the end what was removed; return the exit status.
 
-    The log is on standard output, unless a person looks at that.
+    The log is on standard output; if a person looks at that, it is a list of images instead.
     """
     applied = Applied()
+    plans: list[AppliedPlan] = []
+    is_seen = sys.stdout.isatty()
     with _progress(NOT_OF_APPLYING) as progress:
         watchers = [progress.watch, applied.watch]
 
@@ -123,11 +149,14 @@ def apply(environ: Mapping[str, str], run: str, address: str) -> int:
             del level, bound
             return progress.logger(applied.watch)
 
-        make = for_a_person if sys.stdout.isatty() else partial(make_logger, watchers=watchers)
+        make = for_a_person if is_seen else partial(make_logger, watchers=watchers)
         try:
-            program.apply(environ, run, address, make=make)
+            program.apply(environ, run, address, make=make, see=plans.append)
         finally:
             progress.close()
+            # Of a run that ended early, not all is known.
+            for one in plans if is_seen and applied.ended else ():
+                write_list(one, sys.stdout)
             sentences = applied.sentences()
             sys.stderr.write(f"{sentences}\n" if sentences else "")
     return 0
@@ -163,7 +192,8 @@ def _explained(wanted: Wanted, seen: Look) -> str:
     name = wanted.repository
     repository = next((one for one in seen.repositories if one.name == name), None)
     if name is not None and repository is None:
-        raise _NotFoundError(f"There is no repository {visible(name)} in this account and region.")
+        told = f"There is no repository {visible(name)} in this account and region."
+        raise _NotFoundError(told + _broken(wanted, _missing(wanted, seen)))
     found, image = _find(wanted, seen) if seen.plans.begun else (None, None)
     if found and image:
         return explanation(found, image)
@@ -173,7 +203,7 @@ def _explained(wanted: Wanted, seen: Look) -> str:
     if repository:
         raise _NotFoundError(
             f"The repository {visible(repository.name)} is opted in, but has no such image: "
-            f"{visible(str(wanted))}."
+            f"{visible(str(wanted))}." + _broken(wanted, found.planned.broken if found else ())
         )
     raise _NotFoundError(f"There is no image {visible(str(wanted))} in an opted-in repository.")
 
@@ -181,12 +211,37 @@ def _explained(wanted: Wanted, seen: Look) -> str:
 def _find(wanted: Wanted, seen: Look) -> tuple[Explained | None, PlannedImage | None]:
     """Return the repository of the image, with the image if it is in it."""
     last: Explained | None = None
+    first: tuple[Explained, PlannedImage] | None = None
+    names: list[str] = []
     for found in _repositories(seen.plans.parts(), seen):
         last = found
-        for image in found.images.values():
-            if wanted.is_it(image):
-                return found, image
-    return last, None
+        for image in filter(wanted.is_it, found.images.values()):
+            first = first or (found, image)
+            names.append(f"{image.repository}@{image.digest}")
+    if len(names) > 1:
+        shown = [visible(name) for name in names[:_MOST_NAMED]]
+        more = [f"and {len(names) - _MOST_NAMED:,} more"] if len(names) > _MOST_NAMED else []
+        raise _NotFoundError("\n  ".join([f"{wanted} is not one image but:", *shown, *more]))
+    return first or (last, None)
+
+
+def _missing(wanted: Wanted, seen: Look) -> Sequence[Broken]:
+    """Return the broken references to a repository that does not exist."""
+    if not seen.plans.begun:
+        return ()
+    header = next(seen.plans.parts())
+    return header.missing.get(wanted.repository or "", ()) if isinstance(header, PlanHeader) else ()
+
+
+def _broken(wanted: Wanted, found: Iterable[Broken]) -> str:
+    """Return the sentence about consumers that name the image and cannot pull it, if any do."""
+    users = dict.fromkeys(
+        visible(user)
+        for one in found
+        if one.name == wanted.tag or (wanted.digest and one.name.startswith(wanted.digest))
+        for user in one.consumers
+    )
+    return f" It is a broken reference of {', '.join(users)}." if users else ""
 
 
 def _repositories(parts: Iterable[PlanPart], seen: Look) -> Iterator[Explained]:
@@ -275,9 +330,11 @@ class _Output:
 
 @contextmanager
 def _errors_told() -> Iterator[None]:
-    """Have what cannot be written, such as to a closed pipe, end up on standard error."""
+    """Have what cannot be written end up on standard error, unless its reader has enough."""
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise LogError(f"the output could not be written: {error}") from error
 

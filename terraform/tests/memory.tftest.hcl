@@ -86,7 +86,7 @@ run "by_default" {
   assert {
     condition = [
       for rule in one(aws_s3_bucket_lifecycle_configuration.memory).rule : one(rule.expiration).days if one(rule.filter).prefix == "plans/"
-    ] == [90] && output.environment["PLANS"] == "s3://ecr-cleaner-123456789012-eu-central-1/plans/"
+    ] == [90] && output.environment["PLANS"] == "s3://ecr-cleaner-123456789012-eu-central-1/plans/" && output.plans_url == output.environment["PLANS"]
     error_message = "Plans must be written to the bucket and deleted after a while, and nothing else may be deleted."
   }
 
@@ -212,7 +212,7 @@ run "without_memory" {
   }
 
   assert {
-    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE", "PLANS"])) == 0
+    condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE", "PLANS"])) == 0 && output.plans_url == null
     error_message = "Without memory, the function must not look for a ledger or write a plan."
   }
 }

@@ -57,8 +57,21 @@ def test_plan_is_read_as_what_it_removes() -> None:
 @pytest.mark.parametrize(
     ("settings", "now", "message"),
     [
-        (Settings(keep_days=7), NOW, "other settings: keep_days; make a new one"),
-        (Settings(keep_tag_patterns=("v*",)), NOW, "other settings: keep_tag_patterns"),
+        (
+            Settings(keep_days=7, min_keep_days=2),
+            NOW,
+            "other settings: keep_days was 30 and is 7; min_keep_days was 0 and is 2. Make a new",
+        ),
+        (
+            Settings(keep_tag_patterns=("v*",)),
+            NOW,
+            r'other settings: keep_tag_patterns was not set and is \["v\*"\]\. ',
+        ),
+        (
+            Settings(keep_tag_patterns=("v" * 999,)),
+            NOW,
+            r'is \["v{198}\.\.\.\. Make',
+        ),
         (Settings(), NOW + timedelta(days=8), r"more than 7 days ago \(PLAN_MAX_AGE_DAYS\)"),
         (Settings(plan_max_age_days=1), NOW + timedelta(days=2), "more than 1 days ago"),
         (Settings(), NOW - timedelta(hours=1), "in the future"),

@@ -23,8 +23,11 @@ WAITING = Settings(approval=True, plan_max_age_days=3)
 GUARDS = [StandingGuard(Guard.EKS_CLUSTERS, "why")]
 STORED = ("s3://bucket/plan.jsonl.gz", "s3://bucket/plan.html")
 
-ONE = Result(Tally(images=9, removable=2, removable_bytes=20))
-TWO = Result(Tally(near_misses=2, images=9, removable=3, removable_bytes=30, broken_references=1))
+ONE = Result(Tally(images=9, removable=2, removable_bytes=20), repository="one")
+TWO = Result(
+    Tally(near_misses=2, images=9, removable=3, removable_bytes=30, broken_references=1),
+    repository="two",
+)
 NOTHING = Result(Tally(images=9))
 GUARDED = Result(Tally(removable=5, removable_bytes=50), GUARDS)
 UNVISITED = Result(unvisited=True)
@@ -49,7 +52,18 @@ def test_numbers_are_those_of_what_applying_removes() -> None:
         broken_references=1,
         near_misses=2,
         unvisited=1,
+        most=(("two", Gain(1, 3, 30)), ("one", Gain(1, 2, 20))),
     )
+
+
+def test_only_the_repositories_with_the_most_removals_are_named() -> None:
+    results = [
+        Result(Tally(removable=number % 10, removable_bytes=number), repository=f"r{number}")
+        for number in range(99)
+    ]
+    request = asked(results)
+    assert request is not None
+    assert [name for name, _ in request.most] == ["r89", "r79", "r69", "r59", "r49"]
 
 
 def test_plan_without_a_page_can_be_approved() -> None:

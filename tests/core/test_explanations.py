@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from core.test_plan_summary import planned
-from core.worlds import ago, policy_of, sha
-from ecr_cleaner.core.explanations import MEANINGS, way_out
+from core.worlds import NOW, ago, policy_of, sha
+from ecr_cleaner.core.explanations import MEANINGS, numbers, way_out
 from ecr_cleaner.core.model import Reason
 from ecr_cleaner.core.plan_document import PlannedImage, policy_fields
 from ecr_cleaner.core.settings import Settings
@@ -36,9 +36,9 @@ def test_what_is_removed_needs_nothing() -> None:
     [
         (
             planned("a", Reason.IN_USE, "arn:one", "arn:two"),
-            "None of these may name it any more: arn:one, arn:two. After that, it stays for 14",
+            "None of the consumers above may name it any more. After that, it stays for 14",
         ),
-        (planned("a", Reason.FAMILY_IN_USE, "arn:one"), "None of these may name it any more"),
+        (planned("a", Reason.FAMILY_IN_USE, "arn:one"), "may name it or its family any more"),
         (
             planned("a", Reason.RECENTLY_USED, "arn:one", "2026-02-20"),
             "Nothing may use it until 2026-03-06.",
@@ -96,6 +96,49 @@ def test_what_follows_another_image_goes_with_that() -> None:
     signature = planned("signature", Reason.SUBJECT_KEPT, child.digest)
     text = way(signature, child, index)
     assert text.index(sha("child")[7:19]) < text.index(sha("index")[7:19]) < text.index("arn:one")
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (
+            replace(planned("a", days=100), pulled_at=ago(50)),
+            (
+                "pushed 100 days ago, pulled 50 days ago; kept for 30 days after a push, 30 after "
+                "a pull"
+            ),
+        ),
+        (planned("a", Reason.TOO_YOUNG, days=3), "pushed 3 days ago; kept for 30 days"),
+        (
+            replace(planned("a", Reason.RECENTLY_PULLED), pulled_at=ago(2)),
+            "pulled 2 days ago; kept for 30 days",
+        ),
+        (
+            planned("a", Reason.RECENTLY_PULLED, days=4),
+            "pushed 4 days ago and never pulled; kept for 30 days",
+        ),
+        (
+            planned("a", Reason.RECENTLY_PULLED, days=400),
+            "an image that it lists was pulled within the last 30 days",
+        ),
+        (
+            replace(planned("a", Reason.RECENTLY_PULLED), pulled_at=ago(90)),
+            "an image that it lists was pulled within the last 30 days",
+        ),
+        (
+            replace(planned("a", Reason.RECENTLY_PULLED), pushed_at=None),
+            "an image that it lists was pulled within the last 30 days",
+        ),
+        (
+            planned("a", Reason.RECENTLY_USED, "arn:job", "2026-02-20"),
+            "last in use on 2026-02-20; kept for 14 days",
+        ),
+        (planned("a", Reason.NEWEST, "2 of 3"), "number 2 of 3, the newest first"),
+        (planned("a", Reason.IN_USE, "arn:one"), ""),
+    ],
+)
+def test_numbers_behind_a_reason_are_named(image: PlannedImage, told: str) -> None:
+    assert numbers(image, POLICY, NOW) == told
 
 
 def test_subject_may_be_in_another_repository() -> None:

@@ -251,12 +251,18 @@ def test_results_are_read_as_they_were_written() -> None:
     tally = Tally(images=3, removable=1, removed=1, kept=kept, stays=stays)
     guards = [StandingGuard(Guard.NO_USAGE, "why")]
     error = ScanError("ecs", ValueError("no"))
-    results = (Result(tally, guards), Result(error=error), Result(error=ValueError()), Result())
+    results = (
+        Result(tally, guards, repository="app"),
+        Result(error=error),
+        Result(error=ValueError()),
+        Result(),
+    )
     results[-1].unvisited = True
     written = ShareResult("run-1", 2, results, ("a problem",))
     read = share_result_from(written.to_json().encode())
     assert (read.run, read.share, read.problems) == ("run-1", 2, ("a problem",))
     assert [one.tally for one in read.results] == [one.tally for one in results]
+    assert [one.repository for one in read.results] == ["app", "", "", ""]
     assert list(read.results[0].guards) == guards
     assert [str(one.error) if one.error else None for one in read.results] == [
         None,

@@ -125,7 +125,7 @@ def test_a_policy_that_lets_others_pull_guards(document: str, who: str) -> None:
     guarded = cross_account_pull(REPOSITORY, [document])
     assert guarded
     assert guarded.guard is Guard.CROSS_ACCOUNT_PULL
-    assert guarded.why.startswith(f"{who} may pull from it")
+    assert guarded.why.startswith(f"{who} may pull from this repository")
     assert "waive the guard cross-account-pull" in guarded.why
 
 
@@ -211,7 +211,7 @@ def test_every_policy_counts_and_each_outsider_is_named_once() -> None:
         REPOSITORY, [policy(statement()), policy(statement(Principal="*"))] * 2
     )
     assert guarded
-    assert guarded.why.startswith(f"{OTHER_ROOT}, everyone may pull from it")
+    assert guarded.why.startswith(f"{OTHER_ROOT}, everyone may pull from this repository")
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def test_accounts_and_organizations_that_were_scanned_do_not_guard(
     guarded = cross_account_pull(REPOSITORY, [document], (), SCANNED)
     assert (guarded is None) == (outsider is None)
     if guarded:
-        assert guarded.why.startswith(f"{outsider} may pull from it, ")
+        assert guarded.why.startswith(f"{outsider} may pull from this repository, ")
         assert "scan them with SCAN_ACCOUNTS" in guarded.why
 
 

@@ -69,6 +69,12 @@ def test_what_is_written_is_read_again() -> None:
     assert list(read_plan(lines(*WHOLE))) == WHOLE
 
 
+def test_header_without_a_mode_is_read() -> None:
+    header = json.loads(HEADER.to_line())
+    del header["mode"]
+    assert list(read_plan([json.dumps(header), *lines(*WHOLE[1:])])) == WHOLE
+
+
 def test_times_that_ecr_does_not_return_stay_unknown() -> None:
     unknown = replace(IMAGE, pushed_at=None, pulled_at=None)
     parts: list[PlanPart] = [HEADER, REPOSITORY, unknown, PlanEnd(1, 1)]
@@ -128,8 +134,8 @@ def test_schema_is_as_documented() -> None:
     written = [json.loads(line) for line in lines(*WHOLE)]
     assert [list(one) for one in (written[0], written[1], written[2], written[4])] == [
         [
-            *("line", "schema", "run", "time", "registry", "dry_run", "settings", "coverage"),
-            *("missing", "price_per_gb_month"),
+            *("line", "schema", "run", "time", "registry", "dry_run", "mode", "settings"),
+            *("coverage", "missing", "price_per_gb_month"),
         ],
         ["line", "repository", "state", "problem", "policy", "guards", "broken"],
         [

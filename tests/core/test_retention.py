@@ -752,6 +752,12 @@ def test_a_verdict_points_to_what_it_is_because_of(
     assert told == {sha(name): because for name, because in expected.items()}
 
 
+def test_newest_release_has_its_rank() -> None:
+    plan = plan_of(*FIVE, policy=policy_of(keep_count=3))
+    told = {one.image.tags[0]: one.because for one in plan.verdicts if one.because}
+    assert told == {"v50": ("1 of 3",), "v51": ("2 of 3",), "v52": ("3 of 3",)}
+
+
 @pytest.mark.parametrize(
     ("subject", "old"),
     [

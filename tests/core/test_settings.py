@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from ecr_cleaner.core.errors import InvalidSettingError
 from ecr_cleaner.core.model import Action
-from ecr_cleaner.core.settings import Purpose, RepositoryRule, Settings, whole_number
+from ecr_cleaner.core.settings import (
+    Mode,
+    Purpose,
+    RepositoryRule,
+    Settings,
+    mode_of,
+    whole_number,
+)
 
 
 def test_nothing_set_is_a_careful_dry_run() -> None:
@@ -413,6 +420,24 @@ def test_with_approval_only_applying_a_plan_removes(
     expected: bool,  # a table
 ) -> None:
     assert Settings.from_environ(PLANS | environ, purpose).dry_run is expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "purpose", "mode"),
+    [
+        ({}, Purpose.CLEAN, Mode.DRY_RUN),
+        ({"DRY_RUN": "false"}, Purpose.CLEAN, Mode.CLEAN),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.CLEAN, Mode.PLAN),
+        ({"APPROVAL": "true"}, Purpose.CLEAN, Mode.PLAN),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.APPLY, Mode.APPLY),
+        ({"DRY_RUN": "false", "APPROVAL": "true"}, Purpose.LOOK, Mode.DRY_RUN),
+    ],
+)
+def test_mode_distinguishes_a_plan_that_waits_from_a_dry_run(
+    environ: dict[str, str], purpose: Purpose, mode: Mode
+) -> None:
+    assert Settings.from_environ(PLANS | environ, purpose).mode is mode
+    assert mode_of(environ, purpose) is mode
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def verdict_of(run: Run, digest: str) -> dict[str, Any]:
     ("settings", "dry_run"),
     [({}, True), ({"DRY_RUN": "false"}, False), ({"LOG_LEVEL": "DEBUG"}, True)],
 )
-def test_every_line_has_timestamp_level_event_request_id_and_dry_run(
+def test_every_line_has_timestamp_level_event_request_id_and_mode(
     program: Program, full: FullWorld, settings: dict[str, str], *, dry_run: bool
 ) -> None:
     run = program.run(**settings)
@@ -40,6 +40,7 @@ def test_every_line_has_timestamp_level_event_request_id_and_dry_run(
         assert line["level"] in {"debug", "info", "warning", "error"}
         assert line["event"]
         assert (line["request_id"], line["dry_run"]) == (REQUEST_ID, dry_run)
+        assert line["mode"] == ("dry_run" if dry_run else "clean")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_line_of_an_unused_image_has_every_field(
         "level": "info",
         "request_id": REQUEST_ID,
         "dry_run": not settings,
+        "mode": "clean" if settings else "dry_run",
         "repository": name,
         "digest": digest,
         "tags": ["v1", "build-9"],

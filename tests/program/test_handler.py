@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from unittest import mock
 import pytest
 
 from ecr_cleaner import handler
+from ecr_cleaner.core.invocation import EventError
 from ecr_cleaner.deadline import RESERVE
 
 SUMMARY = {"event": "Run finished"}
@@ -56,6 +58,18 @@ def test_event_names_a_step(run: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> 
     assert handler.lambda_handler(event, None) == {"run": "one"}
 
     assert step.call_args.args[:3] == (os.environ, "none", event)
+    run.assert_not_called()
+
+
+def test_event_that_is_not_understood_is_logged_and_starts_nothing(
+    run: mock.Mock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(EventError):
+        handler.lambda_handler({"Apply": "s3://bucket/plans/plan.jsonl.gz"}, None)
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["event"], line["level"]) == ("Run failed", "error")
+    assert line["error"].startswith("the event has unknown keys: 'Apply', so nothing is done")
     run.assert_not_called()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sys
+from importlib.abc import MetaPathFinder
 from typing import Any
 from unittest import mock
 
@@ -51,18 +53,19 @@ def status(ecr: FakeEcr) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("raised", "expected", "told"),
+    ("raised", "expected", "told", "shown"),
     [
-        (KeyboardInterrupt(), 130, "interrupted"),
-        (RunFailedError("no"), 1, "no"),
+        (KeyboardInterrupt(), 130, "interrupted", "ecr_cleaner: interrupted\n"),
+        (RunFailedError("no"), 1, "no", ""),
         # Not an error of the log itself, so it is written there and nowhere else.
-        (FileNotFoundError("a bundle"), 1, "FileNotFoundError('a bundle')"),
+        (FileNotFoundError("a bundle"), 1, "FileNotFoundError('a bundle')", ""),
     ],
 )
 def test_run_that_ends_early_is_logged_and_sets_the_exit_status(
     raised: BaseException,
     expected: int,
     told: str,
+    shown: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -70,10 +73,40 @@ def test_run_that_ends_early_is_logged_and_sets_the_exit_status(
 
     assert shell.main([]) == expected
     output = capsys.readouterr()
-    assert output.err == ""
+    assert output.err == shown
     (line,) = [json.loads(line) for line in output.out.splitlines()]
     assert (line["event"], line["level"]) == ("Run failed", "error")
     assert line["error"].startswith(told)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"], ["apply", "plan.jsonl"]])
+def test_command_that_is_interrupted_says_so_in_one_line(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Looker", "stored_plan"):
+        monkeypatch.setattr(program, name, mock.Mock(side_effect=KeyboardInterrupt()))
+    assert shell.main(command) == 130
+    assert capsys.readouterr().err == "ecr_cleaner: interrupted\n"
+
+
+class Interrupting(MetaPathFinder):
+    """Interrupts the import of one module."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "ecr_cleaner.shell":
+            raise KeyboardInterrupt
+
+
+def test_start_that_is_interrupted_says_so_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ecr_cleaner.shell")
+    monkeypatch.delattr("ecr_cleaner.shell")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(shell.__file__)
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "ecr_cleaner: interrupted\n")
 
 
 def test_restore_restores_the_images(
@@ -131,7 +164,7 @@ def test_bad_setting_stops_a_run_before_any_call(
 
     (line,) = lines(capsys)
     assert (line["event"], line["setting"]) == ("Run failed", "DEFAULT_KEEP_DAYS")
-    assert (line["dry_run"], line["request_id"]) == (False, "request")
+    assert (line["dry_run"], line["mode"], line["request_id"]) == (False, "clean", "request")
     assert ecr.calls == []
 
 

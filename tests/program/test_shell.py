@@ -185,9 +185,24 @@ def test_account_without_repositories_has_no_plan(
 
 
 @pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"]])
-def test_output_that_cannot_be_written_is_told(
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "ecr_cleaner: the output could not be written: [Errno 28] No space left on device\n",
+        ),
+        # As in ``plan | head``.
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_unless_its_reader_has_enough(
     old: StoredImage,
     command: list[str],
+    error: OSError,
+    status: int,
+    told: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -195,23 +210,30 @@ def test_output_that_cannot_be_written_is_told(
 
     class Closed(io.StringIO):
         def flush(self) -> None:
-            raise BrokenPipeError(32, "Broken pipe")
+            raise error
 
         def fileno(self) -> int:
             return 1
 
     monkeypatch.setattr("ecr_cleaner.__main__.os.dup2", lambda *_: None)
     monkeypatch.setattr(sys, "stdout", Closed())
-    assert shell.main(command) == 1
-    assert "the output could not be written: [Errno 32] Broken pipe" in capsys.readouterr().err
+    assert shell.main(command) == status
+    assert capsys.readouterr().err == NO_LEDGER + told
 
 
-@pytest.mark.parametrize("by", ["app:v2", f"{HOST}/app:v2", "app@{digest}", "{digest}"])
+@pytest.mark.parametrize(
+    "by",
+    [
+        *("app:v2", f"{HOST}/app:v2", "app@{digest}", "{digest}", "{short}", "sha256:{short}"),
+        *("app@{short}", "app@sha256:{short}", f"{HOST}/app@{{short}}", f"{HOST}/app@{{digest}}"),
+    ],
+)
 def test_explain_finds_the_image(
     old: StoredImage, used: StoredImage, by: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del old
-    assert shell.main(["explain", by.format(digest=used.digest)]) == 0
+    short = used.digest.removeprefix("sha256:")[:12]
+    assert shell.main(["explain", by.format(digest=used.digest, short=short)]) == 0
     output = capsys.readouterr()
     assert output.err == NO_LEDGER
     assert f"Digest       {used.digest}\n" in output.out
@@ -239,6 +261,56 @@ def test_explain_says_what_does_not_exist(
     assert (output.out, output.err) == ("", NO_LEDGER + told)
 
 
+def test_digest_that_several_images_have_is_not_explained(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ecr.create("second", OPTED_IN)
+    begin = "sha256:0123456789ab"
+    digests = [begin + end * 52 for end in "cd"]
+    for repository, digest in (("app", digests[0]), ("app", digests[1]), ("second", digests[0])):
+        ecr.push(repository, digest, digest=digest, pushed_at=ago(100))
+    assert shell.main(["explain", begin]) == 1
+    told, *listed = capsys.readouterr().err.removeprefix(NO_LEDGER).splitlines()
+    assert told == f"{begin} is not one image but:"
+    assert sorted(listed) == [f"  app@{one}" for one in digests] + [f"  second@{digests[0]}"]
+    assert shell.main(["explain", digests[1]]) == 0
+    assert shell.main(["explain", f"second@{begin}"]) == 0
+
+
+def test_list_of_images_with_one_digest_is_bounded(
+    ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = "sha256:" + 64 * "0"
+    for number in range(12):
+        ecr.create(f"r{number}", OPTED_IN)
+        ecr.push(f"r{number}", "same", digest=digest, pushed_at=ago(100))
+    assert shell.main(["explain", digest]) == 1
+    lines = capsys.readouterr().err.removeprefix(NO_LEDGER).splitlines()
+    assert (len(lines), lines[-1]) == (12, "  and 2 more")
+
+
+@pytest.mark.usefixtures("old")
+def test_image_that_does_not_exist_and_is_named_is_a_broken_reference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [
+        usage("app", "arn:one", tag="v9"),
+        usage("app", "arn:two", digest=sha("nowhere")),
+        usage("nope", "arn:three", tag="1"),
+    ]
+    source = StubSource(lambda _: [SOMETHING_IN_USE, *named])
+    monkeypatch.setattr(program, "sources_for", lambda _: [source])
+    for image, told in {
+        "app:v9": "has no such image: app:v9. It is a broken reference of arn:one.\n",
+        f"app@{sha('nowhere')[:30]}": " It is a broken reference of arn:two.\n",
+        "nope:1": "no repository nope in this account and region. It is a broken reference of "
+        "arn:three.\n",
+        "nope:2": "There is no repository nope in this account and region.\n",
+    }.items():
+        assert shell.main(["explain", image]) == 1
+        assert capsys.readouterr().err.endswith(told)
+
+
 def test_explain_says_why_a_repository_is_not_judged(
     ecr: FakeEcr, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,7 +332,13 @@ def test_explain_looks_at_one_repository_only(ecr: FakeEcr, old: StoredImage) ->
     assert set(listed) == {"app"}
 
 
-@pytest.mark.parametrize("image", ["", "app", "app:", ":v1", "App:v1", "app@sha256:12", "app:v 1"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("", "app", "app:", ":v1", "App:v1", "app@sha256:12", "app:v 1", "0123456789a"),
+        *("App@0123456789ab", "0123456789AB", "sha512:0123456789ab@0123456789ab"),
+    ],
+)
 def test_what_names_no_image_is_refused(image: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         shell.main(["explain", image])
@@ -328,6 +406,7 @@ def test_plan_is_approved_and_applied_from_a_shell(
     (line,) = events(capsys, "Plan waits for approval")
     (stored,) = (tmp_path / "plans").glob("*.jsonl.gz")
     assert line["apply"] == f"python -m ecr_cleaner apply {stored}"
+    assert (line["dry_run"], line["mode"]) == (True, "plan")
     assert ecr.digests("app") == {old.digest, taken.digest}
     new = ecr.push("app", "new", tags=["v4"], pushed_at=ago(100))
     in_use = [SOMETHING_IN_USE, usage("app", "arn:service", tag="v3")]
@@ -345,7 +424,7 @@ def test_plan_is_approved_and_applied_from_a_shell(
     assert capsys.readouterr().err == NO_LEDGER + told
 
 
-def test_to_a_person_apply_shows_progress_and_no_log(
+def test_to_a_person_apply_shows_progress_and_images_instead_of_the_log(
     old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "plan.jsonl"
@@ -354,10 +433,25 @@ def test_to_a_person_apply_shows_progress_and_no_log(
     monkeypatch.setattr(sys, "stdout", output)
     monkeypatch.setattr(sys, "stderr", shown)
     assert shell.main(["apply", str(path)]) == 0
-    assert output.getvalue() == ""
+    size = human_size(old.size_bytes)
+    digits = old.digest.removeprefix("sha256:")[:12]
+    assert output.getvalue() == f"app  v1  {digits}  {size}  removed\n"
     assert "\r\x1b[K1 source read; 1 repository, 1 image judged; 1 removed" in shown.getvalue()
     removed = f"Removed 1 of the 1 image of the plan, up to {human_size(old.size_bytes)}.\n"
     assert shown.getvalue().endswith(f"\r\x1b[K{removed}")
+
+
+def test_plan_that_is_refused_is_not_listed(
+    old: StoredImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del old
+    path = tmp_path / "plan.jsonl"
+    assert shell.main(["plan", "-o", str(path)]) == 0
+    output = Terminal()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setenv("KEEP_COUNT", "7")
+    assert shell.main(["apply", str(path)]) == 1
+    assert output.getvalue() == ""
 
 
 def test_log_of_apply_has_the_level_that_is_set(
@@ -459,7 +553,10 @@ def test_help_of_each_command_has_an_example(
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
-        ({"DEFAULT_KEEP_DAYS": "31"}, "the plan was made with other settings: keep_days"),
+        (
+            {"DEFAULT_KEEP_DAYS": "31"},
+            "the plan was made with other settings: keep_days was 30 and is 31.",
+        ),
         ({"APPROVAL": "yes"}, "APPROVAL is 'yes', but must be one of true, false"),
     ],
 )

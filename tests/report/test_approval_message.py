@@ -23,6 +23,7 @@ REQUEST = ApprovalRequest(
     broken_references=0,
     near_misses=0,
     unvisited=0,
+    most=(("team/app", Gain(1, 1_000, 5_000_000_000)), ("shop", Gain(1, 234, 600_000_000))),
 )
 FUNCTION = Settings(approval=True, applying_removes=True, function_name="ecr-cleaner")
 SHELL = replace(FUNCTION, function_name="")
@@ -31,6 +32,10 @@ WHOLE = """\
 A run of ecr-cleaner made a plan for the registry of 111122223333 in eu-west-1. Applying it \
 removes 1,234 images of 2 repositories: up to 5.6 GB, up to $0.56 a month at $0.10 per GB. \
 Sizes are upper bounds, because layers that images share are counted in each of them.
+
+Most images are removed from:
+- team/app: 1,000 images, up to 5.0 GB
+- shop: 234 images, up to 600 MB
 
 Page of the plan:
   s3://bucket/plans/run.html
@@ -56,6 +61,15 @@ def test_message_says_what_is_gained_where_the_page_is_and_how_to_apply() -> Non
         "ecr-cleaner: 1,234 images to remove in 111122223333 eu-west-1, up to 5.6 GB, up to $0.56 "
         "a month"
     )
+
+
+def test_one_repository_is_named_and_others_are_counted() -> None:
+    one = replace(REQUEST, gain=Gain(1, 1, 5), most=(("app", Gain(1, 1, 5)),))
+    told = "They are removed from:\n- app: 1 image, up to 5 B\n\n"
+    assert told in message(one, FUNCTION)
+    many = replace(REQUEST, gain=Gain(14, 9_000, 5))
+    told = "- shop: 234 images, up to 600 MB\n- 12 other repositories\n\n"
+    assert told in message(many, FUNCTION)
 
 
 def test_subject_is_no_longer_than_sns_allows() -> None:

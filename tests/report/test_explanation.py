@@ -8,6 +8,7 @@ import pytest
 
 from core.test_plan_summary import HEADER, planned
 from core.worlds import ago, policy_of, sha, usage
+from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import (
     Action,
     Guard,
@@ -41,6 +42,8 @@ def test_facts_verdict_users_and_the_way_out_are_named() -> None:
     image = replace(planned("a", Reason.IN_USE, "arn:one", size=214_000_000), pulled_at=ago(9))
     users = (
         usage("app", "arn:one", tag="a"),
+        usage("app", "arn:one", tag="a"),
+        usage("app", "arn:one", digest=image.digest),
         usage("app", "arn:two", digest=image.digest),
         usage("app", "arn:three"),
         usage("app", "arn:other", tag="b"),
@@ -58,10 +61,9 @@ Last pulled  2026-02-20
 Size         214 MB
 
 Verdict: keep, because a consumer names it, by digest or by tag (in_use)
-  arn:one
 
 Used by
-  arn:one (read by stub, as app:a)
+  arn:one (read by stub, as app:a; read by stub, as app@{image.digest})
   arn:two (read by stub, as app@{image.digest})
   arn:three (read by stub, as app, any image)
   arn:four (read by step-functions, as a*:a, of which a part is computed)
@@ -70,7 +72,7 @@ Family
   {sha("a")[7:19]} a: keep, in_use  <- this image
 
 For it to be removed
-  None of these may name it any more: arn:one.
+  None of the consumers above may name it any more.
   No other rule may keep it.
 """
     )
@@ -94,6 +96,56 @@ def test_image_to_remove_needs_no_change_or_its_guards_lifted() -> None:
     assert text.endswith(
         "  These guards have to be lifted:\n  delete-replication: waive the guard\n"
     )
+
+
+def test_verdict_on_an_image_behind_a_guard_says_that_it_is_kept() -> None:
+    guards = (
+        StandingGuard(Guard.DELETE_REPLICATION, "waive the guard"),
+        StandingGuard(Guard.EKS_CLUSTERS, "one"),
+        StandingGuard(Guard.EKS_CLUSTERS, "two"),
+    )
+    unused = "delete, because no rule keeps it (unused)"
+    assert f"\nVerdict: {unused}\n" in explained(planned("a"))
+    text = explained(planned("a"), of=replace(PLANNED, guards=guards[:1]))
+    assert f"\nVerdict: kept by the guard delete-replication; without it: {unused}\n" in text
+    text = explained(planned("a"), of=replace(PLANNED, guards=guards))
+    both = "kept by the guards delete-replication, eks-clusters; without them"
+    assert f"\nVerdict: {both}: {unused}\n" in text
+    used = explained(planned("a", Reason.IN_USE, "arn"), of=replace(PLANNED, guards=guards))
+    assert "\nVerdict: keep, because" in used
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (
+            planned("a", days=100),
+            "  pushed 100 days ago, never pulled; kept for 30 days after a push, 30 after a pull\n",
+        ),
+        (planned("a", Reason.TOO_YOUNG, days=3), "  pushed 3 days ago; kept for 30 days\n"),
+        (
+            planned("a", Reason.NEWEST, "2 of 5"),
+            "(newest)\n  number 2 of 5, the newest first\n\n",
+        ),
+        (
+            planned("a", Reason.RECENTLY_USED, "arn:job", "2026-02-20"),
+            "  last in use on 2026-02-20; kept for 14 days\n  arn:job\n\n",
+        ),
+        (planned("a", Reason.TAG_PATTERN, "v*"), "(tag_pattern)\n  v*\n\n"),
+    ],
+)
+def test_reason_has_its_numbers(image: PlannedImage, told: str) -> None:
+    assert told in explained(image)
+
+
+def test_reference_to_an_archived_image_is_broken() -> None:
+    broken = (
+        Broken("a", "archived", ("arn:one", "arn:one", "arn:two")),
+        Broken("b", "missing", ("arn:three",)),
+    )
+    text = explained(planned("a"), of=replace(PLANNED, broken=broken))
+    assert "\nBroken reference: a is archived, used by arn:one, arn:two\n" in text
+    assert "arn:three" not in text
 
 
 def follows(name: str, *leaders: str) -> PlannedImage:

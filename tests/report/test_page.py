@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from core.test_plan_summary import HEADER, parts_of, planned
 from core.worlds import NOW, ago, sha
+from ecr_cleaner.core.applied_plan import AppliedPlan, Became, End
+from ecr_cleaner.core.approval import Approved, Stays
 from ecr_cleaner.core.explanations import MEANINGS, REMOVES
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Action, Guard, Image, Reason, StandingGuard, Verdict
@@ -29,8 +31,9 @@ from ecr_cleaner.core.plan_document import (
     State,
 )
 from ecr_cleaner.core.plan_summary import summarize_plan
+from ecr_cleaner.core.settings import Mode
 from ecr_cleaner.core.trend import NO_PAST, Past, RunNumbers
-from ecr_cleaner.report import page
+from ecr_cleaner.report import applied_page, page
 from ecr_cleaner.report.page import write_page
 
 HOSTILE = "</script><!--\"'&amp;\u2028<img src=x onerror=alert(1)>\u202e\x00"
@@ -279,8 +282,13 @@ def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
     dry = run_of(2, 1000, 200, dry_run=True, unjudged=1)
     real = run_of(1, 1000, 200, removed=150, near_misses=3)
     applied = run_of(0, 10, 2, applied=True, removed=2, near_misses=0)
-    text = runs_of(dry, real, applied)
+    waits = run_of(3, 1000, 200, dry_run=True, waits=True)
+    text = runs_of(waits, dry, real, applied)
     found = Page(text)
+    assert found.row(
+        *("2026-02-26 12:00", "waits for approval", "1,000", "4 kB", "200", "800 B", "0", "0 B"),
+        *("unknown", "0"),
+    )
     assert found.row(
         *("2026-02-27 12:00", "dry run", "1,000", "4 kB", "200", "800 B", "0", "0 B"),
         *("unknown", "1"),
@@ -293,9 +301,9 @@ def test_runs_are_side_by_side_as_plots_and_as_a_table() -> None:
         *("2026-03-01 12:00", "applied a plan", "10", "40 B", "2", "8 B", "2", "8 B", "0", "0")
     )
     stays = bars(text, "keep", "runs-images")
-    assert stays == pytest.approx([stays[0]] * 2)
+    assert stays == pytest.approx([stays[0]] * 3)
     would, removed = (bars(text, kind, "runs-images") for kind in ("remove", "gone"))
-    assert [would[0], would[1], removed[0]] == pytest.approx(
+    assert [would[1], would[2], removed[0]] == pytest.approx(
         [stays[0] / 4, stays[0] / 16, stays[0] * 3 / 16], abs=0.2
     )
     assert "2026-02-28 12:00: 150 images removed" in text
@@ -354,9 +362,100 @@ def test_page_of_nothing_says_so() -> None:
     assert "Nothing: no guard stands" in text
     assert "None: every image that a consumer names exists." in text
     assert "No image in use was found." in text
-    assert "A dry run: it removed nothing." in text
-    real = html_of([replace(HEADER, dry_run=False), PlanEnd(0, 0)])
-    assert "what it really removed is in its log" in real
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (Mode.DRY_RUN, "A dry run: it removed nothing."),
+        (Mode.PLAN, "A plan that waits for approval: the run removed nothing."),
+        (Mode.CLEAN, "Not a dry run: what it really removed is in its log."),
+    ],
+)
+def test_page_says_what_the_run_did_about_its_verdicts(mode: Mode, told: str) -> None:
+    assert told in html_of([replace(HEADER, mode=mode), PlanEnd(0, 0)])
+
+
+def applied_to(text: str) -> AppliedPlan:
+    """A plan of two images, of which one was removed, with this text wherever it may be."""
+    removed = replace(planned("a", size=3_000_000_000, repository=text), tags=(text,))
+    kept = replace(planned("b", size=5, repository=text), tags=())
+    header = replace(HEADER, run=text, time=ago(2))
+    images = {one.digest: one for one in (removed, kept)}
+    applied = AppliedPlan(f"s3://bucket/{text}", Approved(header, {text: images}))
+    verdict = Verdict(Image(sha("b"), (text,), ago(90)), Action.KEEP, Reason.IN_USE, (text,))
+    ends = {sha("a"): End(Became.REMOVED), sha("b"): End(Stays.KEPT, verdict, detail=text)}
+    applied.note(text, ends)
+    return applied
+
+
+def page_of_applying(applied: AppliedPlan, *, dry_run: bool = False) -> str:
+    name = next(iter(applied.approved.images))
+    summary = summarize_plan(
+        [
+            replace(HEADER, dry_run=dry_run, mode=Mode.APPLY),
+            PlannedRepository(name),
+            planned("a", repository=name),
+            planned("b", Reason.IN_USE, name, repository=name),
+            planned("c", repository=name),
+            planned("d", Reason.TOO_YOUNG, repository=name),
+            PlanEnd(1, 4),
+        ],
+        100,
+    )
+    assert summary is not None
+    return "".join(write_page(summary, NO_PAST, applied))
+
+
+def test_page_of_an_applied_plan_says_which_and_what_became_of_it() -> None:
+    text = page_of_applying(applied_to("app"))
+    found = Page(text)
+    told = " ".join("".join(found.text).split())
+    assert "Applied ECR plan of 111122223333 in eu-west-1" in told
+    assert "Applied the plan of 2026-02-27 12:00 UTC, run app: s3://bucket/app." in told
+    assert '<dt>Images removed</dt><dd class="remove">1</dd>' in text
+    assert "<dt>Of images of the plan</dt><dd>2</dd>" in text
+    assert "<dt>Storage, up to</dt><dd>3.0 GB</dd>" in text
+    assert "<dt>Not removed</dt><dd>1</dd>" in text
+    assert "Images to remove" not in text
+    assert found.row("removed", "1")
+    assert found.row("kept now", "1")
+    assert found.row("app", "2", "1", "3.0 GB", "1")
+    rows = [row for row in found.cells if row[0] == "app" and len(row) == 7]
+    assert rows == [
+        ["app", "none", sha("b")[7:19], "5 B", "kept now", "in_use", "app, app"],
+        ["app", "app", sha("a")[7:19], "3.0 GB", "removed", "", ""],
+    ]
+    verdicts = {row[1]: row[6] for row in found.cells if row[0] == "app" and len(row) == 9}
+    assert verdicts == {
+        "a": "delete: removed",
+        "b": "keep: kept now",
+        "c": "delete: not in the plan, stays",
+        "d": "keep",
+    }
+
+
+def test_plan_that_was_applied_in_a_dry_run_removed_nothing() -> None:
+    applied = applied_to("app")
+    applied.note("app", {sha("a"): End(Became.WOULD_BE_REMOVED), sha("b"): End(Stays.GONE)})
+    text = page_of_applying(applied, dry_run=True)
+    assert "Applied, as a dry run that removed nothing, the plan of 2026-02-27" in text
+    assert '<dt>Would be removed</dt><dd class="remove">1</dd>' in text
+
+
+def test_page_of_an_applied_plan_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applied_page, "MOST_IMAGES", 1)
+    text = " ".join(page_of_applying(applied_to("app")).split())
+    assert "Of 2 images, 1 are shown: those that were not removed first." in text
+
+
+def test_page_of_an_applied_plan_shows_what_an_account_holds_as_text() -> None:
+    text = page_of_applying(applied_to(HOSTILE))
+    found, plain = Page(text), Page(page_of_applying(applied_to("plain")))
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in plain.tags]
+    assert not re.search("[\u2028\u202e\x00]", text)
+    names = {one["id"] for _, one in found.tags if "id" in one}
+    assert all(one["href"][1:] in names for one in found.named("a"))
 
 
 def test_above_its_bounds_the_page_says_what_it_does_not_show(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from core.worlds import sha
 from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import INTERRUPTED
 from ecr_cleaner.report.terminal import Progress
 
 
@@ -34,9 +36,26 @@ def run(stream: io.StringIO, **options: Any) -> str:
     log.warning(events.LEFT, repository="app", reason="out_of_time", count=3)
     log.info(events.REPOSITORY_DONE, repository="app", images=1200, removed=0)
     log.info(events.REPOSITORY_DONE, repository="second", images=1, removed=1)
+    log.error(events.RUN_FAILED, error=INTERRUPTED)
     log.error(events.REPOSITORY_FAILED, repository="b\x1b", error="no", missing_action="ecr:Get")
     progress.close()
     return stream.getvalue()
+
+
+def near(*tags: str, because: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"digest": sha("a"), "tags": tags, "reason": "in_use", "because": because}
+
+
+def test_near_misses_name_the_first_images_with_their_reasons() -> None:
+    stream = io.StringIO()
+    log = Progress(stream).logger()
+    log.warning(events.NEAR_MISS, repository="app", each=[near("v1", "v2", because=("arn", "b"))])
+    log.warning(events.NEAR_MISS, repository="app", each=[near(), near("\x1b"), *[near("v3")] * 3])
+    assert stream.getvalue() == (
+        "warning: Found near miss: app: 1 image: v1 (in_use: arn)\n"
+        f"warning: Found near miss: app: 5 images: {sha('a')[7:19]} (in_use), \\x1b (in_use), "
+        "v3 (in_use), 2 more\n"
+    )
 
 
 WARNINGS = (

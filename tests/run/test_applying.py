@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,14 +12,16 @@ import pytest
 
 from core.worlds import usage
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.approval import PlanRefusedError, approved_by
 from ecr_cleaner.core.model import Registry
 from ecr_cleaner.core.plan_document import PlanError
 from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.trend import NO_PAST, Past
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.applying import Applier
 from ecr_cleaner.run.plan_places import stored_plan
-from ecr_cleaner.run.plans import NoPlan
+from ecr_cleaner.run.plans import NoPlan, Plans, PlanSink
 from ecr_cleaner.workers import Workers
 from fakes.small_services import FakeEc2, FakeSts
 from run.test_cleaner import SOMETHING_IN_USE, StubAws, StubSource, World
@@ -44,14 +48,41 @@ def aws_of(world: World) -> Aws:
     return cast("Aws", StubAws(world.ecr, world.workers, Deadline(world.clock), others))
 
 
-def apply(world: World, settings: Settings = REAL, registry: Registry | None = None) -> Any:
+def apply(
+    world: World,
+    settings: Settings = REAL,
+    registry: Registry | None = None,
+    plans: PlanSink | None = None,
+) -> Any:
     aws = aws_of(world)
     with stored_plan(aws, PLAN) as parts:
         approved = approved_by(parts)
     if registry:
         approved = replace(approved, header=replace(approved.header, registry=registry))
     log = world.log.logger()
-    return Applier(aws, settings, log, [world.source], NoPlan(), approved).run()
+    applied = AppliedPlan(PLAN, approved)
+    return Applier(aws, settings, log, [world.source], plans or NoPlan(), applied).run()
+
+
+class Pages(Plans):
+    """Keeps what the page is made of."""
+
+    def finish(self, past: Past = NO_PAST, applied: AppliedPlan | None = None) -> list[str]:
+        problems = super().finish(past, applied)
+        self.text = "".join(self.page())
+        return problems
+
+
+def became(world: World, settings: Settings = REAL) -> dict[str, str]:
+    """Apply the plan; return what its page says of each image, by tag."""
+    with closing(Pages("applying")) as plans:
+        apply(world, settings, plans=plans)
+        text = plans.text
+    assert f"<code>{PLAN}</code>" in text
+    assert "<h1>Applied ECR plan of " in text
+    table = text.partition("<caption>Images of the plan</caption>")[2].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr")]
+    return {re.sub("<.*?>", "", row[1]): row[4] for row in rows if row}
 
 
 def stays(world: World) -> dict[str, str]:
@@ -95,6 +126,27 @@ def test_what_came_into_use_or_changed_stays_and_is_told(world: World) -> None:
     assert stays(world) == {used.digest: "kept_now", tagged.digest: "changed_since_plan"}
     (line,) = [one for one in world.events("Image of the plan stays") if one["reason"] == "in_use"]
     assert line["because"] == ("arn:service",)
+
+
+def test_page_says_what_became_of_each_image_of_the_plan(world: World) -> None:
+    world.create("closed")
+    world.push("closed", "unjudged", tags=["unjudged"])
+    world.push("app", "used", tags=["used"])
+    world.push("app", "old", tags=["old"])
+    tagged = world.push("app", "tagged", tags=["tagged"])
+    world.run(DRY)
+    world.ecr.repositories["app"].images[tagged.digest].tags.append("stable")
+    world.ecr.repositories["closed"].resource_tags.clear()
+    world.source = StubSource(lambda _: [SOMETHING_IN_USE, usage("app", "arn:one", tag="used")])
+    world.push("app", "since", tags=["since"])
+    stay = {
+        "used": "kept now",
+        "tagged": "changed since the plan",
+        "unjudged": "in a repository that was not judged",
+    }
+    assert became(world, replace(REAL, dry_run=True)) == stay | {"old": "would be removed"}
+    assert became(world) == stay | {"old": "removed"}
+    assert became(world) == stay | {"old": "already gone"}
 
 
 def test_applying_in_a_dry_run_only_reports(world: World) -> None:

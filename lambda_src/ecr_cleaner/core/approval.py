@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from ecr_cleaner.core.documents import is_in_future
 from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.model import Action, Plan, Registry, Verdict
 from ecr_cleaner.core.plan_document import PlanError, PlanHeader, PlannedImage, PlanPart
 from ecr_cleaner.core.settings import Settings
+
+# In characters. Rules may be long.
+_LONGEST_VALUE = 200
 
 
 class PlanRefusedError(CleanerError):
@@ -48,12 +53,15 @@ class Approved:
         if is_in_future(self.header.time, now):
             raise PlanRefusedError(f"the plan is of {self.header.time.isoformat()}, in the future")
         mine, others = settings.deciding(), self.header.settings
-        different = sorted(
-            name for name in mine.keys() | others.keys() if mine.get(name) != others.get(name)
-        )
+        different = [
+            f"{name} was {_shown(others.get(name))} and is {_shown(mine.get(name))}"
+            for name in sorted(mine.keys() | others.keys())
+            if mine.get(name) != others.get(name)
+        ]
         if different:
             raise PlanRefusedError(
-                f"the plan was made with other settings: {', '.join(different)}; make a new one"
+                f"the plan was made with other settings: {'; '.join(different)}. Make a new plan, "
+                "or set them as they were"
             )
 
     def check_registry(self, registry: Registry) -> None:
@@ -117,6 +125,14 @@ def restricted(fresh: Plan, approved: Mapping[str, PlannedImage]) -> Restricted:
     shown = tuple(one for one in fresh.verdicts if one.image.digest not in dropped)
     plan = replace(fresh, verdicts=shown, steps=tuple(steps))
     return Restricted(plan, stays, {d: verdicts[d] for d in stays if d in verdicts})
+
+
+def _shown(value: Any) -> str:
+    """Return the value of a setting as it fits into a message."""
+    if value is None:
+        return "not set"
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _stays(approved: PlannedImage, verdicts: Mapping[str, Verdict]) -> Stays | None:

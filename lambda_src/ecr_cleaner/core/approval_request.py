@@ -10,6 +10,9 @@ from ecr_cleaner.core.model import Registry
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result, Summary
 
+# The message is for a first look; the page has all repositories.
+MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Gain:
@@ -24,8 +27,9 @@ class Gain:
 class ApprovalRequest:
     """What one run asks for: its ``plan``, by its address, and what applying it would remove.
 
-    ``page`` is empty if there was no time to write it. ``guarded`` is what guards keep until they
-    are lifted.
+    ``most`` are the repositories with the most images to remove, at most ``MOST_NAMED``. ``page``
+    is empty if there was no time to write it. ``guarded`` is what guards keep until they are
+    lifted.
     """
 
     registry: Registry
@@ -37,6 +41,7 @@ class ApprovalRequest:
     broken_references: int
     near_misses: int
     unvisited: int
+    most: tuple[tuple[str, Gain], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,15 @@ def approval_request(
         broken_references=summary.total.broken_references,
         near_misses=summary.total.near_misses or 0,
         unvisited=summary.unvisited,
+        most=_most(results),
     )
+
+
+def _most(results: Iterable[Result]) -> tuple[tuple[str, Gain], ...]:
+    gains = [(one.repository, _gain([one], guarded=False)) for one in results]
+    chosen = [one for one in gains if one[1].images]
+    chosen.sort(key=lambda one: (-one[1].images, -one[1].size_bytes, one[0]))
+    return tuple(chosen[:MOST_NAMED])
 
 
 def _gain(results: Iterable[Result], *, guarded: bool) -> Gain:

@@ -39,16 +39,52 @@ MEANINGS: Mapping[Reason, str] = {
 REMOVES = frozenset({Reason.UNUSED, Reason.PARENT_REMOVED, Reason.SUBJECT_REMOVED})
 
 
+def numbers(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> str:
+    """Return the numbers behind a reason, as one phrase; nothing if it has none."""
+    pushed = _ago("pushed", image.pushed_at, now)
+    days = _days(image, policy)
+    pulled_days = int(policy.get("keep_pulled_days", 0))
+    phrases: Mapping[Reason, Callable[[], str]] = {
+        Reason.TOO_YOUNG: lambda: f"{pushed}; kept for {days} days",
+        Reason.RECENTLY_PULLED: lambda: _pulled(image, pulled_days, now),
+        Reason.RECENTLY_USED: lambda: (
+            f"last in use on {image.because[-1]}; kept for {policy.get('keep_used_days')} days"
+        ),
+        Reason.NEWEST: lambda: f"number {image.because[0]}, the newest first",
+        Reason.UNUSED: lambda: (
+            f"{pushed}, {_ago('pulled', image.pulled_at, now)}; kept for {days} days after a push, "
+            f"{pulled_days} after a pull"
+        ),
+    }
+    return phrases.get(image.reason, str)()
+
+
+def _pulled(image: PlannedImage, days: int, now: datetime) -> str:
+    oldest = now - timedelta(days=days)
+    if image.pulled_at and image.pulled_at >= oldest:
+        return f"{_ago('pulled', image.pulled_at, now)}; kept for {days} days"
+    if image.pulled_at is None and image.pushed_at and image.pushed_at >= oldest:
+        return f"{_ago('pushed', image.pushed_at, now)} and never pulled; kept for {days} days"
+    return f"an image that it lists was pulled within the last {days} days"
+
+
+def _ago(what: str, time: datetime | None, now: datetime) -> str:
+    return f"never {what}" if time is None else f"{what} {(now - time).days:,} days ago"
+
+
 def way_out(
     image: PlannedImage,
     family: Mapping[str, PlannedImage],
     policy: Mapping[str, Any],
     settings: Mapping[str, Any],
+    *,
+    users_named: bool = True,
 ) -> list[str]:
     """Return what would have to change for the image to be removed, one sentence each.
 
     ``family`` are the images of its repository by digest, ``policy`` the settings that apply to
-    that, and ``settings`` those of the run. Empty if it is removed.
+    that, and ``settings`` those of the run. ``users_named``: who uses it stands above. Empty if it
+    is removed.
     """
     if not image.is_kept:
         return []
@@ -58,19 +94,27 @@ def way_out(
         if leader is None:
             return [f"{followed}, which is in another repository, has to be removed first."]
         first = f"{short_digest(followed)}, which it follows, has to be removed first:"
-        return [first, *way_out(leader, family, policy, settings)]
-    return _by_rule(image, policy, settings)
+        return [first, *way_out(leader, family, policy, settings, users_named=False)]
+    return _by_rule(image, policy, settings, users_named=users_named)
 
 
 def _by_rule(
-    image: PlannedImage, policy: Mapping[str, Any], settings: Mapping[str, Any]
+    image: PlannedImage,
+    policy: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    users_named: bool,
 ) -> list[str]:
     """Return what the rule asks for, and that the rules after it are asked as well."""
     days = _days(image, policy)
     used_days = int(policy.get("keep_used_days", 0))
+
+    def no_longer_used() -> list[str]:
+        return _no_longer_used(image, used_days, settings, users_named=users_named)
+
     ways: Mapping[Reason, Callable[[], list[str]]] = {
-        Reason.IN_USE: lambda: _no_longer_used(image, used_days, settings),
-        Reason.FAMILY_IN_USE: lambda: _no_longer_used(image, used_days, settings),
+        Reason.IN_USE: no_longer_used,
+        Reason.FAMILY_IN_USE: no_longer_used,
         Reason.RECENTLY_USED: lambda: [
             f"Nothing may use it until {_day_after(image.because[-1], used_days)}."
         ],
@@ -94,8 +138,16 @@ def _by_rule(
     return [*ways.get(image.reason, ways[Reason.GRAPH_UNCLEAR])(), "No other rule may keep it."]
 
 
-def _no_longer_used(image: PlannedImage, days: int, settings: Mapping[str, Any]) -> list[str]:
-    sentences = [f"None of these may name it any more: {', '.join(image.because)}."]
+def _no_longer_used(
+    image: PlannedImage, days: int, settings: Mapping[str, Any], *, users_named: bool
+) -> list[str]:
+    users = ", ".join(image.because)
+    what = "it or its family" if image.reason is Reason.FAMILY_IN_USE else "it"
+    sentences = [
+        f"None of the consumers above may name {what} any more."
+        if users_named
+        else f"None of these may name {what} any more: {users}."
+    ]
     if days and "ledger" in settings:
         sentences.append(f"After that, it stays for {days} more days (KEEP_USED_DAYS).")
     return sentences

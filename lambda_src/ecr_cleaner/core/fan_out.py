@@ -268,6 +268,7 @@ def _result_fields(result: Result) -> dict[str, Any]:
     # Not asdict, which breaks a Counter.
     tally = {one.name: getattr(result.tally, one.name) for one in fields(Tally)}
     return {
+        "repository": result.repository,
         "tally": tally,
         "guards": [guard_fields(one) for one in result.guards],
         "error": (str(error) or repr(error)) if error else None,
@@ -287,6 +288,7 @@ def _result(found: Mapping[str, Any]) -> Result:
         is_unknown = name == "near_misses" and number is None
         setattr(tally, name, None if is_unknown else of_type(int, number))
     return Result(
+        repository=of_type(str, found["repository"]),
         tally=tally,
         guards=list(map(guard_from, found["guards"])),
         error=RunFailedError(found["error"]) if found["error"] else None,

@@ -84,10 +84,10 @@ def cross_account_pull(
         return None
     return StandingGuard(
         Guard.CROSS_ACCOUNT_PULL,
-        f"{', '.join(outsiders)} may pull from it, and no scan of this account shows what they "
-        "run; if these are accounts, scan them with SCAN_ACCOUNTS; else waive the guard "
-        f"{Guard.CROSS_ACCOUNT_PULL} if nobody pulls, or list their images through REFERENCE_LISTS "
-        "and waive it",
+        f"{', '.join(outsiders)} may pull from this repository, and no scan of this account "
+        "shows what they run; if these are accounts, scan them with SCAN_ACCOUNTS; else waive "
+        f"the guard {Guard.CROSS_ACCOUNT_PULL} if nobody pulls, or list their images through "
+        "REFERENCE_LISTS and waive it",
     )
 
 

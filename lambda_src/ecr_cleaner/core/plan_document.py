@@ -40,6 +40,7 @@ from ecr_cleaner.core.model import (
     Verdict,
 )
 from ecr_cleaner.core.policy import Policy
+from ecr_cleaner.core.settings import Mode
 
 SCHEMA = 1
 
@@ -65,7 +66,8 @@ class State(StrEnum):
 class PlanHeader:
     """The run that made the plan.
 
-    ``time`` is when the run began, in UTC. ``settings`` are those that decide about images.
+    ``time`` is when the run began, in UTC. ``mode`` is what the run does about its verdicts; if it
+    waits for approval, it is a dry run as well. ``settings`` are those that decide about images.
     ``coverage`` is the state of each usage source. ``missing`` holds the broken references to
     repositories that do not exist. ``price_per_gb_month`` is in dollars, for 10^9 bytes.
     """
@@ -74,6 +76,7 @@ class PlanHeader:
     time: datetime
     registry: Registry
     dry_run: bool
+    mode: Mode = Mode.DRY_RUN
     settings: Mapping[str, Any] = field(default_factory=dict)
     coverage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     missing: Mapping[str, tuple[Broken, ...]] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class PlanHeader:
             time=self.time.isoformat(),
             registry=asdict(self.registry),
             dry_run=self.dry_run,
+            mode=self.mode,
             settings=self.settings,
             coverage=self.coverage,
             missing={
@@ -301,6 +305,7 @@ class _Reader:
             time=time_from(content.pop("time")),
             registry=Registry(_take(str, registry, "account"), _take(str, registry, "region")),
             dry_run=_take(bool, content, "dry_run"),
+            mode=Mode(of_type(str, content.pop("mode", Mode.DRY_RUN), "mode")),
             settings=_take(dict, content, "settings"),
             coverage={
                 source: of_type(dict, state)

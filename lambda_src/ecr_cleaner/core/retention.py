@@ -193,14 +193,14 @@ class _Judgement:
         elsewhere = tuple(one for one in missing if one in self._known.elsewhere)
         return Decision(Action.KEEP, Reason.SUBJECT_KEPT, elsewhere) if elsewhere else None
 
-    def _find_newest(self) -> frozenset[str]:
-        """The images that take the slots of keep count: unused releases.
+    def _find_newest(self) -> Mapping[str, Decision]:
+        """The images that take the slots of keep count, unused releases, each with its rank.
 
         A release is tagged, and is not part of an index, an artifact about an image or the cache of
         a build.
         """
         if not self._policy.keep_count:
-            return frozenset()
+            return {}
         candidates = [
             image
             for digest, image in self._graph.images.items()
@@ -213,7 +213,11 @@ class _Judgement:
         ]
         candidates.sort(key=lambda image: image.digest)
         candidates.sort(key=lambda image: image.pushed_at or _OLDEST, reverse=True)
-        return frozenset(image.digest for image in candidates[: self._policy.keep_count])
+        most = self._policy.keep_count
+        return {
+            image.digest: Decision(Action.KEEP, Reason.NEWEST, (f"{rank} of {most}",))
+            for rank, image in enumerate(candidates[:most], start=1)
+        }
 
     # One image that is not needed.
 
@@ -256,7 +260,7 @@ class _Judgement:
         if self._is_recently_pulled(image):
             return _RECENTLY_PULLED
         if image.digest in self._newest:
-            return _NEWEST
+            return self._newest[image.digest]
         return _DELETED if image.status is ImageStatus.ARCHIVED else self._unused
 
     def _by_pattern(self, image: Image) -> Decision | None:
@@ -331,7 +335,6 @@ _PUSHED_DURING_RUN = Decision(Action.KEEP, Reason.PUSHED_DURING_RUN)
 _RESTORED = Decision(Action.KEEP, Reason.RESTORED)
 _TOO_YOUNG = Decision(Action.KEEP, Reason.TOO_YOUNG)
 _RECENTLY_PULLED = Decision(Action.KEEP, Reason.RECENTLY_PULLED)
-_NEWEST = Decision(Action.KEEP, Reason.NEWEST)
 _UNCLEAR = Decision(Action.KEEP, Reason.GRAPH_UNCLEAR)
 _STAYS_ARCHIVED = Decision(Action.ARCHIVE, Reason.ARCHIVED)
 _DELETED = Decision(Action.DELETE, Reason.UNUSED)

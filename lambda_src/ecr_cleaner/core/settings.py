@@ -73,6 +73,15 @@ class Purpose(StrEnum):
     LOOK = "look"
 
 
+class Mode(StrEnum):
+    """What a run does about its verdicts. With ``DRY_RUN``, applying a plan only reports, too."""
+
+    DRY_RUN = "dry_run"
+    PLAN = "plan"
+    CLEAN = "clean"
+    APPLY = "apply"
+
+
 @dataclass(frozen=True, slots=True)
 class RepositoryRule:
     """One entry of ``REPOSITORY_RULES``. None: the general setting applies."""
@@ -249,6 +258,11 @@ class Settings:
         """Whether the run only plans, for a person to approve."""
         return self.approval and self.purpose is Purpose.CLEAN
 
+    @property
+    def mode(self) -> Mode:
+        """What the run does about its verdicts."""
+        return _mode(self.purpose, waits=self.waits_for_approval, dry_run=self.dry_run)
+
     def fields(self) -> dict[str, Any]:
         """Return the settings as a field of a log line, without those that are not set."""
         names = [one.name for one in fields(self) if one.name not in _NOT_SETTINGS]
@@ -271,8 +285,26 @@ def is_dry_run(environ: Mapping[str, str], purpose: Purpose = Purpose.CLEAN) -> 
 
     With ``APPROVAL``, it also only reports unless it applies a plan that was approved.
     """
-    waits = environ.get("APPROVAL", "false") != "false" and purpose is Purpose.CLEAN
+    waits = _waits(environ, purpose)
     return environ.get("DRY_RUN") != "false" or waits or purpose is Purpose.LOOK
+
+
+def mode_of(environ: Mapping[str, str], purpose: Purpose = Purpose.CLEAN) -> Mode:
+    """Return what a run does about its verdicts, even if its settings cannot be read."""
+    dry_run = is_dry_run(environ, purpose)
+    return _mode(purpose, waits=_waits(environ, purpose), dry_run=dry_run)
+
+
+def _waits(environ: Mapping[str, str], purpose: Purpose) -> bool:
+    return environ.get("APPROVAL", "false") != "false" and purpose is Purpose.CLEAN
+
+
+def _mode(purpose: Purpose, *, waits: bool, dry_run: bool) -> Mode:
+    if purpose is Purpose.APPLY:
+        return Mode.APPLY
+    if waits:
+        return Mode.PLAN
+    return Mode.DRY_RUN if dry_run else Mode.CLEAN
 
 
 def waived_api_groups(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ecr_cleaner.core.graph import own_bytes
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Action, Guard, Plan, StandingGuard
 from ecr_cleaner.core.outcome import Outcome
-from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.settings import Mode, Settings
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Result:
-    """The result of one repository.
+    """The result of one repository, by its name.
 
     ``error`` is why it was not cleaned in full. ``unvisited``: the run was out of time before it.
     """
@@ -113,6 +113,7 @@ class Result:
     guards: Sequence[StandingGuard] = ()
     error: Exception | None = None
     unvisited: bool = False
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Summary:
     """
 
     dry_run: bool
+    mode: Mode
     total: Tally
     repositories: int
     unvisited: int
@@ -168,6 +170,7 @@ class Summary:
         since = self.facts.remembers_since
         return {
             "dry_run": self.dry_run,
+            "mode": self.mode.value,
             "complete": self.complete,
             "repositories": self.repositories,
             "repositories_unvisited": self.unvisited,
@@ -190,6 +193,7 @@ def summarize(results: Sequence[Result], settings: Settings, facts: Facts | None
         total.add(result.tally)
     return Summary(
         dry_run=settings.dry_run,
+        mode=settings.mode,
         total=total,
         repositories=len(results),
         unvisited=sum(result.unvisited for result in results),

@@ -36,7 +36,8 @@ class TrendError(CleanerError):
 class RunNumbers:
     """The numbers of one run, in opted-in repositories. Sizes are in bytes, and upper bounds.
 
-    ``time`` is when the run began. ``applied``: it applied a plan, so it judged only the
+    ``time`` is when the run began. ``waits``: it only planned, for approval; that is a dry run as
+    well. ``applied``: it applied a plan, so it judged only the
     repositories of that. ``unjudged`` counts repositories that failed or were not visited.
     ``images`` are those before anything was removed. ``near_misses`` is None if they are unknown.
     """
@@ -45,6 +46,7 @@ class RunNumbers:
     time: datetime
     dry_run: bool
     applied: bool = False
+    waits: bool = False
     unjudged: int = 0
     images: int = 0
     images_bytes: int = 0
@@ -135,6 +137,7 @@ def _run(found: Any) -> RunNumbers:
         time=time_from(found["time"]),
         dry_run=of_type(bool, found["dry_run"]),
         applied=of_type(bool, found["applied"]),
+        waits=of_type(bool, found.get("waits", False)),
         near_misses=None if near_misses is None else _number(near_misses),
         **{name: _number(found[name]) for name in _NUMBERS},
     )

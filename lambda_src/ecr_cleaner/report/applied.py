@@ -9,17 +9,27 @@ from typing import Any
 
 from structlog.typing import EventDict
 
+from ecr_cleaner.core.applied_plan import Became
 from ecr_cleaner.core.approval import Stays
 from ecr_cleaner.core.text import counted, human_size
 from ecr_cleaner.report import events
 
-_WHYS: Mapping[Stays, str] = {
+# What became of an image of a plan.
+WORDS: Mapping[Became | Stays, str] = {
+    Became.REMOVED: "removed",
+    Became.WOULD_BE_REMOVED: "would be removed",
     Stays.KEPT: "kept now",
     Stays.CHANGED: "changed since the plan",
     Stays.OTHER_ACTION: "with another action now",
     Stays.LEADER: "with an index or a subject that stays",
     Stays.GONE: "already gone",
+    Became.GUARDED: "behind a guard",
+    Became.LEFT: "left for the next run",
+    Became.FAILED: "failed",
+    Became.NOT_SWEPT: "in a repository that was not swept",
+    Became.NOT_JUDGED: "in a repository that was not judged",
 }
+_IN_ORDER = (Stays.KEPT, Stays.CHANGED, Stays.OTHER_ACTION, Stays.LEADER, Stays.GONE)
 
 
 @dataclass(slots=True)
@@ -73,12 +83,12 @@ class Applied:
     def _whys(self, left: int) -> Iterator[str]:
         """Yield so many images by the reason why they were not removed."""
         stays = self.ended.get("stays", {})
-        numbers = {text: stays.get(why, 0) for why, text in _WHYS.items()}
-        numbers[_WHYS[Stays.GONE]] += self.ended["already_gone"]
+        numbers = {WORDS[why]: stays.get(why, 0) for why in _IN_ORDER}
+        numbers[WORDS[Stays.GONE]] += self.ended["already_gone"]
         numbers |= {
-            "behind a guard": self.guarded,
-            "left for the next run": self.ended["left"],
-            "failed": self.ended["failed"],
+            WORDS[Became.GUARDED]: self.guarded,
+            WORDS[Became.LEFT]: self.ended["left"],
+            WORDS[Became.FAILED]: self.ended["failed"],
         }
         numbers["in repositories that were not judged or not swept"] = left - sum(numbers.values())
         return (f"{number:,} {text}" for text, number in numbers.items() if number)

@@ -47,6 +47,7 @@ def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
         f"{_worth(request, settings)}{_price(settings)}. Sizes are upper bounds, because layers "
         "that images share are counted in each of them."
     )
+    yield "\n".join(_repositories(request))
     notes = list(_notes(request, settings))
     if notes:
         yield "\n".join(f"- {one}" for one in notes)
@@ -57,6 +58,16 @@ def _paragraphs(request: ApprovalRequest, settings: Settings) -> Iterator[str]:
         f"until {request.until:%Y-%m-%d %H:%M} UTC, while the settings that decide about images "
         "stay the same."
     )
+
+
+def _repositories(request: ApprovalRequest) -> Iterator[str]:
+    """Yield the repositories with the most images to remove, one a line."""
+    yield "Most images are removed from:" if len(request.most) > 1 else "They are removed from:"
+    for name, gain in request.most:
+        yield f"- {name}: {counted(gain.images, 'image')}, up to {human_size(gain.size_bytes)}"
+    others = request.gain.repositories - len(request.most)
+    if others:
+        yield f"- {counted(others, 'other repository', 'other repositories')}"
 
 
 def _notes(request: ApprovalRequest, settings: Settings) -> Iterator[str]:

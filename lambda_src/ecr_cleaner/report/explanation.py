@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ecr_cleaner.core.explanations import MEANINGS, way_out
-from ecr_cleaner.core.model import ImageReference, Usage
+from ecr_cleaner.core.explanations import MEANINGS, numbers, way_out
+from ecr_cleaner.core.model import ImageReference, Reason, Usage
 from ecr_cleaner.core.plan_document import PlanHeader, PlannedImage, PlannedRepository, State
 from ecr_cleaner.core.plan_summary import age_days
 from ecr_cleaner.core.text import human_size, short_digest, visible
@@ -44,12 +44,14 @@ def explain_unjudged(repository: str, planned: PlannedRepository | None, *, opte
 
 def _lines(found: Explained, image: PlannedImage) -> Iterator[str]:
     yield from _facts(found, image)
+    users = _users(found, image)
     yield ""
-    yield f"Verdict: {image.verdict}, because {MEANINGS[image.reason]} ({image.reason})"
-    if image.because:
-        yield from (f"  {visible(one)}" for one in image.because)
+    yield from _verdict(found, image)
+    yield from (f"  {visible(one)}" for one in _because(image) if one not in users)
     yield ""
-    yield from _users(found, image)
+    yield "Used by" if users else "Used by nothing that was scanned"
+    yield from (f"  {visible(user)} ({'; '.join(ways)})" for user, ways in users.items())
+    yield from _broken(found, image)
     yield ""
     yield "Family"
     yield from (f"  {line}" for line in _tree(found.images, image))
@@ -68,14 +70,43 @@ def _facts(found: Explained, image: PlannedImage) -> Iterator[str]:
     yield f"Size         {human_size(image.size_bytes)}"
 
 
-def _users(found: Explained, image: PlannedImage) -> Iterator[str]:
-    users = dict.fromkeys(
-        f"  {visible(usage.consumer)} (read by {usage.source}, as {_written(usage)})"
-        for usage in found.usages
-        if _means(usage, image)
-    )
-    yield "Used by" if users else "Used by nothing that was scanned"
-    yield from users
+def _verdict(found: Explained, image: PlannedImage) -> Iterator[str]:
+    verdict = f"{image.verdict}, because {MEANINGS[image.reason]} ({image.reason})"
+    guards = dict.fromkeys(one.guard.value for one in found.planned.guards)
+    if guards and not image.is_kept:
+        names, them = ", ".join(guards), "it" if len(guards) == 1 else "them"
+        noun = "guard" if len(guards) == 1 else "guards"
+        yield f"Verdict: kept by the {noun} {names}; without {them}: {verdict}"
+    else:
+        yield f"Verdict: {verdict}"
+    known = numbers(image, found.planned.policy, found.header.time)
+    if known:
+        yield f"  {visible(known)}"
+
+
+def _because(image: PlannedImage) -> Sequence[str]:
+    """Return what the reason refers to, unless the line with the numbers has it."""
+    if image.reason is Reason.NEWEST:
+        return ()
+    return image.because[:1] if image.reason is Reason.RECENTLY_USED else image.because
+
+
+def _users(found: Explained, image: PlannedImage) -> dict[str, list[str]]:
+    """Return the consumers of the image, each with how it was found to use it."""
+    users: dict[str, dict[str, None]] = {}
+    for usage in found.usages:
+        if _means(usage, image):
+            way = f"read by {usage.source}, as {_written(usage)}"
+            users.setdefault(usage.consumer, {})[way] = None
+    return {user: list(ways) for user, ways in users.items()}
+
+
+def _broken(found: Explained, image: PlannedImage) -> Iterator[str]:
+    """Yield the references to the image that consumers cannot pull."""
+    for one in found.planned.broken:
+        if one.name == image.digest or one.name in image.tags:
+            users = ", ".join(map(visible, dict.fromkeys(one.consumers)))
+            yield f"Broken reference: {visible(one.name)} is {one.problem}, used by {users}"
 
 
 def _means(usage: Usage, image: PlannedImage) -> bool:

@@ -13,6 +13,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from ecr_cleaner.core.errors import CleanerError
 
+# The error of a run that a person ended; the command says so itself.
+INTERRUPTED = "interrupted: finished the work in progress, started nothing new"
+
 _ENCODER = json.JSONEncoder(default=str)
 
 

@@ -17,7 +17,7 @@ _NUMBERS = frozenset(
     {
         *("Images", "Remove", "Up to", "A month", "In use", "Used lately", "Kept otherwise"),
         *("Size", "Usages", "Age in days", "Would be removed", "To remove", "Size to remove"),
-        *("Removed", "Size removed", "Near misses", "Not judged"),
+        *("Removed", "Size removed", "Not removed", "Near misses", "Not judged"),
     }
 )
 

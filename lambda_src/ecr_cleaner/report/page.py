@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.explanations import MEANINGS, REMOVES
 from ecr_cleaner.core.in_use import Broken
 from ecr_cleaner.core.model import Reason
@@ -24,8 +25,10 @@ from ecr_cleaner.core.plan_summary import (
     age_days,
     fate_of,
 )
+from ecr_cleaner.core.settings import Mode
 from ecr_cleaner.core.text import counted, dollars, human_size, price_tag
 from ecr_cleaner.core.trend import NO_PAST, Past
+from ecr_cleaner.report import applied_page
 from ecr_cleaner.report import past as past_parts
 from ecr_cleaner.report.markup import (
     Cell,
@@ -53,6 +56,7 @@ _BARS = 20
 
 # The sections in their order: identity, the name in the list of them, and the heading.
 _SECTIONS = (
+    ("applied", "Applied plan", "What became of the plan"),
     ("guards", "In the way", "What stands in the way"),
     ("repositories", "Repositories", "By repository"),
     ("plots", "Plots", "Where the storage is"),
@@ -67,14 +71,30 @@ _SECTIONS = (
 )
 
 
-def write_page(summary: PlanSummary, past: Past = NO_PAST) -> Iterator[str]:
-    """Yield the page of a plan in pieces. ``summary`` holds at most ``MOST_IMAGES`` rows."""
+# What a run did, by its mode.
+_MODES = {
+    Mode.DRY_RUN: "A dry run: it removed nothing.",
+    Mode.PLAN: "A plan that waits for approval: the run removed nothing.",
+    Mode.CLEAN: "Not a dry run: what it really removed is in its log.",
+    Mode.APPLY: "A run that applied a plan: what it really removed is in its log.",
+}
+
+
+def write_page(
+    summary: PlanSummary, past: Past = NO_PAST, applied: AppliedPlan | None = None
+) -> Iterator[str]:
+    """Yield the page of a plan in pieces. ``summary`` holds at most ``MOST_IMAGES`` rows.
+
+    ``applied`` is what became of the plan that the run applied; None: it applied none.
+    """
     before, after = _template()
-    header = summary.header
-    title = f"ECR plan of {header.registry.account} in {header.registry.region}"
+    registry = summary.header.registry
+    what = "Applied ECR plan" if applied else "ECR plan"
+    title = f"{what} of {registry.account} in {registry.region}"
     yield before.substitute(title=shown(title), policy=_policy())
-    yield from _begin(summary, past, title)
+    yield from _begin(summary, past, applied, title)
     content = {
+        **({"applied": applied_page.section(applied)} if applied else {}),
         "guards": _guards(summary),
         "repositories": _repositories(summary),
         "plots": _plots(summary),
@@ -84,10 +104,10 @@ def write_page(summary: PlanSummary, past: Past = NO_PAST) -> Iterator[str]:
         "broken": _broken(summary),
         "coverage": _coverage(summary),
         "reasons": _reasons(summary),
-        "images": _images(summary),
+        "images": _images(summary, applied),
         "settings": _settings(summary),
     }
-    for name, _, heading in _SECTIONS:
+    for name, _, heading in _sections(applied):
         yield from section(name, heading, content[name])
     yield "</main>"
     yield after
@@ -125,34 +145,43 @@ def _hash(content: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _begin(summary: PlanSummary, past: Past, title: str) -> Iterator[str]:
-    header, total, guarded = summary.header, summary.total, summary.guarded
-    remove = summary.unguarded
-    mode = (
-        "A dry run: it removed nothing."
-        if header.dry_run
-        else "Not a dry run: what it really removed is in its log."
-    )
+def _sections(applied: AppliedPlan | None) -> tuple[tuple[str, str, str], ...]:
+    return _SECTIONS if applied else _SECTIONS[1:]
+
+
+def _begin(
+    summary: PlanSummary, past: Past, applied: AppliedPlan | None, title: str
+) -> Iterator[str]:
+    header, dry_run = summary.header, summary.header.dry_run
+    done = applied_page.done(applied, dry_run=dry_run) if applied else _MODES[header.mode]
     near = "unknown" if past.near_misses is None else f"{past.near_misses:,}"
     price = header.price_per_gb_month
-    links = "".join(f'<li><a href="#{name}">{link}</a></li>\n' for name, link, _ in _SECTIONS)
+    links = "".join(
+        f'<li><a href="#{name}">{link}</a></li>\n' for name, link, _ in _sections(applied)
+    )
     yield f"""<header><h1>{shown(title)}</h1>
 <p class="quiet">Judged {header.time:%Y-%m-%d %H:%M} UTC, run <code>{shown(header.run)}</code>.
-{mode}</p>
+{done}</p>
 <nav aria-label="Sections"><ul>
 {links}</ul></nav></header><main>
 <dl class="figures">
-<div><dt>Images to remove</dt><dd class="remove">{remove.images:,}</dd></div>
-<div><dt>Of images judged</dt><dd>{total.images:,}</dd></div>
-<div><dt>Storage, up to</dt><dd>{human_size(remove.size_bytes)}</dd></div>
-<div><dt>A month, up to</dt><dd>{shown(dollars(remove.size_bytes, price))}</dd></div>
+{applied_page.figures(applied, price, dry_run=dry_run) if applied else _figures(summary)}\
 <div><dt>Repositories</dt><dd>{len(summary.repositories):,}</dd></div>
-<div><dt>Behind guards</dt><dd>{guarded.images:,}</dd></div>
+<div><dt>Behind guards</dt><dd>{summary.guarded.images:,}</dd></div>
 <div><dt>Near misses</dt><dd><a href="#near">{near}</a></dd></div>
 </dl>
 <p class="quiet">Sizes and costs are upper bounds. An index is counted once, by the images that it
 lists. Layers that images share are stored once and counted in each of them, because the manifests
 of images are not read. The price is {price_tag(price)} per GB and month (PRICE_PER_GB_MONTH).</p>
+"""
+
+
+def _figures(summary: PlanSummary) -> str:
+    remove, price = summary.unguarded, summary.header.price_per_gb_month
+    return f"""<div><dt>Images to remove</dt><dd class="remove">{remove.images:,}</dd></div>
+<div><dt>Of images judged</dt><dd>{summary.total.images:,}</dd></div>
+<div><dt>Storage, up to</dt><dd>{human_size(remove.size_bytes)}</dd></div>
+<div><dt>A month, up to</dt><dd>{shown(dollars(remove.size_bytes, price))}</dd></div>
 """
 
 
@@ -312,7 +341,7 @@ def _reasons(summary: PlanSummary) -> Iterator[str]:
     yield from table("Reasons, and how many images of this plan have them", titles, rows)
 
 
-def _images(summary: PlanSummary) -> Iterator[str]:
+def _images(summary: PlanSummary, applied: AppliedPlan | None) -> Iterator[str]:
     if summary.left_out:
         yield (
             f'<p class="note">This page shows {counted(len(summary.rows), "image")}: those to '
@@ -330,12 +359,14 @@ def _images(summary: PlanSummary) -> Iterator[str]:
         *("Repository", "Tags", "Digest", "Age in days", "Size", "Last pull", "Verdict"),
         *("Reason", "Because"),
     )
-    rows = (_image_row(one, summary) for one in summary.rows)
+    rows = (_image_row(one, summary, applied) for one in summary.rows)
     yield from table("Images with their verdicts", titles, rows, name="image-table")
 
 
-def _image_row(image: PlannedImage, summary: PlanSummary) -> str:
+def _image_row(image: PlannedImage, summary: PlanSummary, applied: AppliedPlan | None) -> str:
     fate = CLASSES[fate_of(image)]
+    became = applied_page.word_of(applied, image) if applied else ""
+    verdict = f"{image.verdict}: {became}" if became else image.verdict
     days = age_days(image, summary.header.time)
     pulled = image.pulled_at
     return row(
@@ -345,7 +376,7 @@ def _image_row(image: PlannedImage, summary: PlanSummary) -> str:
         Cell("unknown" if days is None else f"{days:,}", -1 if days is None else days, "number"),
         size_cell(image.size_bytes),
         Cell(f"{pulled:%Y-%m-%d}" if pulled else "", pulled.timestamp() if pulled else 0, "time"),
-        Cell(shown(image.verdict), kind=fate),
+        Cell(shown(verdict), kind=fate),
         Cell(f'<span title="{shown(MEANINGS[image.reason])}">{shown(image.reason)}</span>'),
         Cell(", ".join(map(because_of, image.because)), kind="name"),
         fate=fate,

@@ -117,11 +117,10 @@ def _mark(run: RunNumbers) -> tuple[str, str]:
 
 
 def _row(run: RunNumbers) -> str:
-    mode = "applied a plan" if run.applied else "dry run" if run.dry_run else "removes"
     near = "unknown" if run.near_misses is None else f"{run.near_misses:,}"
     return row(
         Cell(f"{run.time:%Y-%m-%d %H:%M}", run.time.timestamp(), "time"),
-        Cell(mode, kind="time"),
+        Cell(_mode(run), kind="time"),
         number_cell(run.images),
         size_cell(run.images_bytes),
         number_cell(run.removable),
@@ -131,6 +130,14 @@ def _row(run: RunNumbers) -> str:
         Cell(near, -1 if run.near_misses is None else run.near_misses, "number"),
         number_cell(run.unjudged),
     )
+
+
+def _mode(run: RunNumbers) -> str:
+    if run.applied:
+        return "applied a plan"
+    if run.waits:
+        return "waits for approval"
+    return "dry run" if run.dry_run else "removes"
 
 
 def _near_row(near: NearMiss) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from ecr_cleaner.core.model import StandingGuard
 from ecr_cleaner.core.plan_document import State
 from ecr_cleaner.core.plan_summary import Fate, PlanSummary, RepositorySum, Sum
 from ecr_cleaner.core.policy import ENABLED_TAG
@@ -24,7 +25,9 @@ _TITLES = (
 _NUMBERS = _TITLES[1:-1]
 _ELLIPSIS = "…"
 _LEAST = 10
+_LEAST_NAME = 24
 _LEAST_NOTES = 24
+_MOST_NAMES = 3
 _GAP = "  "
 _INDENT = "  "
 
@@ -33,11 +36,14 @@ def write_table(summary: PlanSummary, stream: TextIO, width: int) -> None:
     """Write the table of a plan, and what stands in the way of removals.
 
     To a terminal, it is written with the library rich if that is installed, and no line is longer
-    than ``width``. Anywhere else, it is plain text in full.
+    than ``width``; in a narrow one, each repository has several lines. Anywhere else, it is plain
+    text in full.
     """
     rows = [_cells(one, summary.header.price_per_gb_month) for one in summary.repositories]
     if not stream.isatty():
         stream.write(_plain(rows))
+    elif _is_narrow(rows, width):
+        stream.writelines(f"{line}\n" for line in _stacked(rows, width))
     elif not _write_rich(rows, stream, width):
         stream.write(_plain(rows, width))
     stream.write("\n")
@@ -79,6 +85,24 @@ def _plain(rows: Sequence[tuple[str, ...]], width: int | None = None) -> str:
     """Return the table as text; with a width, long names and notes are cut."""
     widths = _widths(rows, width)
     return "".join(f"{_row(cells, widths)}\n" for cells in [_TITLES, *rows])
+
+
+def _is_narrow(rows: Sequence[tuple[str, ...]], width: int) -> bool:
+    """Return whether a line for each repository would cut names or notes that are not long."""
+    full, cut = _widths(rows, None), _widths(rows, width)
+    names_fit = cut[0] >= min(full[0], _LEAST_NAME)
+    return not names_fit or cut[-1] < min(full[-1], _LEAST_NOTES)
+
+
+def _stacked(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    """Yield the table with the names and the notes of repositories on lines of their own."""
+    sizes = _widths(rows, None)[1:-1]
+    for name, *numbers, notes in [_TITLES, *rows]:
+        yield _cut(name, width)
+        padded = (cell.rjust(size) for cell, size in zip(numbers, sizes, strict=True))
+        yield (_INDENT + _GAP.join(padded)).rstrip()
+        if notes and notes != _TITLES[-1]:
+            yield textwrap.fill(notes, width, initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
 def _widths(rows: Sequence[tuple[str, ...]], width: int | None) -> list[int]:
@@ -143,9 +167,12 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
         f"{_removals(summary)} An index is counted once, by the images that it lists; layers that "
         "images share are counted in each of them."
     )
-    whys = dict.fromkeys(guard for one in summary.repositories for guard in one.planned.guards)
-    for guard in whys:
-        yield f"Guard {guard.guard}: {visible(guard.why)}"
+    behind: dict[StandingGuard, list[str]] = {}
+    for one in summary.repositories:
+        for guard in dict.fromkeys(one.planned.guards):
+            behind.setdefault(guard, []).append(one.name)
+    for guard, names in behind.items():
+        yield f"Guard {guard.guard} before {_few(names)}: {visible(guard.why)}"
     for one in summary.repositories:
         for broken in one.planned.broken:
             name, users = visible(f"{one.name} {broken.name}"), _names(broken.consumers)
@@ -153,6 +180,11 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
     for name, found in summary.header.missing.items():
         users = _names([consumer for broken in found for consumer in broken.consumers])
         yield f"Broken reference: there is no repository {visible(name)}, used by {users}"
+    if summary.total.images:
+        yield (
+            "For single images, write the page (plan --output plan.html) or the lines (plan "
+            "--output plan.jsonl) of the plan, or run explain REPOSITORY:TAG."
+        )
     waived = [name for name, one in summary.header.coverage.items() if one.get("state") == "waived"]
     if waived:
         yield f"Not scanned, because waived: {', '.join(waived)}"
@@ -182,6 +214,12 @@ def _removals(summary: PlanSummary) -> str:
             f"{human_size(guarded.size_bytes)}."
         )
     return text
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = [f"{len(names) - _MOST_NAMES:,} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*map(visible, names[:_MOST_NAMES]), *more])
 
 
 def _names(consumers: Sequence[str]) -> str:

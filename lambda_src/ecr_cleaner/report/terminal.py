@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from ecr_cleaner.core.text import counted, repositories, visible
+from ecr_cleaner.core.text import counted, repositories, short_digest, visible
 from ecr_cleaner.report import events
+from ecr_cleaner.report.lines import INTERRUPTED
 
 # In the plan, and so in the table, the page and the explanation.
 SHOWN_IN_PLAN = frozenset({events.GUARDED, events.BROKEN})
@@ -21,6 +22,8 @@ NOT_OF_APPLYING = frozenset({events.BROKEN, events.NEAR_MISS})
 _SHOWN_AS_WARNING = frozenset({events.NO_LEDGER})
 # What an event without a sentence says.
 _DETAILS = ("tag", "value", "digest", "code", "reason", "count", "removable", "max_deletions")
+# So many images are named in a line.
+_MOST_IMAGES = 3
 # Back to the begin of the line, and erase it.
 _ERASE = "\r\x1b[K"
 
@@ -66,7 +69,7 @@ class Progress:
         name = event["event"]
         with self._lock:
             if level in {"warning", "error"}:
-                if name not in self._hidden and self._is_news(event):
+                if name not in self._hidden and self._is_news(event) and not _is_by_hand(event):
                     self._write(level, event)
             elif name in _SHOWN_AS_WARNING:
                 self._write("warning", event)
@@ -127,6 +130,10 @@ class Progress:
             self._shows = False
 
 
+def _is_by_hand(event: Mapping[str, Any]) -> bool:
+    return bool(event.get("error") == INTERRUPTED)
+
+
 def _drop(_: Any, __: str, ___: EventDict) -> str:
     raise structlog.DropEvent
 
@@ -140,7 +147,19 @@ def _sentence(event: Mapping[str, Any]) -> str:
     return visible(sentence)
 
 
+def _images(each: Sequence[Mapping[str, Any]]) -> str:
+    """Return the number of images and the names of the first, with their reasons."""
+    names = [_image(one) for one in each[:_MOST_IMAGES]]
+    more = [f"{len(each) - len(names):,} more"] if len(each) > len(names) else []
+    return f"{counted(len(each), 'image')}: {', '.join([*names, *more])}"
+
+
+def _image(one: Mapping[str, Any]) -> str:
+    reason = ": ".join([one["reason"], *one["because"][:1]])
+    return f"{next(iter(one['tags']), '') or short_digest(one['digest'])} ({reason})"
+
+
 def _details(event: Mapping[str, Any]) -> str:
     if "each" in event:
-        return counted(len(event["each"]), "image")
+        return _images(event["each"])
     return ", ".join(f"{name} {event[name]}" for name in _DETAILS if name in event)

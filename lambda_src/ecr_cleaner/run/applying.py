@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.approval import Approved
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.model import Repository
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.core.summary import Result
@@ -26,20 +26,21 @@ class Applier(Cleaner):
         log: FilteringBoundLogger,
         sources: Sequence[UsageSource],
         plans: PlanSink,
-        approved: Approved,
+        applied: AppliedPlan,
     ) -> None:
         super().__init__(aws, settings, log, sources, plans)
-        self.approved = self._applied = approved
+        self.applied = applied
+        self._approved = applied.approved
 
     def _clean(
         self, chosen: Sequence[Repository], repositories: Sequence[Repository]
     ) -> list[Result]:
         for one in repositories[:1]:
-            self._applied.check_registry(one.registry)
+            self._approved.check_registry(one.registry)
         judged = {one.name for one in chosen}
         self._report.doubtful(
             f"the repository {name} of the plan is not judged: it is not opted in, or gone"
-            for name in sorted(self._applied.images.keys() - judged)
+            for name in sorted(self._approved.images.keys() - judged)
         )
-        wanted = [one for one in chosen if one.name in self._applied.images]
+        wanted = [one for one in chosen if one.name in self._approved.images]
         return super()._clean(wanted, repositories)

@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
-from ecr_cleaner.core.approval import Approved
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.approval_request import Planned, approval_request
 from ecr_cleaner.core.copies import unscanned_replicas
 from ecr_cleaner.core.errors import CleanerError, RunFailedError
@@ -55,10 +55,10 @@ REPOSITORIES_AT_ONCE = 4
 class Cleaner:
     """One run over the registry of one account and region.
 
-    ``approved`` is the plan that the run applies; None: it removes all that it judges removable.
+    ``applied`` is the plan that the run applies; None: it removes all that it judges removable.
     """
 
-    approved: Approved | None = None
+    applied: AppliedPlan | None = None
 
     def __init__(
         self,
@@ -245,6 +245,7 @@ class Cleaner:
                 time=began,
                 registry=self._locations.home.registry,
                 dry_run=self._settings.dry_run,
+                mode=self._settings.mode,
                 settings=self._settings.deciding(),
                 coverage=coverage,
                 missing=missing,
@@ -253,13 +254,18 @@ class Cleaner:
             self._plans.begin(header)
 
     def _numbers(self, began: datetime, results: Sequence[Result]) -> RunNumbers:
-        applied = self.approved is not None
-        begun = RunNumbers(self._plans.run, began, self._settings.dry_run, applied)
+        begun = RunNumbers(
+            self._plans.run,
+            began,
+            self._settings.dry_run,
+            applied=self.applied is not None,
+            waits=self._settings.waits_for_approval,
+        )
         return begun.with_results(results, compared=self._trends.compared)
 
     def _finish_plan(self, numbers: RunNumbers) -> list[str]:
         """Store the plan and its page, and add the run to the trend; return what failed."""
-        problems = self._plans.finish(self._trends.past(numbers))
+        problems = self._plans.finish(self._trends.past(numbers), self.applied)
         self._report.plan(self._plans.stored, problems)
         if self._plans.stored:
             name = f"{plan_name(numbers.time, self._plans.run)}{SUFFIX}"
@@ -277,7 +283,7 @@ class Cleaner:
             memory=self._memory,
             plans=self._plans,
             trends=self._trends,
-            approved=self.approved,
+            applied=self.applied,
             elsewhere=Elsewhere(self._registry, self._aws.workers, repositories),
             sweeper=Sweeper(
                 self._registry,

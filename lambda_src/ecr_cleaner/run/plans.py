@@ -13,6 +13,7 @@ from itertools import chain, islice
 from threading import Lock
 from typing import IO, Protocol
 
+from ecr_cleaner.core.applied_plan import AppliedPlan
 from ecr_cleaner.core.plan_document import (
     PlanEnd,
     PlanHeader,
@@ -55,8 +56,11 @@ class PlanSink(Protocol):
     def add(self, repository: PlannedRepository, images: Iterable[PlannedImage] = ()) -> None:
         """Add a repository with its verdicts; only the first one of a name counts."""
 
-    def finish(self, past: Past = NO_PAST) -> list[str]:
-        """End the plan and store it, and its page with this past; return what failed."""
+    def finish(self, past: Past = NO_PAST, applied: AppliedPlan | None = None) -> list[str]:
+        """End the plan and store it, and its page with this past; return what failed.
+
+        ``applied`` is what became of the plan that the run applied.
+        """
 
     @property
     def stored(self) -> Sequence[str]:
@@ -75,8 +79,8 @@ class NoPlan:
 
     def add(self, repository: PlannedRepository, images: Iterable[PlannedImage] = ()) -> None: ...
 
-    def finish(self, past: Past = NO_PAST) -> list[str]:
-        del past
+    def finish(self, past: Past = NO_PAST, applied: AppliedPlan | None = None) -> list[str]:
+        del past, applied
         return []
 
     def close(self) -> None: ...
@@ -104,6 +108,7 @@ class Plans:
         self._opened = ExitStack()
         self._name = ""
         self._past = NO_PAST
+        self._applied: AppliedPlan | None = None
         self._repositories: set[str] = set()
         self._images = 0
         self.begun = False
@@ -135,8 +140,9 @@ class Plans:
             while block := list(islice(lines, _LINES_A_WRITE)):
                 self._text.write(_ended(*block))
 
-    def finish(self, past: Past = NO_PAST) -> list[str]:
+    def finish(self, past: Past = NO_PAST, applied: AppliedPlan | None = None) -> list[str]:
         self._past = past
+        self._applied = applied
         if self.begun and not self.problems:
             with self._problems_noted(""):
                 end = PlanEnd(len(self._repositories), self._images)
@@ -156,7 +162,7 @@ class Plans:
     def page(self) -> Iterator[str]:
         """Yield the page of the finished plan in pieces."""
         summary = summarize_plan(self.parts(), MOST_IMAGES)
-        return write_page(summary, self._past) if summary else iter(())
+        return write_page(summary, self._past, self._applied) if summary else iter(())
 
     def close(self) -> None:
         """Remove the temporary file."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from ecr_cleaner.aws.registry import EcrRegistry
-from ecr_cleaner.core.approval import Approved, restricted
+from ecr_cleaner.core.applied_plan import AppliedPlan, ends_of
+from ecr_cleaner.core.approval import Restricted, restricted
 from ecr_cleaner.core.errors import OutOfTimeError
 from ecr_cleaner.core.graph import Graph, can_be_read, may_have_children
 from ecr_cleaner.core.model import Image, Plan, Repository
@@ -46,7 +47,7 @@ class RepositoryCleaner:
     memory: Memory
     plans: PlanSink
     trends: Trends
-    approved: Approved | None
+    applied: AppliedPlan | None
     elsewhere: Elsewhere
     sweeper: Sweeper
     settings: Settings
@@ -57,8 +58,8 @@ class RepositoryCleaner:
         """Return the result. The failure of one repository does not stop the others."""
         if self.deadline.is_near():
             self.plans.add(PlannedRepository(repository.name, State.UNVISITED, _NO_TIME))
-            return Result(unvisited=True)
-        result = Result()
+            return Result(unvisited=True, repository=repository.name)
+        result = Result(repository=repository.name)
         report = RepositoryReport(self.log, repository.name, self.deadline.now())
         try:
             self._clean(repository, report, result)
@@ -105,19 +106,33 @@ class RepositoryCleaner:
         sweeping = sweeping and self.plans.may_sweep
         report.broken(broken)
         report.near_misses(near)
-        if self.approved:
-            images_of_plan = self.approved.images.get(repository.name, {})
-            approved = restricted(plan, images_of_plan)
-            report.not_applied(approved, images_of_plan)
-            result.tally.count_stays(one.value for one in approved.stays.values())
+        approved = self._approved(repository, plan, report, result)
+        if approved:
             plan = approved.plan
             sweeping = sweeping and bool(plan.steps)
         report.plan(plan, result.guards, sweeping=sweeping)
-        if sweeping:
-            outcome = self.sweeper.sweep(plan, listed_at, live)
+        outcome = self.sweeper.sweep(plan, listed_at, live) if sweeping else None
+        if outcome:
             result.tally.count_outcome(outcome)
             result.error = outcome.error
             report.outcome(outcome)
+        if self.applied and approved:
+            wanted = self.applied.approved.images[repository.name]
+            dry_run = self.settings.dry_run
+            ends = ends_of(wanted, approved, result.guards, outcome, dry_run=dry_run)
+            self.applied.note(repository.name, ends)
+
+    def _approved(
+        self, repository: Repository, plan: Plan, report: RepositoryReport, result: Result
+    ) -> Restricted | None:
+        """Return the plan without what was not approved; None if the run applies no plan."""
+        if not self.applied:
+            return None
+        images = self.applied.approved.images[repository.name]
+        approved = restricted(plan, images)
+        report.not_applied(approved, images)
+        result.tally.count_stays(one.value for one in approved.stays.values())
+        return approved
 
     def _judge(
         self, repository: Repository, images: Sequence[Image], policy: Policy

@@ -69,7 +69,8 @@ class Reporter(LaterStep):
         """Return the numbers of the run. A share without a result judged nothing."""
         frozen = self._frozen
         compared = bool(shares) and all(share.compared for share in shares)
-        begun = RunNumbers(frozen.run, frozen.time, frozen.dry_run)
+        waits = self._settings.waits_for_approval
+        begun = RunNumbers(frozen.run, frozen.time, frozen.dry_run, waits=waits)
         known = begun.with_results(results, compared=compared)
         without_result = sum(len(share.repositories) for share in frozen.shares) - len(results)
         return replace(known, unjudged=known.unjudged + without_result)

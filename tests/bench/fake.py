@@ -53,6 +53,9 @@ _BOTO3_NAMES = {
 _QUERY = frozenset({"autoscaling", "ec2", "elasticbeanstalk"})
 
 
+_OBJECT = "application/octet-stream"
+
+
 # These calls work in a region that is closed; those of AWS Organizations are made in no region.
 _OPEN = frozenset({"ec2:DescribeRegions", "sts:AssumeRole", "sts:GetCallerIdentity"})
 
@@ -169,6 +172,11 @@ def read_call(request: Request) -> Call:
 
 
 def _read_rest_call(service: str, request: Request) -> Call:
+    if service == "s3":
+        operation = "PutObject" if request.method == "PUT" else "GetObject"
+        condition = request.headers.get("if-none-match")
+        named = {"Key": request.path, "Body": request.body, "IfNoneMatch": condition}
+        return Call(f"s3:{operation}", named, lambda answer: bytes(answer["Body"]), _OBJECT)
     for method, pattern, name in _routes(service):
         match = pattern.fullmatch(request.path)
         if match and method == request.method:
@@ -241,6 +249,10 @@ class Fake:
             "removed_wrongly": len(removed - self._removable),
             "broken": sum(registry.broken.values()),
         }
+
+    def document(self, key: str) -> bytes:
+        """Return an object of S3 by its path, without a call."""
+        return self._registry.objects[key]
 
     def delay(self) -> float:
         return self.config.latency + self._random.random() * self.config.jitter
@@ -335,6 +347,8 @@ def _partly(operation: Operation) -> Operation:
 
 def _garbled(answer: Answer, body: bytes, call: Call, random: Random) -> bytes:
     """Return what a proxy or a broken connection could make of an answer."""
+    if call.media_type == _OBJECT:
+        return body[: len(body) // 2]
     if call.media_type == "text/xml" and random.random() < 0.5:
         return call.encode({})
     lists = [name for name, value in answer.items() if isinstance(value, list)]
@@ -348,7 +362,7 @@ def _garbled(answer: Answer, body: bytes, call: Call, random: Random) -> bytes:
 
 def _refused(call: Call, refusal: Refusal) -> bytes:
     headers = f"x-amzn-errortype: {refusal.code}\r\n"
-    if call.media_type == "text/xml":
+    if call.media_type in {"text/xml", _OBJECT}:
         body = _refusal_xml(call, refusal)
     else:
         body = call.encode({"__type": refusal.code, "message": refusal.message})
@@ -359,6 +373,8 @@ def _refusal_xml(call: Call, refusal: Refusal) -> bytes:
     error: Answer = {"Error": {"Code": refusal.code, "Message": refusal.message}}
     if call.operation.startswith("ec2:"):
         error = {"Response": {"Errors": error}}
+    elif call.media_type == _OBJECT:
+        error = {"Error": error["Error"]}
     else:
         error = {"ErrorResponse": error}
     return _elements(error).encode()

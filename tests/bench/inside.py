@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from random import Random
 from threading import Lock
 from typing import Any
 from unittest import mock
@@ -35,6 +37,9 @@ from ecr_cleaner.deadline import Deadline
 
 REGION = "eu-west-1"
 _ENDED = ("Run finished", "Run failed")
+# Of a run in steps.
+_BUCKET, _PREFIX, _RUN = "bench", "runs/", "run-1"
+_REPEATED = 0.2
 
 
 class Killed(BaseException):
@@ -117,12 +122,19 @@ class _Connection:
         return AWSResponse(request.url, int(status.split(" ")[1]), headers, raw)
 
 
-@dataclass(frozen=True, slots=True)
 class _Raw:
-    body: bytes
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.content = io.BytesIO(body)
 
     def stream(self, *_: Any, **__: Any) -> list[bytes]:
         return [self.body]
+
+    def read(self, size: int | None = None) -> bytes:
+        return self.content.read(size)
+
+    def close(self) -> None:
+        self.content.close()
 
 
 def _header(field: str) -> tuple[str, str]:
@@ -132,14 +144,22 @@ def _header(field: str) -> tuple[str, str]:
 
 def _request(request: AWSPreparedRequest) -> Request:
     url = urlsplit(request.url)
-    body: Any = request.body or b""
     return Request(
         method=request.method,
         path=url.path or "/",
         query=url.query,
         headers={name.lower(): _text(value) for name, value in request.headers.items()},
-        body=body.encode() if isinstance(body, str) else bytes(body),
+        body=_content(request.body or b""),
     )
+
+
+def _content(body: Any) -> bytes:
+    if isinstance(body, str):
+        return body.encode()
+    if hasattr(body, "read"):
+        body.seek(0)
+        return bytes(body.read())
+    return bytes(body)
 
 
 def _text(value: Any) -> str:
@@ -169,25 +189,97 @@ def _core() -> Any:
 
 def run_inside(config: FakeConfig, settings: Mapping[str, str], seconds_left: float = 900) -> Ended:
     """Run the program once."""
+    with _begun(config, settings, seconds_left) as run:
+        run.do(lambda deadline: program.run(settings, "inside", deadline))
+    lines = run.lines()
+    killed = run.killed or not lines or lines[-1]["event"] not in _ENDED
+    return run.ended(failed=run.failed, killed=killed)
+
+
+def run_in_steps(
+    config: FakeConfig, settings: Mapping[str, str], seconds_left: float = 900
+) -> Ended:
+    """Run the steps of a run as the state machine does; each has so many seconds.
+
+    A step that fails is not repeated. Some scans and reports are, as after an answer that got lost.
+    """
+    environ = {**settings, "RUNS": f"s3://{_BUCKET}/{_PREFIX}"}
+    random = Random(config.world.seed)  # noqa: S311 -- not secret: repeatable
+    with _begun(config, environ, seconds_left) as run:
+        if run.step("plan"):
+            for number in (1, 2) if run.deleting else (1,):
+                for target in run.listed("targets.json"):
+                    scan = {"round": number, "target": target}
+                    if run.step("scan", **scan) and random.random() < _REPEATED:
+                        run.step("scan", **scan)
+            if run.step("gather"):
+                for share in run.listed("shares.json"):
+                    run.step("clean", **share)
+                    if random.random() < _REPEATED:
+                        run.step("clean", **share)
+            reported = [run.step("report") for _ in range(random.choice((1, 1, 2)))]
+            # What failed before is in the report, if it matters.
+            run.failed = not reported[-1]
+    return run.ended(failed=run.failed, killed=run.killed)
+
+
+class _Running:
+    """A run that is being made, in one call or in several."""
+
+    def __init__(self, fake: Fake, life: Life, settings: Mapping[str, str], seconds: float) -> None:
+        self._fake = fake
+        self._life = life
+        self._settings = settings
+        self._seconds = seconds
+        self.log = io.StringIO()
+        self.deleting = settings.get("DRY_RUN") == "false"
+        self.failed = self.killed = False
+        self._unexpected = ""
+
+    def do(self, call: Callable[[Deadline], object]) -> bool:
+        """Make one call of the program; return whether it succeeded."""
+        self._life.seconds_left = self._seconds
+        try:
+            call(self._life.deadline())
+        except CleanerError:
+            self.failed = True
+        except Killed:
+            self.failed = self.killed = True
+        except Exception as error:  # noqa: BLE001 -- reported with the seed
+            self.failed, self._unexpected = True, repr(error)
+        else:
+            return True
+        return False
+
+    def step(self, name: str, **more: Any) -> bool:
+        event = {"step": name, "run": _RUN, **more}
+        return self.do(lambda deadline: program.run_step(self._settings, "inside", event, deadline))
+
+    def listed(self, name: str) -> list[Any]:
+        """Return a list that Step Functions reads."""
+        found: list[Any] = json.loads(self._fake.document(f"/{_PREFIX}{_RUN}/{name}"))
+        return found
+
+    def lines(self) -> list[Mapping[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def ended(self, *, failed: bool, killed: bool) -> Ended:
+        lines, stats = tuple(self.lines()), self._fake.stats()
+        return Ended(
+            self.deleting, failed and not self.killed, killed, lines, stats, self._unexpected
+        )
+
+
+@contextmanager
+def _begun(
+    config: FakeConfig, settings: Mapping[str, str], seconds_left: float
+) -> Iterator[_Running]:
     session, connection = _session()
     life = connection.life = Life(seconds_left)
     fake = connection.fake = Fake(config, life.time)
-    log = io.StringIO()
-    failed = killed = False
-    unexpected = ""
-    with _simulated(life, session), redirect_stdout(log):
-        try:
-            program.run(settings, "inside", life.deadline())
-        except CleanerError:
-            failed = True
-        except Killed:
-            killed = True
-        except Exception as error:  # noqa: BLE001 -- reported with the seed
-            failed, unexpected = True, repr(error)
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    killed = killed or not lines or lines[-1]["event"] not in _ENDED
-    deleting = settings.get("DRY_RUN") == "false"
-    return Ended(deleting, failed, killed, tuple(lines), fake.stats(), unexpected)
+    run = _Running(fake, life, settings, seconds_left)
+    with _simulated(life, session), redirect_stdout(run.log):
+        yield run
 
 
 @contextmanager
@@ -200,5 +292,7 @@ def _simulated(life: Life, session: boto3.Session) -> Iterator[None]:
         mock.patch.object(availability, "host_exists", return_value=True),
         # Threads would wait one after the other in simulated time.
         mock.patch.object(program, "THREADS", 1),
+        # So the body of a request is that of the object.
+        mock.patch.dict(os.environ, {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}),
     ):
         yield

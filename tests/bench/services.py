@@ -53,6 +53,7 @@ class Registry:
     session_seconds: int = 3600
     broken: Counter[str] = field(default_factory=Counter)
     removed: set[tuple[str, str]] = field(default_factory=set)
+    objects: dict[str, bytes] = field(default_factory=dict)
 
     def remove(self, repository: Repository, digest: str) -> None:
         """Remove an image, and count the consumers that this breaks."""
@@ -660,6 +661,26 @@ def get_schedule(account: Account, parameters: Parameters) -> Answer:
     task: Answer = {"TaskDefinitionArn": account.consumers.schedules[name]}
     target = {"Arn": account.place.arn("ecs", "cluster/c0"), "EcsParameters": task}
     return {**_schedule(account, name), "ScheduleExpression": "rate(1 day)", "Target": target}
+
+
+# -- S3 ------------------------------------------------------------------------------------------
+
+
+@answers("s3:GetObject")
+def get_object(account: Account, parameters: Parameters) -> Answer:
+    found = account.registry.objects.get(parameters["Key"])
+    if found is None:
+        raise Refusal("NoSuchKey", f"there is no {parameters['Key']}", 404)
+    return {"Body": found}
+
+
+@answers("s3:PutObject")
+def put_object(account: Account, parameters: Parameters) -> Answer:
+    objects, key = account.registry.objects, parameters["Key"]
+    if parameters["IfNoneMatch"] and key in objects:
+        raise Refusal("PreconditionFailed", f"there is {key}", 412)
+    objects[key] = parameters["Body"]
+    return {"Body": b""}
 
 
 # -- Accounts and regions ------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from bench.soak import case, problems, run_case
+from bench.soak import case, problems, run_case, run_case_in_steps
 
 SEEDS_A_TEST = 10
+SEEDS_IN_STEPS = range(1, 9)
 
 
 @pytest.mark.parametrize("first", range(1, 61, SEEDS_A_TEST))
@@ -23,3 +24,17 @@ def test_runs_end_by_themselves_and_break_nothing(first: int) -> None:
             complete.append(one.config.world)
     # Runs that all failed would prove nothing.
     assert any(world.elsewhere for world in complete)
+
+
+def test_runs_in_steps_break_nothing_and_count_once_when_documents_fail() -> None:
+    complete, faults = [], set()
+    for seed in SEEDS_IN_STEPS:
+        one = case(seed)
+        run = run_case_in_steps(one)
+        last = [json.dumps(line) for line in run.lines[-5:]]
+        assert list(problems(run)) == [], (seed, last)
+        faults |= {name for name in run.stats["faults"] if name.startswith("s3:")}
+        if run.outcome == "complete" and run.stats["removed"]:
+            complete.append(one.config.world)
+    assert any(world.elsewhere for world in complete)
+    assert len(faults) > 1

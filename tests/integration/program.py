@@ -103,7 +103,7 @@ class Program:
         """Answer every further call of the action like this."""
         self.answers[action] = answer
 
-    def run(self, event: dict[str, str] | None = None, /, **settings: str) -> Run:
+    def run(self, event: dict[str, Any] | None = None, /, **settings: str) -> Run:
         """Run the handler once with these settings, and with an event if one is given."""
         calls: list[Call] = []
         output = io.StringIO()

@@ -5,16 +5,20 @@ Consumers are beside the registry, in another region, and in a member account.
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from moto.moto_api._internal.models import moto_api_backend
 
-from integration.program import Program, paged
+from integration.program import Program, Run, paged
 from world import World
 
 SEEDS = range(12)
+SEEDS_IN_STEPS = range(12, 16)
+BUCKET = "runs"
 HOSTS = (
     "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
     "123456789012.dkr.ecr-fips.eu-west-1.amazonaws.com",
@@ -171,6 +175,44 @@ def test_run_removes_exactly_the_images_that_nothing_needs(
     assert gone == doomed
     assert run.summary["removed"] == sum(map(len, doomed.values()))
     assert run.summary["failed"] == 0
+
+
+def in_steps(world: World, program: Program, **settings: str) -> Run:
+    """Make a run in steps, as the state machine does; return the last one."""
+    s3 = world.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": world.region})
+    environ = settings | {"DRY_RUN": "false", "RUNS": f"s3://{BUCKET}/"}
+
+    def step(name: str, **more: Any) -> Run:
+        run = program.run({"step": name, "run": "run-1", **more}, **environ)
+        assert run.error is None, run.error
+        return run
+
+    def listed(name: str) -> list[Any]:
+        found = s3.get_object(Bucket=BUCKET, Key=f"run-1/{name}")["Body"].read()
+        return list(json.loads(found))
+
+    step("plan")
+    for number in (1, 2):
+        for target in listed("targets.json"):
+            step("scan", round=number, target=target)
+    step("gather")
+    for share in listed("shares.json"):
+        step("clean", **share)
+    return step("report")
+
+
+@pytest.mark.parametrize("seed", SEEDS_IN_STEPS)
+def test_run_in_steps_removes_exactly_the_images_that_nothing_needs(
+    world: World, program: Program, seed: int
+) -> None:
+    scene = Scene(world, random.Random(seed))  # noqa: S311  # the same worlds every time
+    scene.fill()
+    doomed = {name: scene.doomed(name) for name in NAMES}
+    before = {name: world.digests(name) for name in NAMES}
+    run = in_steps(world, program, TASK_DEFINITION_REVISIONS="0", **SCANNED)
+    assert {name: before[name] - world.digests(name) for name in NAMES} == doomed
+    assert run.summary == {"complete": True, "removed": sum(map(len, doomed.values()))}
 
 
 def test_random_accounts_have_images_to_remove_and_old_images_to_keep(empty_world: World) -> None:

@@ -395,6 +395,92 @@ def test_one_message_asks_for_approval_of_the_plan_of_all_shares(steps: Steps) -
     assert line["apply"] == f"python -m ecr_cleaner apply {plan}"
 
 
+# -- A report that is repeated ---------------------------------------------------------------------
+
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:approvals"
+ASKING = replace(PLANNING, dry_run=True, approval=True, approval_topic=TOPIC)
+
+
+def all_but_the_report(steps: Steps, settings: Settings = ASKING) -> None:
+    steps.settings = settings
+    steps.until_gathered()
+    steps.clean()
+
+
+def test_a_repeated_report_asks_and_counts_once_and_has_the_same_result(steps: Steps) -> None:
+    all_but_the_report(steps)
+    first = steps.step("report")
+    kept = dict(steps.objects)
+    assert steps.step("report") == first == {"complete": True, "removed": 0}
+    assert len(steps.world.sns.published) == 1
+    assert steps.finished["removable"] == 1
+    assert steps.objects == kept
+
+
+def test_a_repeated_report_of_a_run_that_failed_fails_again_and_counts_once(steps: Steps) -> None:
+    all_but_the_report(steps, STEPPING)
+    without_result(steps)
+    for _ in range(2):
+        with pytest.raises(RunFailedError, match="share 0 left no result"):
+            steps.step("report")
+    assert steps.finished["complete"] is False
+
+
+def test_a_report_that_ended_before_it_was_stored_asks_once_and_its_repetition_fails(
+    steps: Steps,
+) -> None:
+    """Whether the message was sent is unknown then."""
+    all_but_the_report(steps)
+    steps.world.s3.error[f"PutObject {steps.name('report.json')}"] = "SlowDown"
+    with pytest.raises(ApiError, match="SlowDown"):
+        steps.step("report")
+    steps.world.s3.error.clear()
+    with pytest.raises(RunFailedError, match="an earlier call of this step may have sent it; the"):
+        steps.step("report")
+    assert len(steps.world.sns.published) == 1
+
+
+def test_without_its_mark_no_message_is_sent(steps: Steps) -> None:
+    all_but_the_report(steps)
+    steps.world.s3.error[f"PutObject {steps.name('asked')}"] = "AccessDenied"
+    with pytest.raises(RunFailedError, match=r"no message could be sent .* AccessDenied"):
+        steps.step("report")
+    assert steps.world.sns.published == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"run": "run-0"}, "of the run run-0, not of run-1"),
+        ({"removed": "all"}, "cannot be parsed"),
+    ],
+)
+def test_a_report_that_is_not_one_of_the_run_is_not_taken_for_it(
+    steps: Steps, change: dict[str, Any], told: str
+) -> None:
+    steps.all()
+    name = steps.name("report.json")
+    steps.objects[name] = json.dumps(json.loads(steps.objects[name]) | change).encode()
+    with pytest.raises(StepError, match=told):
+        steps.step("report")
+
+
+@pytest.mark.parametrize("name", ["plan.json", "clean/0.begun", "asked"])
+def test_a_mark_whose_first_answer_was_lost_is_our_own(steps: Steps, name: str) -> None:
+    """The SDK asks again then, and finds the mark that it made."""
+    put = steps.world.s3.put_object
+
+    def twice(**what: Any) -> dict[str, Any]:
+        if what["Key"].endswith(name):
+            put(**what)
+        return put(**what)
+
+    steps.world.s3.put_object = twice  # type: ignore[method-assign, assignment]
+    all_but_the_report(steps)
+    assert steps.step("report") == {"complete": True, "removed": 0}
+    assert len(steps.world.sns.published) == 1
+
+
 # -- Memory --------------------------------------------------------------------------------------
 
 
@@ -762,6 +848,46 @@ def test_scans_that_grow_too_old_during_a_share_stop_it(steps: Steps) -> None:
     steps.clean()
     assert not steps.removed()
     assert steps.step("report") == {"complete": False, "removed": 0}
+    (line,) = steps.world.events("Setting may not do what was meant")
+    assert line["why"].startswith("MAX_SCAN_AGE_MINUTES is 30, and the second scan of ")
+
+
+@pytest.mark.parametrize(("minutes", "batches"), [(30, 2), (31, 1)])
+def test_each_batch_of_a_share_is_confirmed_by_a_scan_that_is_not_too_old(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, minutes: int, batches: int
+) -> None:
+    monkeypatch.setattr("ecr_cleaner.run.sweeper.IMAGES_A_CALL", 1)
+    monkeypatch.setattr("ecr_cleaner.run.sweeper.BATCHES_AT_ONCE", 1)
+    steps.world.push("app", "old-too")
+    steps.until_gathered()
+    scanned, delete = steps.world.now, steps.world.ecr.batch_delete_image
+
+    def slowly(**what: Any) -> dict[str, Any]:
+        steps.world.now = scanned + timedelta(minutes=minutes)
+        return delete(**what)
+
+    monkeypatch.setattr(steps.world.ecr, "batch_delete_image", slowly)
+    steps.clean()
+    assert steps.step("report") == {"complete": batches == 2, "removed": batches}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_new_scans_of_an_old_list_of_targets_are_not_believed(steps: Steps, dry_run: bool) -> None:
+    """A stopped execution was continued; since then, another account may have joined."""
+    steps.settings = replace(STEPPING, dry_run=dry_run)
+    steps.plan()
+    steps.world.now += timedelta(days=7)
+    steps.scan(1)
+    if not dry_run:
+        steps.scan(2)
+    told = "the frozen list of targets and repositories is not believed.* 10080 minutes ago"
+    with pytest.raises(StepError, match=told):
+        steps.step("gather")
+    with pytest.raises(StepError, match=told):
+        steps.clean()
+    with pytest.raises(StepError, match=told):
+        steps.step("report")
+    assert not steps.removed()
 
 
 # -- Shares --------------------------------------------------------------------------------------
@@ -915,6 +1041,7 @@ def test_without_a_place_for_the_plan_nothing_is_removed(steps: Steps, unwritabl
 
 def test_a_run_is_planned_once(steps: Steps) -> None:
     steps.plan()
+    steps.world.now += timedelta(seconds=1)
     with pytest.raises(StepError, match="begun before"):
         steps.plan()
 

@@ -296,6 +296,34 @@ def _result(found: Mapping[str, Any]) -> Result:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How the run ended, as its last step reported it; ``failure`` is empty if it did not fail."""
+
+    run: str
+    complete: bool
+    removed: int
+    failure: str = ""
+
+    def to_json(self) -> str:
+        """Return the document."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)})
+
+
+def reported_from(content: bytes) -> Reported:
+    """Return what was reported; raise StepError if it cannot be parsed."""
+    return _parsed(content, "the report of the run", _reported)
+
+
+def _reported(found: Mapping[str, Any]) -> Reported:
+    return Reported(
+        run=of_type(str, found["run"]),
+        complete=of_type(bool, found["complete"]),
+        removed=of_type(int, found["removed"]),
+        failure=of_type(str, found["failure"]),
+    )
+
+
 def missing_shares(frozen: Frozen, numbers: Iterable[int]) -> list[str]:
     """Return a sentence for each share that left no result."""
     return [

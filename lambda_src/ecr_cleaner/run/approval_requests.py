@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.approval_request import ApprovalRequest
 from ecr_cleaner.core.errors import text_of
@@ -11,12 +13,22 @@ from ecr_cleaner.report.run_report import RunReport
 
 
 class ApprovalRequests:
-    """Sends the request of a run to the topic, if there is one, and logs how to apply its plan."""
+    """Sends the request of a run to the topic, if there is one, and logs how to apply its plan.
 
-    def __init__(self, aws: Aws, settings: Settings, report: RunReport) -> None:
+    ``begin`` raises CleanerError if the request must not be sent.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        settings: Settings,
+        report: RunReport,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self._aws = aws
         self._settings = settings
         self._report = report
+        self._begin = begin
 
     def send(self, request: ApprovalRequest) -> list[str]:
         """Send the request; return what failed. The plan is stored in any case."""
@@ -32,6 +44,7 @@ class ApprovalRequests:
         """Send the message; return why that failed, or nothing."""
         region = topic.split(":")[3]
         try:
+            self._begin()
             self._aws.api("sns", region).call(
                 "Publish",
                 TopicArn=topic,

@@ -118,25 +118,26 @@ class Cleaner:
             slowest_scan_seconds=self._usage.longest.total_seconds(),
         )
         registry = self._locations.home.registry
-        return self._finish(registry, began, facts, results).fields()
+        summary = self._sum_up(registry, began, facts, results)
+        if summary.failure:
+            raise RunFailedError(summary.failure)
+        return summary.fields()
 
-    def _finish(
+    def _sum_up(
         self, registry: Registry, began: datetime, facts: Facts, results: Sequence[Result]
     ) -> Summary:
-        """Ask for approval if the run waits for it, and write the summary.
-
-        Raise RunFailedError if anything failed.
-        """
+        """Ask for approval if the run waits for it, and write the summary."""
         summary = summarize(results, self._settings, facts)
         planned = Planned(registry, began, self._plans.stored)
         request = approval_request(planned, self._settings, results, summary)
         if request:
-            problems = ApprovalRequests(self._aws, self._settings, self._report).send(request)
+            problems = self._requests().send(request)
             summary = summarize(results, self._settings, replace(facts, problems=problems))
         self._report.finished(summary)
-        if summary.failure:
-            raise RunFailedError(summary.failure)
         return summary
+
+    def _requests(self) -> ApprovalRequests:
+        return ApprovalRequests(self._aws, self._settings, self._report)
 
     def _begin(self) -> None:
         """Write the settings, and find out which accounts and regions are scanned."""

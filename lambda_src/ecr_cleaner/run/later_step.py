@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from structlog.typing import FilteringBoundLogger
 
@@ -31,3 +32,8 @@ class LaterStep(Cleaner):
         super().__init__(aws, settings, log, sources, plans)
         self._frozen = frozen
         self._objects = objects
+
+    @property
+    def _max_age(self) -> timedelta:
+        """How long ago what a step judges by may have begun."""
+        return timedelta(minutes=self._settings.max_scan_age_minutes)

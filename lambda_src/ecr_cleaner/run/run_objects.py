@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO
+from uuid import uuid4
 
 from ecr_cleaner.aws.api import Api, TooLargeError
 from ecr_cleaner.aws.s3_object import S3Object
@@ -21,6 +22,9 @@ FROZEN = "plan.json"
 TARGETS = "targets.json"
 SHARES = "shares.json"
 GATHERED = "in-use.jsonl.gz"
+# The mark that somebody is asked for approval, and what was reported of the run at its end.
+ASKED = "asked"
+REPORTED = "report.json"
 
 MOST_BYTES = 256 * 1024 * 1024
 # Compressed documents that are worth it have thousands of lines; a fast level is enough.
@@ -63,14 +67,23 @@ class RunObjects:
         self._s3.call("PutObject", Body=body, **self._at(name).parameters)
 
     def create(self, name: str, content: str) -> None:
-        """Write a document; raise StepError if there is one already."""
+        """Write a document; raise StepError if there is another one already.
+
+        The content must differ from call to call: the same one was written by this call, whose
+        first answer was lost.
+        """
         where = self._at(name)
         try:
             self._s3.call("PutObject", Body=content.encode(), IfNoneMatch="*", **where.parameters)
         except ApiError as error:
-            if error.code in _EXISTS:
+            if error.code not in _EXISTS:
+                raise
+            if self.find(name) != content.encode():
                 raise StepError(f"{where} exists: this step was begun before") from error
-            raise
+
+    def begin(self, name: str) -> None:
+        """Write the mark of something that is done once; raise StepError if it was begun before."""
+        self.create(name, uuid4().hex)
 
     def put_lines(self, name: str, lines: Iterable[str]) -> None:
         """Write a compressed document."""

@@ -9,12 +9,18 @@ from datetime import date, timedelta
 from ecr_cleaner.aws.locations import Locations
 from ecr_cleaner.aws.registry import EcrRegistry
 from ecr_cleaner.aws.session import Aws
+from ecr_cleaner.core.documents import minutes
 from ecr_cleaner.core.errors import LedgerError
 from ecr_cleaner.core.fan_out import Frozen, Share, ShareResult, StepError
 from ecr_cleaner.core.in_use import InUse
 from ecr_cleaner.core.ledger import Ledger, Use
 from ecr_cleaner.core.model import Guard
-from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header, usages_from
+from ecr_cleaner.core.scan_document import (
+    GatheredHeader,
+    age_doubt,
+    gathered_header,
+    usages_from,
+)
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.run.fresh_usage import FreshUsage
@@ -27,7 +33,12 @@ from ecr_cleaner.workers import Workers
 
 
 class GatheredUsage(FreshUsage):
-    """What the scans of the run found; nothing is scanned again."""
+    """What the scans of the run found; nothing is scanned again.
+
+    A share cannot scan all targets in its time. So the last round of scans confirms every batch,
+    and what replaces RESCAN_AFTER_SECONDS is MAX_SCAN_AGE_MINUTES: the share stops when the oldest
+    scan of that round began longer ago. ``grew_old``: it did.
+    """
 
     def __init__(
         self,
@@ -47,10 +58,13 @@ class GatheredUsage(FreshUsage):
         self.in_use = in_use
         self.replication = gathered.replication
         self.scans = gathered.rounds
+        self.grew_old = False
 
     def renew(self) -> bool:
         """Return whether the scans may still be believed. If not, the rest waits for a new run."""
-        return self._deadline.now() - self.scanned_at <= self._max_age
+        if age_doubt(self.scanned_at, self._deadline.now(), self._max_age):
+            self.grew_old = True
+        return not self.grew_old
 
 
 def _no_scan() -> Scan:
@@ -125,11 +139,13 @@ class ShareCleaner(LaterStep):
         self._pull_times.read()
         self._memory.read()
         self._trends.read(self._locations.home.registry, frozenset(share.repositories))
-        self._objects.create(share_name(number, "begun"), "")
+        self._objects.begin(share_name(number, "begun"))
         names = set(share.repositories)
         repositories = self._frozen.repositories
         self._begin_plan(self._frozen.time, repositories, gathered.missing, gathered.coverage)
         results = self._clean([one for one in repositories if one.name in names], repositories)
+        if self._gathered.grew_old:
+            self._report.doubtful([_grew_old(gathered.oldest, self._max_age)])
         problems = self._plans.finish()
         self._report.plan((), problems)
         result = ShareResult(
@@ -150,7 +166,9 @@ class ShareCleaner(LaterStep):
     def _take(self, gathered: GatheredHeader, in_use: InUse, share: Share) -> None:
         """Judge by what was gathered, and remove no more than the share may."""
         self._settings = replace(self._settings, max_deletions=share.most_deletions)
-        self._usage = GatheredUsage(self._frozen, gathered, in_use, self._deadline, self._max_age)
+        self._usage = self._gathered = GatheredUsage(
+            self._frozen, gathered, in_use, self._deadline, self._max_age
+        )
         self._guards = GatheredGuards(
             self._locations,
             self._aws.workers,
@@ -160,6 +178,10 @@ class ShareCleaner(LaterStep):
         )
         self._memory = self._share_memory = ShareMemory(self._aws, self._settings, gathered)
 
-    @property
-    def _max_age(self) -> timedelta:
-        return timedelta(minutes=self._settings.max_scan_age_minutes)
+
+def _grew_old(oldest: str, max_age: timedelta) -> str:
+    return (
+        f"MAX_SCAN_AGE_MINUTES is {minutes(max_age)}, and the second scan of {oldest} grew older "
+        "while the share was cleaned, so the rest is left for the next run; raise the memory of "
+        "the function, or the setting"
+    )

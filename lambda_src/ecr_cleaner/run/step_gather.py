@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -25,6 +25,7 @@ from ecr_cleaner.core.scan_document import (
     OriginsOf,
     ScanHeader,
     Wanted,
+    age_doubt,
     scan_header,
     usage_lines,
     usages_from,
@@ -97,6 +98,7 @@ class Gatherer(LaterStep):
         for _ in range(1, self._frozen.rounds):
             if not self._usage.renew():
                 raise OutOfTimeError("there was no time left to read the scans")
+        self._check_list()
         self._report.coverage(self._usage.coverage)
         self._report.clusters(self._usage.clusters)
         self._remember_events(repositories)
@@ -127,6 +129,19 @@ class Gatherer(LaterStep):
             slowest_seconds=max(map(_seconds, chain(*self._headers))),
             missing=missing,
         )
+
+    def _check_list(self) -> None:
+        """Raise StepError if the frozen list is too old.
+
+        An execution that was stopped can be continued days later. New scans do not help then: they
+        are of the accounts and regions that there were.
+        """
+        doubt = age_doubt(self._frozen.time, self._deadline.now(), self._max_age)
+        if doubt:
+            raise StepError(
+                "the frozen list of targets and repositories is not believed, so nothing is "
+                f"removed: {doubt}; start a new run"
+            )
 
     def _scan(self) -> Scan:
         """Return the next round of scans; raise StepError if a document of it is not believed."""
@@ -166,7 +181,7 @@ class Gatherer(LaterStep):
             number,
             target,
             [one.name for one in sources_in(self._sources, home=is_home)],
-            timedelta(minutes=self._settings.max_scan_age_minutes),
+            self._max_age,
             after,
         )
         name = scan_name(number, target)

@@ -6,32 +6,52 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from ecr_cleaner.core.errors import CleanerError
+from ecr_cleaner.core.errors import CleanerError, RunFailedError
 from ecr_cleaner.core.fan_out import (
+    Reported,
     ShareResult,
+    StepError,
     missing_shares,
+    reported_from,
     share_result_from,
 )
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.policy import is_opted_in
 from ecr_cleaner.core.scan_document import GatheredHeader, gathered_header
-from ecr_cleaner.core.summary import Facts, Result, Summary
+from ecr_cleaner.core.summary import Facts, Result
 from ecr_cleaner.core.trend import RunNumbers
+from ecr_cleaner.run.approval_requests import ApprovalRequests
 from ecr_cleaner.run.later_step import LaterStep
 from ecr_cleaner.run.plan_parts import add_part
-from ecr_cleaner.run.run_objects import GATHERED, share_name
+from ecr_cleaner.run.run_objects import ASKED, GATHERED, REPORTED, share_name
 from ecr_cleaner.run.step_clean import ShareMemory
 
 
 class Reporter(LaterStep):
     """Sums up what the other steps left."""
 
-    def report(self) -> Summary:
-        """Write the summary of the run and the ledger.
+    def report(self) -> Reported:
+        """Write the summary of the run and the ledger; return how the run ended.
 
         Raise StepError if nothing was judged, because the scans are not believed, and
-        RunFailedError if anything else failed.
+        RunFailedError if anything else failed. A run is reported once: a second call has the result
+        of the first, and writes, sends and counts nothing again.
         """
+        reported = self._reported() or self._report_once()
+        if reported.failure:
+            raise RunFailedError(reported.failure)
+        return reported
+
+    def _reported(self) -> Reported | None:
+        content = self._objects.find(REPORTED)
+        if content is None:
+            return None
+        reported = reported_from(content)
+        if reported.run != self._frozen.run:
+            raise StepError(f"the report is of the run {reported.run}, not of {self._frozen.run}")
+        return reported
+
+    def _report_once(self) -> Reported:
         gathered = gathered_header(next(self._objects.lines(GATHERED), b""))
         gathered.check(self._frozen.run, self._frozen.rounds)
         self._locations.take(self._frozen.targets, self._frozen.organization)
@@ -52,7 +72,21 @@ class Reporter(LaterStep):
             seconds=(ended - self._frozen.time).total_seconds(),
             slowest_scan_seconds=gathered.slowest_seconds,
         )
-        return self._finish(self._frozen.home.registry, self._frozen.time, facts, results)
+        summary = self._sum_up(self._frozen.home.registry, self._frozen.time, facts, results)
+        ended_as = (summary.complete, summary.total.removed, summary.failure or "")
+        reported = Reported(self._frozen.run, *ended_as)
+        self._objects.put(REPORTED, reported.to_json())
+        return reported
+
+    def _requests(self) -> ApprovalRequests:
+        return ApprovalRequests(self._aws, self._settings, self._report, self._begin_to_ask)
+
+    def _begin_to_ask(self) -> None:
+        """Raise StepError if a call before this one, which did not end, may have asked."""
+        try:
+            self._objects.begin(ASKED)
+        except StepError as error:
+            raise StepError("an earlier call of this step may have sent it") from error
 
     def _write_plan(self, gathered: GatheredHeader, numbers: RunNumbers) -> list[str]:
         """Write the plan of the run, of the parts that the shares left; return what failed."""

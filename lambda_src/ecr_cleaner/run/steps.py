@@ -78,8 +78,8 @@ class StepRunner:
                 result = ShareCleaner(*needed, frozen, objects, plans).clean(step.share)
             return {"repositories": len(result.results)}, {}
         with closing(self._plans(step.run)) as plans:
-            summary = Reporter(*needed, frozen, objects, plans).report()
-        return {}, {"complete": summary.complete, "removed": summary.total.removed}
+            reported = Reporter(*needed, frozen, objects, plans).report()
+        return {}, {"complete": reported.complete, "removed": reported.removed}
 
     def _part(self, step: Step, objects: RunObjects) -> Plans | NoPlan:
         """Return the part of the plan that a share leaves. It has no page."""

@@ -51,6 +51,10 @@ if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 fi
 endef
 
+# Each process of the tests imports the program, and pytest rewrites each test module: keep the
+# bytecode, even if the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo page picture quick unit test lint lint-terraform format check e2e bench lock clean
 
@@ -83,7 +87,7 @@ unit: setup ## Run all but integration and benchmark tests (T= adds options or s
 		$(if $(filter tests/%,$(T)),,$(IN_PARALLEL) $(NOT_UNIT:%=--ignore=%))
 
 test: setup ## Run every test but the end-to-end ones, and check the coverage
-	$(BIN)/pytest -m 'not e2e' $(IN_PARALLEL) --cov
+	$(BIN)/pytest --ignore=tests/e2e $(IN_PARALLEL) --cov
 	$(BIN)/coverage report --include='$(PURE_CORE)' --fail-under=100
 
 lint: setup ## Check style, types, import boundaries and shell scripts

@@ -140,8 +140,8 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one process more than processors: Terraform's provider often waits."""
-    return (os.cpu_count() or 1) + 1
+    """Return two processes more than processors: Terraform's provider often waits."""
+    return (os.cpu_count() or 1) + 2
 
 
 # -- Collection --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.usage.sources import SOURCES
+from fakes.models import model_of
 
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
@@ -66,7 +67,7 @@ def client_of(service: str) -> Any:
 def operations() -> list[tuple[str, str]]:
     """Return every operation whose answer has a content that the program reads, by service."""
     services = {source.service for source in SOURCES} | OTHER_SERVICES
-    models = {name: client_of(name).meta.service_model for name in sorted(services)}
+    models = {name: model_of(name) for name in sorted(services)}
     return [
         (name, CALLED_AS.get(operation, operation))
         for prefix, operation in sorted({tuple(one.split(":")) for one in actions(PERMISSIONS)})

@@ -15,6 +15,12 @@ LEDGER = {"LEDGER": "s3://memory/ledger"}
 OLD = 100
 
 
+@pytest.fixture(autouse=True)
+def short_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the queue, moto would wait for another message."""
+    monkeypatch.setattr("ecr_cleaner.aws.event_queue._SECONDS_TO_WAIT", 0)
+
+
 @pytest.fixture
 def app(world: World) -> str:
     """A repository that is opted in, in an account where an image of another one is in use."""

@@ -141,6 +141,20 @@ def test_numbers_behind_a_reason_are_named(image: PlannedImage, told: str) -> No
     assert numbers(image, POLICY, NOW) == told
 
 
+def test_a_push_is_no_reason_if_it_does_not_count_as_a_pull() -> None:
+    image = planned("a", Reason.RECENTLY_PULLED, days=4)
+    told = numbers(image, POLICY | {"push_is_pull": False}, NOW)
+    assert told == "an image that it lists was pulled within the last 30 days"
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(-1, "pulled 0 days ago"), (1, "pulled 1 day ago"), (2, "pulled 2 days ago")]
+)
+def test_a_pull_during_the_run_is_not_in_the_future(days: int, told: str) -> None:
+    image = replace(planned("a", Reason.RECENTLY_PULLED), pulled_at=ago(days))
+    assert numbers(image, POLICY, NOW).startswith(told)
+
+
 def test_subject_may_be_in_another_repository() -> None:
     signature = planned("signature", Reason.SUBJECT_KEPT, sha("far"))
     assert way(signature) == (

@@ -54,6 +54,7 @@ def test_events_of_schedules_of_the_state_machine_and_of_a_person_are_understood
         ({"run": "one", "target": TARGET}, "the event has unknown keys: 'run', 'target'"),
         ({"Records": [{"body": "{}"}]}, "the event has unknown keys: 'Records'"),
         (SCHEDULED | {"Apply": PLAN}, "the event has unknown keys: 'Apply'"),
+        (SCHEDULED | {"detail": {"apply": PLAN}}, 'is in "detail" of the event'),
         ({"source": "me", "plan": PLAN}, "the event has unknown keys: 'plan'"),
         ({"apply": PLAN, "dry_run": True}, "unknown keys beside \"apply\": 'dry_run'"),
         (SCHEDULED | {"apply": PLAN}, "unknown keys beside \"apply\": 'account', "),

@@ -94,7 +94,7 @@ def test_what_stands_in_the_way_is_below(stream: type[io.StringIO]) -> None:
         "to 2.0 GB, up to $0.20 a month at $0.10 per GB." in text
     )
     assert "would be removed," not in text
-    assert "Guard cross-account-pull before app: everyone may pull; list their images" in text
+    assert "Guard cross-account-pull, in app: everyone may pull; list their images" in text
     assert r"Broken reference: app v9 is missing, used by evil\x1b[31m" in text
     assert "Broken reference: there is no repository gone, used by arn:old" in text
     assert "Not scanned, because waived: eks" in text
@@ -170,7 +170,7 @@ def test_guard_names_the_first_repositories() -> None:
             planned("a", repository=f"r{number}"),
         ]
     text = table(io.StringIO(), parts=[*parts, PlanEnd(5, 5)])
-    assert "Guard eks-clusters before r0, r1, r2, 2 more: why\n" in text
+    assert "Guard eks-clusters, in r0, r1, r2, 2 more: why\n" in text
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -542,6 +542,10 @@ def test_a_ledger_that_cannot_be_written_at_the_end_fails_the_run(steps: Steps) 
         steps.step("report")
     assert steps.finished["removed"] == 1
 
+    steps.world.s3.error.clear()
+    answer = steps.step("report")
+    assert answer["complete"], "a repeated report writes the ledger"
+
 
 def test_messages_that_are_not_events_stop_all_removals(steps: Steps) -> None:
     steps.settings = replace(REMEMBERING, event_queue="https://sqs.example/111122223333/events")

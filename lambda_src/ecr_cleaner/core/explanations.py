@@ -8,7 +8,7 @@ from typing import Any
 
 from ecr_cleaner.core.model import Reason
 from ecr_cleaner.core.plan_document import PlannedImage
-from ecr_cleaner.core.text import short_digest
+from ecr_cleaner.core.text import counted, short_digest
 
 # The README has the same sentences.
 MEANINGS: Mapping[Reason, str] = {
@@ -46,7 +46,7 @@ def numbers(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> st
     pulled_days = int(policy.get("keep_pulled_days", 0))
     phrases: Mapping[Reason, Callable[[], str]] = {
         Reason.TOO_YOUNG: lambda: f"{pushed}; kept for {days} days",
-        Reason.RECENTLY_PULLED: lambda: _pulled(image, pulled_days, now),
+        Reason.RECENTLY_PULLED: lambda: _pulled(image, policy, now),
         Reason.RECENTLY_USED: lambda: (
             f"last in use on {image.because[-1]}; kept for {policy.get('keep_used_days')} days"
         ),
@@ -59,17 +59,22 @@ def numbers(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> st
     return phrases.get(image.reason, str)()
 
 
-def _pulled(image: PlannedImage, days: int, now: datetime) -> str:
+def _pulled(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> str:
+    days = int(policy.get("keep_pulled_days", 0))
+    pushed = image.pushed_at if policy.get("push_is_pull") else None
     oldest = now - timedelta(days=days)
     if image.pulled_at and image.pulled_at >= oldest:
         return f"{_ago('pulled', image.pulled_at, now)}; kept for {days} days"
-    if image.pulled_at is None and image.pushed_at and image.pushed_at >= oldest:
-        return f"{_ago('pushed', image.pushed_at, now)} and never pulled; kept for {days} days"
+    if image.pulled_at is None and pushed and pushed >= oldest:
+        return f"{_ago('pushed', pushed, now)} and never pulled; kept for {days} days"
     return f"an image that it lists was pulled within the last {days} days"
 
 
 def _ago(what: str, time: datetime | None, now: datetime) -> str:
-    return f"never {what}" if time is None else f"{what} {(now - time).days:,} days ago"
+    if time is None:
+        return f"never {what}"
+    # A pull during the run is later than its begin.
+    return f"{what} {counted(max((now - time).days, 0), 'day')} ago"
 
 
 def way_out(

@@ -288,7 +288,8 @@ def _result(found: Mapping[str, Any]) -> Result:
         is_unknown = name == "near_misses" and number is None
         setattr(tally, name, None if is_unknown else of_type(int, number))
     return Result(
-        repository=of_type(str, found["repository"]),
+        # The version before did not write it.
+        repository=of_type(str, found.get("repository", "")),
         tally=tally,
         guards=list(map(guard_from, found["guards"])),
         error=RunFailedError(found["error"]) if found["error"] else None,

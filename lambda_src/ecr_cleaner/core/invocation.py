@@ -19,6 +19,7 @@ _OF_EVENTBRIDGE = frozenset(
     }
 )
 _CERTAINLY_OF_EVENTBRIDGE = frozenset({"source", "detail-type"})
+_ORDERS = frozenset({"apply", "step"})
 _OF_STEPS = frozenset({"step", "run", "round", "target", "share"})
 
 ALLOWED = (
@@ -43,7 +44,7 @@ class Order(StrEnum):
 
 
 def order_of(event: object) -> Order:
-    """Return what an event asks for; raise EventError if it is not exactly one of ours or AWS'."""
+    """Return what an event asks for; raise EventError if it is neither ours nor one of AWS."""
     if event is None:
         return Order.RUN
     if not isinstance(event, dict):
@@ -56,16 +57,22 @@ def order_of(event: object) -> Order:
     if "step" in event:
         _refuse(event.keys() - _OF_STEPS, 'beside "step"')
         return Order.STEP
-    if _is_of_eventbridge(event):
-        return Order.RUN
-    _refuse(event.keys() - _OF_EVENTBRIDGE, "")
+    _check_eventbridge(event)
     return Order.RUN
+
+
+def _check_eventbridge(event: dict[object, object]) -> None:
+    detail = event.get("detail")
+    if isinstance(detail, dict) and not _ORDERS.isdisjoint(detail):
+        raise EventError('"apply" or "step" is in "detail" of the event, not beside it')
+    if not _is_of_eventbridge(event):
+        _refuse(event.keys() - _OF_EVENTBRIDGE, "")
 
 
 def _is_of_eventbridge(event: dict[object, object]) -> bool:
     """Return whether AWS made it: it may add keys, but none that looks like one of ours."""
     theirs = {str(name).strip().casefold() for name in event}
-    return theirs >= _CERTAINLY_OF_EVENTBRIDGE and theirs.isdisjoint({"apply", "step"})
+    return theirs >= _CERTAINLY_OF_EVENTBRIDGE and theirs.isdisjoint(_ORDERS)
 
 
 def _refuse(unknown: Iterable[object], where: str) -> None:

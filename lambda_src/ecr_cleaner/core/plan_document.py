@@ -300,12 +300,15 @@ class _Reader:
         self._header = True
         registry = _take(dict, content, "registry")
         missing = _take(dict, content, "missing")
+        dry_run = _take(bool, content, "dry_run")
+        # The version before did not write it.
+        mode = content.pop("mode", Mode.DRY_RUN if dry_run else Mode.CLEAN)
         return PlanHeader(
             run=_take(str, content, "run"),
             time=time_from(content.pop("time")),
             registry=Registry(_take(str, registry, "account"), _take(str, registry, "region")),
-            dry_run=_take(bool, content, "dry_run"),
-            mode=Mode(of_type(str, content.pop("mode", Mode.DRY_RUN), "mode")),
+            dry_run=dry_run,
+            mode=Mode(of_type(str, mode, "mode")),
             settings=_take(dict, content, "settings"),
             coverage={
                 source: of_type(dict, state)

@@ -172,7 +172,7 @@ def _paragraphs(summary: PlanSummary) -> Iterator[str]:
         for guard in dict.fromkeys(one.planned.guards):
             behind.setdefault(guard, []).append(one.name)
     for guard, names in behind.items():
-        yield f"Guard {guard.guard} before {_few(names)}: {visible(guard.why)}"
+        yield f"Guard {guard.guard}, in {_few(names)}: {visible(guard.why)}"
     for one in summary.repositories:
         for broken in one.planned.broken:
             name, users = visible(f"{one.name} {broken.name}"), _names(broken.consumers)

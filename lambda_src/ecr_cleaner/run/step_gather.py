@@ -140,7 +140,8 @@ class Gatherer(LaterStep):
         if doubt:
             raise StepError(
                 "the frozen list of targets and repositories is not believed, so nothing is "
-                f"removed: {doubt}; start a new run"
+                f"removed: {doubt}; start a new run, and raise MAX_SCAN_AGE_MINUTES if runs take "
+                "that long"
             )
 
     def _scan(self) -> Scan:

@@ -35,7 +35,8 @@ class Reporter(LaterStep):
 
         Raise StepError if nothing was judged, because the scans are not believed, and
         RunFailedError if anything else failed. A run is reported once: a second call has the result
-        of the first, and writes, sends and counts nothing again.
+        of the first, and writes, sends and counts nothing again. If the first could not write the
+        ledger, the second repeats it: what the shares found in use must not get lost.
         """
         reported = self._reported() or self._report_once()
         if reported.failure:
@@ -75,7 +76,13 @@ class Reporter(LaterStep):
         summary = self._sum_up(self._frozen.home.registry, self._frozen.time, facts, results)
         ended_as = (summary.complete, summary.total.removed, summary.failure or "")
         reported = Reported(self._frozen.run, *ended_as)
-        self._objects.put(REPORTED, reported.to_json())
+        if remembering:
+            return reported
+        try:
+            self._objects.create(REPORTED, reported.to_json())
+        except StepError:
+            # A call beside this one ended first.
+            return self._reported() or reported
         return reported
 
     def _requests(self) -> ApprovalRequests:

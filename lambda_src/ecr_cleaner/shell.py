@@ -46,7 +46,7 @@ _BY_SUFFIX = {".json": JSON, ".jsonl": JSON, ".html": PAGE}
 # Of other algorithms, such as "app:1", it is not clear that they are not tags.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 # Fewer digits may be those of another image tomorrow.
-_BEGIN_OF_DIGEST = re.compile(r"(?:sha256:)?(?P<digits>[0-9a-f]{12,64})")
+_START_OF_DIGEST = re.compile(r"(?:sha256:)?(?P<digits>[0-9a-f]{12,64})")
 _MOST_NAMED = 10
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 
@@ -55,7 +55,7 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 class Wanted:
     """The image that a person asks about; ``repository`` None: whichever has the digest.
 
-    ``digest`` may be the begin of one.
+    ``digest`` may be only the start of one.
     """
 
     repository: str | None = None
@@ -89,9 +89,9 @@ def wanted_image(text: str) -> Wanted | None:
     if _DIGEST.fullmatch(text):
         return Wanted(digest=text)
     name, _, digest = text.rpartition("@")
-    begin = _BEGIN_OF_DIGEST.fullmatch(digest)
-    if begin:
-        return _wanted_by_digest(name, f"sha256:{begin['digits']}")
+    start = _START_OF_DIGEST.fullmatch(digest)
+    if start:
+        return _wanted_by_digest(name, f"sha256:{start['digits']}")
     reference = parse(text)
     if reference:
         if reference.tag is None and reference.digest is None:
@@ -107,7 +107,7 @@ def wanted_image(text: str) -> Wanted | None:
 
 
 def _wanted_by_digest(name: str, digest: str) -> Wanted | None:
-    """Return the image of this repository, if one is named, with a digest that begins like this."""
+    """Return the image of this repository, if one is named, with a digest that starts like this."""
     reference = parse(name)
     if reference:
         return Wanted(reference.repository, digest=digest, registry=reference.registry)

@@ -273,6 +273,14 @@ def test_results_are_read_as_they_were_written() -> None:
     assert [one.unvisited for one in read.results] == [False, False, False, True]
 
 
+def test_results_of_the_version_before_have_no_repository() -> None:
+    written = json.loads(ShareResult("run-1", 2, (Result(repository="app"),)).to_json())
+    for one in written["results"]:
+        del one["repository"]
+    (read,) = share_result_from(json.dumps(written).encode()).results
+    assert read.repository == ""
+
+
 def test_result_that_is_not_one_is_an_error() -> None:
     with pytest.raises(StepError, match="result of the share cannot be parsed"):
         share_result_from(b'{"schema": 1}')

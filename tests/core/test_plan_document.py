@@ -26,7 +26,7 @@ from ecr_cleaner.core.plan_document import (
     policy_fields,
     read_plan,
 )
-from ecr_cleaner.core.settings import Settings
+from ecr_cleaner.core.settings import Mode, Settings
 
 BROKEN = Broken("v9", "missing", ("arn:service", "arn:function"))
 HEADER = PlanHeader(
@@ -69,10 +69,12 @@ def test_what_is_written_is_read_again() -> None:
     assert list(read_plan(lines(*WHOLE))) == WHOLE
 
 
-def test_header_without_a_mode_is_read() -> None:
-    header = json.loads(HEADER.to_line())
+@pytest.mark.parametrize(("dry_run", "mode"), [(True, Mode.DRY_RUN), (False, Mode.CLEAN)])
+def test_header_without_a_mode_has_that_of_its_dry_run(dry_run: bool, mode: Mode) -> None:
+    header = json.loads(HEADER.to_line()) | {"dry_run": dry_run}
     del header["mode"]
-    assert list(read_plan([json.dumps(header), *lines(*WHOLE[1:])])) == WHOLE
+    read = list(read_plan([json.dumps(header), *lines(*WHOLE[1:])]))
+    assert read == [replace(HEADER, dry_run=dry_run, mode=mode), *WHOLE[1:]]
 
 
 def test_times_that_ecr_does_not_return_stay_unknown() -> None:

@@ -44,6 +44,7 @@ OTHER = "team/other"
 SCANNED = (REGION, REGIONS[-1])
 SIX = tuple(one for one in TARGETS if one.endswith(SCANNED))
 DENIED = fails("AccessDenied")
+TOPIC = f"arn:aws:sns:{REGION}:{OWN}:approvals"
 
 
 @dataclass
@@ -588,40 +589,36 @@ def test_max_deletions_bounds_the_run_although_a_step_is_called_twice(
     assert [one["removed"] for one in summaries] == ([] if step == "plan" else [1])
 
 
-@pytest.mark.parametrize("lost", [0, 1, 3])
-def test_however_often_the_report_is_called_one_message_asks_for_approval(
-    machine: StateMachine, many: ManyTargets, lost: int
-) -> None:
-    sent: list[Parameters] = []
+@pytest.fixture
+def sent(machine: StateMachine) -> list[Parameters]:
+    """The messages of runs that wait for approval."""
+    messages: list[Parameters] = []
 
     def publish(parameters: Parameters, _: Ask) -> dict[str, Any]:
-        sent.append(parameters)
+        messages.append(parameters)
         return {"MessageId": "1"}
 
-    topic = f"arn:aws:sns:{REGION}:{OWN}:approvals"
-    machine.environ |= {"APPROVAL": "true", "APPROVAL_TOPIC_ARN": topic}
+    machine.environ |= {"APPROVAL": "true", "APPROVAL_TOPIC_ARN": TOPIC}
     machine.answers["sns:Publish"] = publish
+    return messages
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_however_often_the_report_is_called_one_message_asks_for_approval(
+    machine: StateMachine, many: ManyTargets, sent: list[Parameters], lost: int
+) -> None:
     machine.lost = {"report": lost}
     assert machine.start()["status"] == "SUCCEEDED"
     assert machine.steps().count("report") == lost + 1
     ((message),) = sent
-    assert message["TopicArn"] == topic
+    assert message["TopicArn"] == TOPIC
     assert len(machine.log("Run finished")) == len(machine.log("Plan waits for approval")) == 1
     removes_nothing(many)
 
 
 def test_a_report_that_dies_after_its_message_does_not_send_another_and_fails(
-    machine: StateMachine, many: ManyTargets
+    machine: StateMachine, many: ManyTargets, sent: list[Parameters]
 ) -> None:
-    sent: list[Parameters] = []
-
-    def publish(parameters: Parameters, _: Ask) -> dict[str, Any]:
-        sent.append(parameters)
-        return {"MessageId": "1"}
-
-    topic = f"arn:aws:sns:{REGION}:{OWN}:approvals"
-    machine.environ |= {"APPROVAL": "true", "APPROVAL_TOPIC_ARN": topic}
-    machine.answers["sns:Publish"] = publish
     machine.answers["s3:PutObject"] = of_object("report.json", on_calls({1}, dies))
     machine.lost = {"report": 1}
     assert "an earlier call of this step may have sent it" in failed(machine)

@@ -22,7 +22,7 @@ from ecr_cleaner.core.errors import (
     RunFailedError,
     ScanError,
 )
-from ecr_cleaner.core.fan_out import StepError, step_of
+from ecr_cleaner.core.fan_out import Reported, StepError, step_of
 from ecr_cleaner.core.ledger import Ledger
 from ecr_cleaner.core.locations import Location, NamedElsewhere
 from ecr_cleaner.core.model import ClusterReading, ImageReference, Registry, Usage
@@ -415,6 +415,16 @@ def test_a_repeated_report_asks_and_counts_once_and_has_the_same_result(steps: S
     assert len(steps.world.sns.published) == 1
     assert steps.finished["removable"] == 1
     assert steps.objects == kept
+
+
+def test_a_report_beside_one_that_ended_first_has_the_result_of_that(steps: Steps) -> None:
+    all_but_the_report(steps, REMEMBERING)
+    other = Reported("run-1", complete=True, removed=5)
+    # It is written after this report looked for it: the first write is that of the ledger.
+    steps.world.s3.before = lambda: steps.objects.update(
+        {steps.name("report.json"): other.to_json().encode()}
+    )
+    assert steps.step("report") == {"complete": True, "removed": 5}
 
 
 def test_a_repeated_report_of_a_run_that_failed_fails_again_and_counts_once(steps: Steps) -> None:

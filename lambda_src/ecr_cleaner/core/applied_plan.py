@@ -37,6 +37,11 @@ class End:
     verdict: Verdict | None = None
     detail: str = ""
 
+    @property
+    def is_removal(self) -> bool:
+        """Whether the image was removed; in a dry run, whether it would be."""
+        return self.became in {Became.REMOVED, Became.WOULD_BE_REMOVED}
+
 
 @dataclass(slots=True)
 class AppliedPlan:

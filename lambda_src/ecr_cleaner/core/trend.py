@@ -37,9 +37,9 @@ class RunNumbers:
     """The numbers of one run, in opted-in repositories. Sizes are in bytes, and upper bounds.
 
     ``time`` is when the run began. ``waits``: it only planned, for approval; that is a dry run as
-    well. ``applied``: it applied a plan, so it judged only the
-    repositories of that. ``unjudged`` counts repositories that failed or were not visited.
-    ``images`` are those before anything was removed. ``near_misses`` is None if they are unknown.
+    well. ``applied``: it applied a plan, so it judged only the repositories of that. ``unjudged``
+    counts repositories that failed or were not visited. ``images`` are those before anything was
+    removed. ``near_misses`` is None if they are unknown.
     """
 
     run: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TextIO
 
-from ecr_cleaner.core.applied_plan import AppliedPlan, Became, End
+from ecr_cleaner.core.applied_plan import AppliedPlan, End
 from ecr_cleaner.core.plan_document import PlannedImage
 from ecr_cleaner.core.text import counted, human_size, short_digest, visible
 from ecr_cleaner.report.applied import WORDS
@@ -19,14 +19,10 @@ _GAP = "  "
 
 def write_list(applied: AppliedPlan, stream: TextIO) -> None:
     """Write the images that were removed, or would be, and then the others with the reason."""
-    removed = (one for one in applied.images() if _is_removed(one[1]))
-    others = (one for one in applied.images() if not _is_removed(one[1]))
+    removed = (one for one in applied.images() if one[1].is_removal)
+    others = (one for one in applied.images() if not one[1].is_removal)
     for images in (removed, others):
         stream.writelines(f"{line}\n" for line in _lines(images))
-
-
-def _is_removed(end: End) -> bool:
-    return end.became in {Became.REMOVED, Became.WOULD_BE_REMOVED}
 
 
 def _lines(images: Iterator[tuple[PlannedImage, End]]) -> Iterator[str]:

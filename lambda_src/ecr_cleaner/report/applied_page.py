@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ecr_cleaner.core.applied_plan import AppliedPlan, Became, End
+from ecr_cleaner.core.applied_plan import AppliedPlan, End
 from ecr_cleaner.core.plan_document import PlannedImage
 from ecr_cleaner.core.plan_summary import Sum
 from ecr_cleaner.core.text import counted, dollars, human_size
@@ -43,7 +43,7 @@ def figures(applied: AppliedPlan, price: float, *, dry_run: bool) -> str:
     removed, planned = Sum(), 0
     for image, end in applied.images():
         planned += 1
-        if end.became in _REMOVED:
+        if end.is_removal:
             removed.add(image)
     title = "Would be removed" if dry_run else "Images removed"
     size = removed.size_bytes
@@ -90,7 +90,7 @@ def section(applied: AppliedPlan) -> Iterator[str]:
 def _repository_row(applied: AppliedPlan, name: str) -> str:
     removed, stays = Sum(), 0
     for image, end in applied.images(name):
-        if end.became in _REMOVED:
+        if end.is_removal:
             removed.add(image)
         else:
             stays += 1
@@ -116,18 +116,17 @@ def _images(applied: AppliedPlan, number: int) -> Iterator[str]:
 
 def _in_order(applied: AppliedPlan) -> Iterator[tuple[PlannedImage, End]]:
     """Yield the images that stay before those that were removed."""
-    yield from (one for one in applied.images() if one[1].became not in _REMOVED)
-    yield from (one for one in applied.images() if one[1].became in _REMOVED)
+    yield from (one for one in applied.images() if not one[1].is_removal)
+    yield from (one for one in applied.images() if one[1].is_removal)
 
 
 def _image_row(image: PlannedImage, end: End) -> str:
-    is_removed = end.became in _REMOVED
     return row(
         Cell(name_of(image.repository), kind="name"),
         Cell(listed(image.tags) if image.tags else '<span class="quiet">none</span>', kind="name"),
         Cell(digest_of(image.digest)),
         size_cell(image.size_bytes),
-        Cell(shown(WORDS[end.became]), kind="remove" if is_removed else ""),
+        Cell(shown(WORDS[end.became]), kind="remove" if end.is_removal else ""),
         Cell(shown(end.verdict.reason) if end.verdict else ""),
         Cell(", ".join(map(because_of, _becauses(end))), kind="name"),
     )
@@ -138,6 +137,3 @@ def _becauses(end: End) -> Iterable[str]:
         yield end.detail
     if end.verdict:
         yield from end.verdict.because
-
-
-_REMOVED = frozenset({Became.REMOVED, Became.WOULD_BE_REMOVED})

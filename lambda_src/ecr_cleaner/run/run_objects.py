@@ -69,8 +69,8 @@ class RunObjects:
     def create(self, name: str, content: str) -> None:
         """Write a document; raise StepError if there is another one already.
 
-        The content must differ from call to call: the same one was written by this call, whose
-        first answer was lost.
+        The same content counts as written by this call: its first answer may have been lost. So
+        the content of a mark must differ from call to call.
         """
         where = self._at(name)
         try:

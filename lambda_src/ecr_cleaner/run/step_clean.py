@@ -181,7 +181,7 @@ class ShareCleaner(LaterStep):
 
 def _grew_old(oldest: str, max_age: timedelta) -> str:
     return (
-        f"MAX_SCAN_AGE_MINUTES is {minutes(max_age)}, and the second scan of {oldest} grew older "
+        f"MAX_SCAN_AGE_MINUTES is {minutes(max_age)}, and the second scan of {oldest} became older "
         "while the share was cleaned, so the rest is left for the next run; raise the memory of "
         "the function, or the setting"
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import ipaddress
 import os
+import pkgutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +18,8 @@ import botocore.session
 import coverage
 import hypothesis
 import pytest
+
+import ecr_cleaner
 
 # Set, not only removed: without credentials the SDK asks the instance metadata service for some.
 AWS_ENVIRONMENT = {
@@ -162,13 +166,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # -- Coverage ----------------------------------------------------------------------------------
 
-# Tracing doubles the time of moto, of the simulated AWS and of searches for counterexamples, and
-# covers no line that the unit tests do not, except in __main__.py.
-UNTRACED = (
-    TESTS / "integration",
-    TESTS / "bench",
-    TESTS / "core" / "test_retention_properties.py",
-)
+# Tracing doubles the time of moto, of botocore, of the simulated AWS and of tables with many cases,
+# which cover few lines that other tests do not: those in __main__.py. Single tests have a marker.
+UNTRACED = (TESTS / "integration", TESTS / "bench")
 TRACED = (TESTS / "integration" / "test_shell.py",)
 
 FOR_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
@@ -193,10 +193,21 @@ def paused_coverage() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Trace the import of the program, and not the collection of the tests, which takes longer."""
+    for module in pkgutil.walk_packages(ecr_cleaner.__path__, f"{ecr_cleaner.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    with paused_coverage():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with its fixtures, traced or not."""
+    is_marked = item.get_closest_marker("untraced") is not None
     is_untraced = any(map(item.path.is_relative_to, UNTRACED)) and item.path not in TRACED
-    with paused_coverage() if is_untraced else nullcontext():
+    with paused_coverage() if is_marked or is_untraced else nullcontext():
         return (yield)
 
 

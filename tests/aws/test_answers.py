@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
@@ -19,7 +18,7 @@ from ecr_cleaner.aws.answers import refuse_garbled_answers
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.usage.sources import SOURCES
-from fakes.models import model_of
+from fakes.models import model_of, paginated_operations
 
 PERMISSIONS = json.loads(
     (Path(__file__).parents[2] / "lambda_src/ecr_cleaner/permissions.json").read_text()
@@ -90,6 +89,7 @@ def answering(service: str, body: bytes, **more: str) -> Any:
     return client
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("body", GARBLED.values(), ids=GARBLED)
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
 def test_garbled_answer_is_an_error(service: str, operation: str, body: bytes) -> None:
@@ -129,18 +129,18 @@ def parameters_of(shape: Any) -> dict[str, Any]:
 
 
 def is_json(service: str) -> bool:
-    return "json" in client_of(service).meta.service_model.resolved_protocol
+    return "json" in model_of(service).resolved_protocol
 
 
 def lists_of(service: str, operation: str) -> list[str]:
-    output = client_of(service).meta.service_model.operation_model(operation).output_shape
+    output: Any = model_of(service).operation_model(operation).output_shape
     return [name for name, member in output.members.items() if member.type_name == "list"]
 
 
 LISTINGS = [
     (service, operation, key)
     for service, operation in OPERATIONS
-    if client_of(service).can_paginate(xform_name(operation)) and is_json(service)
+    if operation in paginated_operations(service) and is_json(service)
     for key in lists_of(service, operation)
 ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ from ecr_cleaner.core.model import Action, Image, ImageStatus, Plan, Reason, Usa
 from ecr_cleaner.core.policy import Policy
 from ecr_cleaner.core.retention import Known, judge, would_remove
 from fakes.ecr import DOCKER_LIST, INDEX, MANIFEST
+
+pytestmark = pytest.mark.untraced
 
 Listed = Mapping[str, tuple[str, ...] | None]
 

@@ -31,6 +31,8 @@ from fakes.scripted import DENIED, HOST, THROTTLED, Scripted
 from usage.filled import Filler
 from usage.special_worlds import WORLDS
 
+pytestmark = pytest.mark.untraced
+
 PERMISSIONS = json.loads((Path(ecr_cleaner.__path__[0]) / "permissions.json").read_text())
 ROWS = [source for source in SOURCES if isinstance(source, Rows)]
 EACH_ROW = [

@@ -425,6 +425,7 @@ def test_without_a_fault_nothing_guards(many_kinds: FakeCluster) -> None:
     assert len([one for one in many_kinds.requests if "continue=" in one]) == len(LISTS)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("path", PATHS)
 def test_any_fault_of_any_request_guards(many_kinds: FakeCluster, path: str, fault: Fault) -> None:
@@ -432,6 +433,7 @@ def test_any_fault_of_any_request_guards(many_kinds: FakeCluster, path: str, fau
     assert problem_of(many_kinds)
 
 
+@pytest.mark.untraced
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("path", LISTS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from ecr_cleaner.core.apart import put_together
+from ecr_cleaner.core.apart import put_together, put_together_in_lines
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
@@ -179,6 +179,8 @@ def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:
         else:
             return
     _scan(key, text, found)
+    if "\n" in text and "dkr" in text:
+        yield from put_together_in_lines(text)
     if len(text) >= _SHORTEST_BASE64:
         yield from ((_TEXT, one) for one in _unpacked(text))
 

@@ -146,6 +146,7 @@ def test_digest_of_something_else_is_not_combined() -> None:
 
 
 APP = f"{HOST}/app"
+CHARTS = ReferencePattern("charts/*", HERE.account, HERE.region)
 OTHER_HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
 
@@ -181,6 +182,14 @@ OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
         ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
         ({"registry": "docker.io", "mirror": HOST, "repository": "app"}, {app()}),
         ({"registry": HOST, "mirror": OTHER_HOST, "repository": "app"}, {app(), OTHER_APP}),
+        # Helm charts, as Argo CD names them.
+        (
+            {"repoURL": f"{HOST}/charts", "chart": "app"},
+            {app(name="charts"), app(name="charts/app")},
+        ),
+        ({"repoURL": HOST, "chart": "app", "targetRevision": "1.2"}, {app()}),
+        ({"repoURL": "https://charts.example.com", "chart": "app"}, set()),
+        ({"repoURL": f"{HOST}/charts", "chart": ""}, {app(name="charts")}),
         ({"host": HOST, "name": "main", "repoUrl": "https://example.com/x"}, set()),
         ({"host": f"{HOST}.example.com", "repository": "app"}, set()),
         ({"image": APP} | {f"tag{n}": f"v{n}" for n in range(17)}, {app("latest"), app()}),
@@ -190,6 +199,20 @@ OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
 def test_parts_that_stand_apart_are_put_together(node: Any, expected: Any, form: str) -> None:
     written = node if form == "an object" else {"CONFIG": json.dumps(node)}
     assert set(references(written)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"oci://{HOST}/charts", {app(name="charts"), CHARTS}),
+        (f"repository: oci://{HOST}/charts\nname: app\n", {app(name="charts"), CHARTS}),
+        (f"oci://{HOST}/app:v1", {app("v1")}),
+        (f"pull oci://{HOST}/app:v1 now", {app("v1")}),
+        (f"https://{HOST}/charts", {app(name="charts")}),
+    ],
+)
+def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: Any) -> None:
+    assert set(references({"url": text})) == expected
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,7 @@ def _hosted(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     by_name = [one for name, one in texts.values() if name in _REGISTRIES]
     by_value = [one for _, one in texts.values() if _is_host(one)]
     hosts = list(dict.fromkeys(one.strip("/") for one in (*by_name, *by_value)))
-    if not hosts:
-        return
+    yield from _charts(texts, hosts)
     named = [
         (key, text.lstrip("/"))
         for key, (name, text) in texts.items()
@@ -100,6 +99,18 @@ def _hosted(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ]
     for host in hosts[:MOST_ENDS]:
         yield from ((key, f"{host}/{name}") for key, name in named if parse(f"{host}/{name}"))
+
+
+def _charts(texts: Mapping[str, tuple[str, str]], hosts: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the repository of a Helm chart, whose name stands beside what comes before it.
+
+    Argo CD has ``{repoURL: HOST/PREFIX, chart: NAME, targetRevision: VERSION}``.
+    """
+    charts = [(key, text) for key, (name, text) in texts.items() if name == "chart" and text]
+    if charts:
+        places = [*hosts, *(text.rstrip("/") for _, text in texts.values() if is_untagged(text))]
+        for place in places[:MOST_ENDS]:
+            yield from ((key, f"{place}/{one}") for key, one in charts if parse(f"{place}/{one}"))
 
 
 def _is_host(text: str) -> bool:

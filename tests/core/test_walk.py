@@ -225,6 +225,7 @@ def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: 
         (f"a:\n  registry: {HOST}\nb:\n  repository: other\n", set()),
         (f"ECR_REGISTRY={HOST}\nREPO=app\nTAG=v1\n", {app(), app("v1")}),
         (f"export R={HOST}\nexport REPO=app\ndocker run $R/$REPO:$TAG\n", {app()}),
+        (f"\tset REGISTRY={HOST}\r\n\tset REPO=app\r\n", {app()}),
         (f"registry: {HOST}\nport: 80\n", set()),
         ("registry: docker.io\nrepository: dkr\n", set()),
     ],

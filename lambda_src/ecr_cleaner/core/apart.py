@@ -10,7 +10,8 @@ from ecr_cleaner.core.reference import is_digest, is_tag, parse, registry_of
 
 # Breaks the grammar of tags, so that the reference means any image of the repository.
 ANY_TAG = "*"
-# Beside more tags and digests than that, a repository means any image: the work stays linear.
+# Beside more tags and digests than that, a repository means any image, and of more hosts beside
+# each other, so many count: the work stays linear.
 MOST_ENDS = 16
 
 _REGISTRIES = frozenset({"registry", "imageregistry", "dockerregistry"})
@@ -25,7 +26,8 @@ _ENDS = frozenset(
 )
 # YAML, properties and assignments of a shell; also a key of YAML without a value in its line.
 _LINE = re.compile(
-    r"^(?P<indent> *+(?P<item>- *+)?)(?:export +)?(?P<key>[\w.-]++) *+[:=] *+[\"']?"
+    r"^(?P<indent>[ \t]*+(?P<item>- *+)?)(?:(?:export|local|readonly|set) ++)?"
+    r"(?P<key>[\w.-]++) *+[:=] *+[\"']?"
     r"(?P<value>[^\s\"'#]*+)",
     re.ASCII | re.MULTILINE,
 )

@@ -31,6 +31,8 @@ _LINE = re.compile(
     r"(?P<value>[^\s\"'#]*+)",
     re.ASCII | re.MULTILINE,
 )
+# Fast path: most hosts have the name of a repository behind them.
+_HOST_ALONE = re.compile(r"dkr[.-]ecr[\w.:-]*+/?+(?![\w/])", re.ASCII)
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -58,6 +60,8 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def put_together_in_lines(text: str) -> Iterator[tuple[str, str]]:
     """Yield the same for the lines of a text, such as YAML, if the host stands there alone."""
+    if not _HOST_ALONE.search(text):
+        return
     for node in _mappings(text):
         if any(map(_is_host, node.values())):
             yield from put_together(node)
@@ -94,6 +98,8 @@ def _hosted(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     by_value = [one for _, one in texts.values() if _is_host(one)]
     hosts = list(dict.fromkeys(one.strip("/") for one in (*by_name, *by_value)))
     yield from _charts(texts, hosts)
+    if not hosts:
+        return
     named = [
         (key, text.lstrip("/"))
         for key, (name, text) in texts.items()
@@ -116,8 +122,7 @@ def _charts(texts: Mapping[str, tuple[str, str]], hosts: list[str]) -> Iterator[
 
 
 def _is_host(text: str) -> bool:
-    host = text.rpartition("://")[2].strip("/")
-    return "dkr" in text and registry_of(host) is not None
+    return "dkr" in text and registry_of(text.rpartition("://")[2].strip("/")) is not None
 
 
 def _names_repository(name: str, text: str, *, is_certain: bool) -> bool:

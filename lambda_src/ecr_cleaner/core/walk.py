@@ -179,7 +179,7 @@ def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:
         else:
             return
     _scan(key, text, found)
-    if "\n" in text and "dkr" in text:
+    if "\n" in text:
         yield from put_together_in_lines(text)
     if len(text) >= _SHORTEST_BASE64:
         yield from ((_TEXT, one) for one in _unpacked(text))

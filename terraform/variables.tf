@@ -77,9 +77,9 @@ variable "keep_tag_patterns" {
   nullable    = false
 
   validation {
-    # The program reads the patterns from one comma-separated setting.
-    condition     = alltrue([for pattern in var.keep_tag_patterns : can(regex("^[^,\\s]+$", pattern))])
-    error_message = "keep_tag_patterns is ${jsonencode(var.keep_tag_patterns)}; each pattern must have at least one character, and must not contain commas or white space."
+    # The program refuses the same ones.
+    condition     = alltrue([for pattern in var.keep_tag_patterns : can(regex("^([A-Za-z0-9_.*?-]|\\[!?[A-Za-z0-9_.-]+\\])+$", pattern))])
+    error_message = "keep_tag_patterns is ${jsonencode(var.keep_tag_patterns)}; each must be a pattern of tags with no other characters than letters, digits, _ . - * ? and sets such as [0-9] or [!a]. Any other pattern matches no tag and keeps nothing."
   }
 }
 
@@ -257,9 +257,9 @@ variable "repository_rules" {
   validation {
     condition = alltrue([
       for rule in try([for rule in var.repository_rules : rule], []) :
-      try(rule.keep_tag_patterns, null) == null ? true : try(alltrue([for pattern in rule.keep_tag_patterns : can(regex("^[^,\\s]+$", pattern))]) && !can(tostring(rule.keep_tag_patterns)), false)
+      try(rule.keep_tag_patterns, null) == null ? true : try(alltrue([for pattern in rule.keep_tag_patterns : can(regex("^([A-Za-z0-9_.*?-]|\\[!?[A-Za-z0-9_.-]+\\])+$", pattern))]) && !can(tostring(rule.keep_tag_patterns)), false)
     ])
-    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_tag_patterns of a rule must be a list of patterns without commas and white space, such as [\"v*\"]."
+    error_message = "repository_rules is ${jsonencode(var.repository_rules)}; keep_tag_patterns of a rule must be a list of patterns of tags, such as [\"v*\"], with no other characters than letters, digits, _ . - * ? and sets such as [0-9] or [!a]."
   }
 
   validation {

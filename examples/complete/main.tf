@@ -19,6 +19,9 @@ module "ecr_cleaner" {
   keep_tag_patterns = ["v*", "release-*"]
   keep_pulled_days  = 14
 
+  # If true, the schedule only plans, and images are removed by applying a plan.
+  approval = var.approval
+
   # The first rule that matches a repository applies. Attributes that it leaves out come from above.
   repository_rules = [
     {

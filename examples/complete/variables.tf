@@ -28,6 +28,12 @@ variable "dry_run" {
   default     = true
 }
 
+variable "approval" {
+  description = "Whether the schedule only plans, so that images are removed only by applying a plan."
+  type        = bool
+  default     = false
+}
+
 variable "architecture" {
   description = "Instruction set of the function and its image: arm64 or x86_64."
   type        = string

@@ -109,10 +109,12 @@ def run_step(
     """Run one step of a run, named by the event; return what the next steps need of it."""
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
     bound = _bound(environ, request_id)
-    with _failures_logged(make_logger("INFO", **bound)):
+    log = make_logger("INFO", **bound)
+    with _failures_logged(log):
+        step = step_of(event)
+    with _failures_logged(log.bind(**step.fields())):
         settings = Settings.from_environ(environ)
         log = make_logger(settings.log_level, **bound)
-        step = step_of(event)
         with Workers(THREADS) as workers:
             aws = Aws(open_session(environ.get("AWS_REGION")), workers, deadline)
             plans = partial(_plans, aws, settings)

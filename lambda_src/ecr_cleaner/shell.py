@@ -156,7 +156,7 @@ def apply(environ: Mapping[str, str], run: str, address: str) -> int:
             progress.close()
             # Of a run that ended early, not all is known.
             for one in plans if is_seen and applied.ended else ():
-                write_list(one, sys.stdout)
+                write_list(one, sys.stdout, has_page="PLANS" in environ)
             sentences = applied.sentences()
             sys.stderr.write(f"{sentences}\n" if sentences else "")
     return 0

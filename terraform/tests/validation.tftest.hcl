@@ -179,11 +179,11 @@ run "rule_with_keep_tag_patterns_as_string" {
   expect_failures = [var.repository_rules]
 }
 
-run "rule_with_comma_in_tag_pattern" {
+run "rule_with_a_regular_expression_as_tag_pattern" {
   command = plan
 
   variables {
-    repository_rules = [{ repositories = ["team-a/*"], keep_tag_patterns = ["v*,release-*"] }]
+    repository_rules = [{ repositories = ["team-a/*"], keep_tag_patterns = ["^v[0-9]+$"] }]
   }
 
   expect_failures = [var.repository_rules]

@@ -12,6 +12,7 @@ from fakes.scripted import HOST
 
 APP = f"{HOST}/app"
 OTHER = f"{HOST}/other"
+OTHER_HOST = HOST.replace("eu-west-1", "us-east-1")
 A, B = sha("a"), sha("b")
 
 
@@ -63,6 +64,8 @@ def test_any_other_member_of_an_object_counts() -> None:
         ({"repository": APP, "digest": A}, {f"app@{A}"}),
         ({"repository": APP, "tag": "1", "digest": A}, {"app:1", f"app@{A}"}),
         ({"registry": HOST, "repository": "app", "tag": "1"}, {"app:1"}),
+        ({"ECR_REGISTRY": HOST, "ECR_REPO": "app", "IMAGE_TAG": "1"}, {"app:1"}),
+        ({"registry": HOST, "mirror": OTHER_HOST, "repository": "app"}, {"app"}),
         ({"registry": HOST, "repository": "team/app", "tag": "1"}, {"team/app:1"}),
         ({"registry": f"{HOST}", "image": "app", "tag": "1"}, {"app:latest", "app:1"}),
         ({"repository": f"{APP}:1", "tag": "2"}, {"app:1"}),

@@ -157,10 +157,18 @@ def test_other_tags_are_not(tag: str) -> None:
     assert misspelled_tags(repository("app", **{tag: "90"})) == []
 
 
-def test_rule_that_matches_no_repository_is_named() -> None:
-    rules = (RepositoryRule(("app",)), RepositoryRule(("payment/*", "pay")), RepositoryRule(("*",)))
+def test_each_pattern_of_a_rule_that_matches_no_repository_is_named() -> None:
+    rules = (
+        RepositoryRule(("app",)),
+        RepositoryRule(("payment/*", "pay")),
+        RepositoryRule(("payments/*", "biling/*")),
+        RepositoryRule(("*",)),
+    )
     found = unmatched_rules(Settings(rules=rules), [repository("app"), repository("payments/api")])
-    assert found == ["entry 2 of REPOSITORY_RULES matches no repository: payment/*, pay"]
+    assert found == [
+        "entry 2 of REPOSITORY_RULES matches no repository: payment/*, pay",
+        "entry 3 of REPOSITORY_RULES matches no repository: biling/*",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ def test_nothing_set_is_a_careful_dry_run() -> None:
         ("KEEP_TAG_PATTERNS", "", "keep_tag_patterns", ()),
         ("KEEP_TAG_PATTERNS", "v*", "keep_tag_patterns", ("v*",)),
         ("KEEP_TAG_PATTERNS", "v*, release-?", "keep_tag_patterns", ("v*", "release-?")),
+        (
+            *("KEEP_TAG_PATTERNS", "v[0-9]*.[!x],_A", "keep_tag_patterns"),
+            ("v[0-9]*.[!x]", "_A"),
+        ),
         ("KEEP_PULLED_DAYS", "0", "keep_pulled_days", 0),
         ("KEEP_PULLED_DAYS", "36500", "keep_pulled_days", 36_500),
         ("UNTAGGED_KEEP_DAYS", "0", "untagged_keep_days", 0),
@@ -122,6 +126,15 @@ def test_a_good_value_is_taken_as_it_is(name: str, value: str, field: str, meant
     assert getattr(Settings.from_environ({name: value}), field) == meant
 
 
+# None of them matches any tag as fnmatch reads them: regular expressions, braces, quotes, ...
+BAD_TAG_PATTERNS = (
+    *("^v1$", "v1|v2", "(v1)", "v+", r"v\d", "{v1}", "v1 v2", '"v*"', "'v*'", "app:v*", "team/*"),
+    *("[v", "v]", "[]", "[!]", "[^0-9]", "v\u00e9", "v\uff11", "v1;v2"),
+)
+TAG_PATTERNS = (
+    "a comma-separated list of shell-style patterns of tags, with no other characters than "
+    "letters, digits, _ . - * ? and sets such as [0-9] or [!a]"
+)
 BAD_NUMBERS = (
     "abc",
     "365d",
@@ -195,6 +208,7 @@ GUARD_ARRAY = "an array of eks-clusters, cross-account-pull, delete-replication"
             )
             for value in (",", "v*,", " ", "a,,b")
         ),
+        *(("KEEP_TAG_PATTERNS", value, TAG_PATTERNS) for value in BAD_TAG_PATTERNS),
         *(
             ("WAIVED_GUARDS", value, WAIVABLE_GUARDS)
             for value in ("eks", "no-usage", "eks-clusters,x")
@@ -344,6 +358,10 @@ def test_a_reference_list_is_on_s3_or_in_a_parameter(one: str) -> None:
         '[{"repositories": ["app"], "keep_used_days": 366}]',
         '[{"repositories": ["app"], "keep_tag_patterns": "v*"}]',
         '[{"repositories": ["app"], "keep_tag_patterns": [""]}]',
+        *(
+            json.dumps([{"repositories": ["app"], "keep_tag_patterns": ["v*", pattern]}])
+            for pattern in BAD_TAG_PATTERNS
+        ),
         '[{"repositories": ["app"], "waived_guards": ["no-usage"]}]',
         '[{"repositories": ["app"], "waived_guards": "eks-clusters"}]',
         pytest.param("[" * 100_000, id="nested too deeply"),

@@ -146,6 +146,9 @@ def test_digest_of_something_else_is_not_combined() -> None:
 
 
 APP = f"{HOST}/app"
+CHARTS = ReferencePattern("charts/*", HERE.account, HERE.region)
+OTHER_HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,22 @@ APP = f"{HOST}/app"
         ({"registry": f"https://{HOST}/", "repository": "/app:v1"}, {app("v1")}),
         ({"imageRegistry": HOST, "imageName": "app", "imageTag": "v1"}, {app("latest"), app("v1")}),
         ({"registry": "docker.io", "image": "app:v1"}, set()),
+        # The host stands alone, whatever the field is called.
+        ({"ECR_REGISTRY": HOST, "ECR_REPOSITORY": "app", "IMAGE_TAG": "v1"}, {app(), app("v1")}),
+        ({"ecrUrl": f"https://{HOST}", "imageName": "app:v1"}, {app("v1")}),
+        ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
+        ({"registry": "docker.io", "mirror": HOST, "repository": "app"}, {app()}),
+        ({"registry": HOST, "mirror": OTHER_HOST, "repository": "app"}, {app(), OTHER_APP}),
+        # Helm charts, as Argo CD names them.
+        (
+            {"repoURL": f"{HOST}/charts", "chart": "app"},
+            {app(name="charts"), app(name="charts/app")},
+        ),
+        ({"repoURL": HOST, "chart": "app", "targetRevision": "1.2"}, {app()}),
+        ({"repoURL": "https://charts.example.com", "chart": "app"}, set()),
+        ({"repoURL": f"{HOST}/charts", "chart": ""}, {app(name="charts")}),
+        ({"host": HOST, "name": "main", "repoUrl": "https://example.com/x"}, set()),
+        ({"host": f"{HOST}.example.com", "repository": "app"}, set()),
         ({"image": APP} | {f"tag{n}": f"v{n}" for n in range(17)}, {app("latest"), app()}),
     ],
 )
@@ -180,6 +199,39 @@ APP = f"{HOST}/app"
 def test_parts_that_stand_apart_are_put_together(node: Any, expected: Any, form: str) -> None:
     written = node if form == "an object" else {"CONFIG": json.dumps(node)}
     assert set(references(written)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"oci://{HOST}/charts", {app(name="charts"), CHARTS}),
+        (f"repository: oci://{HOST}/charts\nname: app\n", {app(name="charts"), CHARTS}),
+        (f"oci://{HOST}/app:v1", {app("v1")}),
+        (f"pull oci://{HOST}/app:v1 now", {app("v1")}),
+        (f"https://{HOST}/charts", {app(name="charts")}),
+    ],
+)
+def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: Any) -> None:
+    assert set(references({"url": text})) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"registry: {HOST}\nrepository: app\ntag: v1\n", {app(), app("v1")}),
+        (f"image:\n  registry: '{HOST}'  # ours\n  imageName: \"app:v1\"\n", {app("v1")}),
+        (f"a:\n  registry: {HOST}\n  secrets:\n    - s\n  repository: app\n", {app()}),
+        (f"- registry: {HOST}\n  repository: app\n- repository: other\n", {app()}),
+        (f"a:\n  registry: {HOST}\nb:\n  repository: other\n", set()),
+        (f"ECR_REGISTRY={HOST}\nREPO=app\nTAG=v1\n", {app(), app("v1")}),
+        (f"export R={HOST}\nexport REPO=app\ndocker run $R/$REPO:$TAG\n", {app()}),
+        (f"\tset REGISTRY={HOST}\r\n\tset REPO=app\r\n", {app()}),
+        (f"registry: {HOST}\nport: 80\n", set()),
+        ("registry: docker.io\nrepository: dkr\n", set()),
+    ],
+)
+def test_parts_in_lines_of_a_text_are_put_together(text: str, expected: Any) -> None:
+    assert set(references({"values.yaml": text})) == expected
 
 
 def test_strings_are_found_at_any_depth() -> None:
@@ -289,6 +341,10 @@ ANY = ReferencePattern
         (f"States.Format('{{}}/app:v1', '{HOST}')", app("v1")),
         (f"IMAGE=${{IMAGE:-{HOST}/app:v1}}", app("v1")),
         (f"run `echo {HOST}/app:v1`", app("v1")),
+        # Placeholders within what stands between backticks, and those of PowerShell.
+        ("const image = `${a}.dkr.ecr.${r}.amazonaws.com/app:v1`", ANY("app", tag="v1")),
+        ("docker run `echo $A.dkr.ecr.$R.amazonaws.com/app:v1`", ANY("app", tag="v1")),
+        (f"docker run {HOST}/team/$env:NAME", pattern("team/*")),
     ],
 )
 def test_what_is_written_in_a_template_decides(
@@ -301,6 +357,8 @@ def test_what_is_written_in_a_template_decides(
     ("text", "name", "tag"),
     [
         ("docker run ${ECR}/team/app:v1", "team/app", "v1"),
+        ("docker run $env:ECR/team/app:v1", "team/app", "v1"),
+        ("docker run $Env:ECR/app:$script:Tag", "app", None),
         ('docker pull "$ECR"/app:"$TAG"', "app", None),
         ("{% $host & '/app:v1' %}", "app", "v1"),
         ("States.Format('{}/app:{}', $.host, $.tag)", "app", None),
@@ -548,6 +606,8 @@ ADVERSARIES = [
     "States.Format('{}',",
     ":task-definition/a ",
     "$A/image ",
+    f"registry: {HOST}\nrepository: a\n",
+    f" - registry: {HOST}\n",
     "[",
     "QUJD" * 10,
 ]

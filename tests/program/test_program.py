@@ -192,3 +192,31 @@ def test_step_needs_the_place_of_its_documents(capsys: pytest.CaptureFixture[str
     with pytest.raises(InvalidSettingError, match="RUNS"):
         program.run_step(REGION, "one", {"step": "plan", "run": "one"})
     assert [line["setting"] for line in lines(capsys)] == ["RUNS"]
+
+
+TARGET = {"account": "111111111111", "region": "eu-west-1", "partition": "aws"}
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        ({"step": "gather"}, {"step": "gather"}),
+        ({"step": "clean", "share": 3}, {"step": "clean", "share": 3}),
+        (
+            {"step": "scan", "round": 2, "target": TARGET},
+            {"step": "scan", "round": 2, "target": "111111111111/eu-west-1"},
+        ),
+    ],
+)
+def test_failure_of_a_step_names_the_step(
+    event: dict[str, Any], named: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InvalidSettingError):
+        program.run_step(REGION | {"KEEP_COUNT": "many"}, "request", event | {"run": "tonight"})
+
+    (line,) = lines(capsys)
+    expected = {"run": "tonight", **named}
+    assert (line["event"], line["setting"]) == ("Run failed", "KEEP_COUNT")
+    assert {name: line.get(name) for name in ("run", "step", "round", "target", "share")} == (
+        dict.fromkeys(("run", "step", "round", "target", "share")) | expected
+    )

@@ -17,12 +17,12 @@ from ecr_cleaner.report import applied_list
 from ecr_cleaner.report.applied_list import write_list
 
 
-def listed(*images: PlannedImage, **ends: End) -> list[str]:
+def listed(*images: PlannedImage, has_page: bool = True, **ends: End) -> list[str]:
     approved = Approved(HEADER, {"app": {one.digest: one for one in images}})
     applied = AppliedPlan("plan.jsonl", approved)
     applied.note("app", {sha(name): end for name, end in ends.items()})
     stream = io.StringIO()
-    write_list(applied, stream)
+    write_list(applied, stream, has_page=has_page)
     return stream.getvalue().splitlines()
 
 
@@ -47,12 +47,28 @@ def test_what_was_removed_comes_first_and_what_stays_says_why() -> None:
     ]
 
 
-def test_list_is_bounded_in_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("has_page", "rest"),
+    [
+        (True, "and 2 more images: see the page of the run, in PLANS"),
+        (
+            False,
+            (
+                "and 2 more images: to see all of them the next time, set PLANS, or write standard "
+                "output, the log, to a file"
+            ),
+        ),
+    ],
+)
+def test_list_is_bounded_in_each_part_and_says_where_the_others_are(
+    monkeypatch: pytest.MonkeyPatch, has_page: bool, rest: str
+) -> None:
     monkeypatch.setattr(applied_list, "MOST_IMAGES", 1)
     would = End(Became.WOULD_BE_REMOVED)
-    lines = listed(*map(planned, "abcd"), a=would, b=would, c=would, d=End(Stays.GONE))
-    assert [line.split()[-1] for line in lines] == ["removed", "log", "gone"]
-    assert lines[1] == "and 2 more images: see the page of the run, or its log"
+    gone = End(Stays.GONE)
+    images = map(planned, "abcd")
+    first, more, last = listed(*images, has_page=has_page, a=would, b=would, c=would, d=gone)
+    assert (first.split()[-1], more, last.split()[-1]) == ("removed", rest, "gone")
 
 
 def test_what_an_account_holds_does_not_reach_the_terminal_as_it_is() -> None:

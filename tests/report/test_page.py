@@ -333,7 +333,7 @@ def test_run_that_removed_more_than_it_planned_fits_its_plot() -> None:
 def test_guards_failures_and_coverage_are_shown() -> None:
     found = Page(html_of(hostile("odd")))
     text = " ".join("".join(found.text).split())
-    assert "Guard eks-clusters, before 1 repository" in text
+    assert "Guard eks-clusters, in 1 repository" in text
     assert "odd2: failed" in text
     assert found.row("odd", "odd", "", '{"odd": "odd"}')
     assert found.row("odd", "odd", "no such repository", "odd")

@@ -304,7 +304,7 @@ def test_a_cached_copy_in_use_keeps_the_image(steps: Steps) -> None:
 def test_a_region_without_caches_is_named_in_the_coverage(steps: Steps) -> None:
     steps.rules[THERE] = None
     assert steps.all()["removed"] == 1
-    absent = [f"DescribePullThroughCacheRules in {OWN}/{THERE}"]
+    absent = [f"DescribePullThroughCacheRules in {THERE}"]
     caches = {"state": "scanned", "absent_operations": absent}
     assert steps.finished["coverage"]["pull-through-caches"] == caches
 

@@ -50,9 +50,9 @@ def test_rules_of_all_registries_and_pages_are_read() -> None:
 
 def test_a_region_without_pull_through_caches_has_none_and_is_named() -> None:
     absent = error("UnsupportedOperationException")
-    named = "DescribePullThroughCacheRules in 222233334444/us-east-1"
+    named = "DescribePullThroughCacheRules in us-east-1"
     assert read(absent, replication={"rules": []}) == CopiesRead((), (named,))
-    assert Scan((), absent_operations=(named,)).coverage() == {
+    assert Scan((), absent_operations=(named, named)).coverage() == {
         "pull-through-caches": {"state": "scanned", "absent_operations": [named]}
     }
 

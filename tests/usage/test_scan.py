@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
 from unittest import mock
@@ -262,12 +262,16 @@ def test_service_that_only_other_regions_lack_counts_as_scanned() -> None:
     assert SourceReading("braket", readings[1:]).state is State.NOT_IN_REGION
 
 
-def test_absent_operation_names_the_target() -> None:
+def test_absent_operation_names_each_other_region_once_however_many_accounts_are_there() -> None:
+    others = [THERE, *(replace(THERE, account=f"{number:012}") for number in range(5))]
     readings = (
         Reading("emr", State.SCANNED, absent_operations=("ListSteps",)),
-        Reading("emr", State.SCANNED, absent_operations=("ListClusters",), target=THERE),
+        *(
+            Reading("emr", State.SCANNED, absent_operations=("ListClusters",), target=one)
+            for one in others
+        ),
     )
     assert SourceReading("emr", readings).fields()["absent_operations"] == [
-        "ListClusters in 111122223333/us-east-1",
+        "ListClusters in us-east-1",
         "ListSteps",
     ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ecr_cleaner.core.reference import is_digest, is_tag, parse
+from ecr_cleaner.core.reference import is_digest, is_tag, parse, registry_of
 
 # Breaks the grammar of tags, so that the reference means any image of the repository.
 ANY_TAG = "*"
-# Beside more tags and digests than that, a repository means any image: the work stays linear.
+# Beside more tags and digests than that, a repository means any image, and of more hosts beside
+# each other, so many count: the work stays linear.
 MOST_ENDS = 16
 
 _REGISTRIES = frozenset({"registry", "imageregistry", "dockerregistry"})
@@ -22,6 +24,15 @@ _ENDS = frozenset(
         *("version", "imageversion", "digest", "imagedigest"),
     }
 )
+# YAML, properties and assignments of a shell; also a key of YAML without a value in its line.
+_LINE = re.compile(
+    r"^(?P<indent>[ \t]*+(?P<item>- *+)?)(?:(?:export|local|readonly|set) ++)?"
+    r"(?P<key>[\w.-]++) *+[:=] *+[\"']?"
+    r"(?P<value>[^\s\"'#]*+)",
+    re.ASCII | re.MULTILINE,
+)
+# Fast path: most hosts have the name of a repository behind them.
+_HOST_ALONE = re.compile(r"dkr[.-]ecr[\w.:-]*+/?+(?![\w/])", re.ASCII)
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -30,11 +41,11 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     A tag or digest that is computed or not understood may be any: the repository as a whole.
     """
-    hosted = with_registry(node)
-    yield from hosted.items()
+    hosted = list(_hosted(node))
+    yield from hosted
     bare = [
         (key, value)
-        for key, value in (*node.items(), *hosted.items())
+        for key, value in (*node.items(), *hosted)
         if isinstance(value, str) and is_untagged(value)
     ]
     if not bare:
@@ -47,17 +58,82 @@ def put_together(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((key, value + end) for end in ends)
 
 
+def put_together_in_lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the same for the lines of a text, such as YAML, if the host stands there alone."""
+    if not _HOST_ALONE.search(text):
+        return
+    for node in _mappings(text):
+        if any(map(_is_host, node.values())):
+            yield from put_together(node)
+
+
+def _mappings(text: str) -> Iterator[dict[str, str]]:
+    """Yield the keys and values of lines with the same indent, as far as they belong together."""
+    waiting: list[tuple[int, dict[str, str]]] = []
+    for line in _LINE.finditer(text):
+        indent = len(line["indent"])
+        # An item of a list ends the one before, which has the same indent.
+        least = indent - 1 if line["item"] else indent
+        while waiting and waiting[-1][0] > least:
+            yield waiting.pop()[1]
+        if not waiting or waiting[-1][0] < indent:
+            waiting.append((indent, {}))
+        waiting[-1][1][line["key"]] = line["value"]
+    yield from (node for _, node in waiting)
+
+
 def with_registry(node: Mapping[str, Any]) -> dict[str, str]:
-    """Return ``HOST/NAME`` by the field of the name, if the host stands in ``registry``."""
-    names = {key: _plain(key) for key, value in node.items() if isinstance(value, str)}
-    hosts = [node[key].strip("/") for key, name in names.items() if name in _REGISTRIES]
-    joined = {
-        key: f"{host}/{node[key].lstrip('/')}"
-        for host in hosts
-        for key, name in names.items()
-        if name in _REPOSITORIES and not parse(node[key])
-    }
-    return {key: text for key, text in joined.items() if parse(text)}
+    """Return ``HOST/NAME`` by the field of the name; nothing if there are several hosts."""
+    hosted = list(_hosted(node))
+    return dict(hosted) if len(dict(hosted)) == len(hosted) else {}
+
+
+def _hosted(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield ``HOST/NAME`` with the field of the name, if the host stands in a field of its own.
+
+    That field is named as a registry, or holds the host of one in ECR and nothing else.
+    """
+    texts = {key: (_plain(key), one) for key, one in node.items() if isinstance(one, str)}
+    by_name = [one for name, one in texts.values() if name in _REGISTRIES]
+    by_value = [one for _, one in texts.values() if _is_host(one)]
+    hosts = list(dict.fromkeys(one.strip("/") for one in (*by_name, *by_value)))
+    yield from _charts(texts, hosts)
+    if not hosts:
+        return
+    named = [
+        (key, text.lstrip("/"))
+        for key, (name, text) in texts.items()
+        if _names_repository(name, text, is_certain=bool(by_name)) and not parse(text)
+    ]
+    for host in hosts[:MOST_ENDS]:
+        yield from ((key, f"{host}/{name}") for key, name in named if parse(f"{host}/{name}"))
+
+
+def _charts(texts: Mapping[str, tuple[str, str]], hosts: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the repository of a Helm chart, whose name stands beside what comes before it.
+
+    Argo CD has ``{repoURL: HOST/PREFIX, chart: NAME, targetRevision: VERSION}``.
+    """
+    charts = [(key, text) for key, (name, text) in texts.items() if name == "chart" and text]
+    if charts:
+        places = [*hosts, *(text.rstrip("/") for _, text in texts.values() if is_untagged(text))]
+        for place in places[:MOST_ENDS]:
+            yield from ((key, f"{place}/{one}") for key, one in charts if parse(f"{place}/{one}"))
+
+
+def _is_host(text: str) -> bool:
+    return "dkr" in text and registry_of(text.rpartition("://")[2].strip("/")) is not None
+
+
+def _names_repository(name: str, text: str, *, is_certain: bool) -> bool:
+    """Return whether a field of this name holds the name of a repository or an image.
+
+    If no field is named as a registry, any thing may be meant by ``name``.
+    """
+    if is_certain and name in _REPOSITORIES:
+        return True
+    is_named_so = "repo" in name or name.endswith(("image", "imagename"))
+    return is_named_so and "/" not in text[:1] and "://" not in text and not _is_host(text)
 
 
 def has_computed_end(node: Mapping[str, Any]) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
 
 
 def number_of(digest: str) -> int:
@@ -11,7 +14,8 @@ def number_of(digest: str) -> int:
     Two of a million images share them with a probability of 1 to 30 million. Use it only if that
     keeps an image and does not remove one.
     """
-    try:
-        return int(digest.partition(":")[2][:16], 16)
-    except ValueError:  # not a digest that ECR gives an image
-        return zlib.crc32(digest.encode())
+    start = digest.partition(":")[2][:16]
+    if _HEXADECIMAL.fullmatch(start):
+        return int(start, 16)
+    # Not a digest that ECR gives an image. int() would also take a sign, and return less than 0.
+    return zlib.crc32(digest.encode())

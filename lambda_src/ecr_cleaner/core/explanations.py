@@ -43,7 +43,7 @@ def numbers(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> st
     """Return the numbers behind a reason, as one phrase; nothing if it has none."""
     pushed = _ago("pushed", image.pushed_at, now)
     days = _days(image, policy)
-    pulled_days = int(policy.get("keep_pulled_days", 0))
+    pulled_days = _pulled_days(policy)
     phrases: Mapping[Reason, Callable[[], str]] = {
         Reason.TOO_YOUNG: lambda: f"{pushed}; kept for {days} days",
         Reason.RECENTLY_PULLED: lambda: _pulled(image, policy, now),
@@ -60,7 +60,7 @@ def numbers(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> st
 
 
 def _pulled(image: PlannedImage, policy: Mapping[str, Any], now: datetime) -> str:
-    days = int(policy.get("keep_pulled_days", 0))
+    days = _pulled_days(policy)
     pushed = image.pushed_at if policy.get("push_is_pull") else None
     oldest = now - timedelta(days=days)
     if image.pulled_at and image.pulled_at >= oldest:
@@ -159,7 +159,7 @@ def _no_longer_used(
 
 
 def _not_pulled(image: PlannedImage, policy: Mapping[str, Any]) -> str:
-    days = int(policy.get("keep_pulled_days", 0))
+    days = _pulled_days(policy)
     last = image.pulled_at or (image.pushed_at if policy.get("push_is_pull") else None)
     known = f": {_from(last, days)}" if last else ""
     return f"Neither it nor an image that it lists may be pulled for {days} days{known}."
@@ -176,6 +176,10 @@ def _days(image: PlannedImage, policy: Mapping[str, Any]) -> int:
     untagged = not (image.tags or image.follows)
     days = policy.get("keep_days", 0)
     return int(policy.get("untagged_keep_days", days) if untagged else days)
+
+
+def _pulled_days(policy: Mapping[str, Any]) -> int:
+    return int(policy.get("keep_pulled_days", 0))
 
 
 def _from(time: datetime | None, days: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -73,21 +73,20 @@ def unmatched_filters(settings: Settings, repositories: Iterable[Repository]) ->
     names = [repository.name for repository in repositories]
     return [
         f"REPOSITORY_FILTER has a pattern that matches no repository: {pattern}"
-        for pattern in settings.repository_filter
-        if not any(fnmatchcase(name, pattern) for name in names)
+        for pattern in _unmatched(settings.repository_filter, names)
     ]
 
 
 def unmatched_rules(settings: Settings, repositories: Iterable[Repository]) -> list[str]:
-    """Return a warning for each rule that matches no repository, probably by a typo.
+    """Return a warning for each pattern of a rule that matches no repository, probably by a typo.
 
     Hand in only repositories that the filter leaves to this run: a rule for others has no effect.
     """
     names = [repository.name for repository in repositories]
     return [
-        f"entry {number} of REPOSITORY_RULES matches no repository: {', '.join(rule.repositories)}"
+        f"entry {number} of REPOSITORY_RULES matches no repository: {', '.join(unmatched)}"
         for number, rule in enumerate(settings.rules, start=1)
-        if not any(_matches(rule.repositories, name) for name in names)
+        if (unmatched := _unmatched(rule.repositories, names))
     ]
 
 
@@ -136,6 +135,10 @@ def _looks_like_ours(key: str) -> bool:
 def _first_rule(name: str, settings: Settings) -> RepositoryRule:
     matching = (rule for rule in settings.rules if _matches(rule.repositories, name))
     return next(matching, RepositoryRule(repositories=()))
+
+
+def _unmatched(patterns: Iterable[str], names: Collection[str]) -> list[str]:
+    return [one for one in patterns if not any(fnmatchcase(name, one) for name in names)]
 
 
 def _matches(patterns: Iterable[str], name: str) -> bool:

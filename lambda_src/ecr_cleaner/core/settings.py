@@ -30,6 +30,12 @@ _RUNS = re.compile(r"s3://[^/]+/(?:.+/)?")
 _QUEUE = re.compile(r"https?://.+/[0-9]{12}/.+")
 # Without topics of the kind FIFO, which want more of a message.
 _TOPIC = re.compile(r"arn:[^:]+:sns:[^:]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
+# Anything else is in no tag, so that a pattern with it would silently keep nothing.
+_TAG_PATTERN = re.compile(r"(?:[A-Za-z0-9_.*?-]|\[!?[A-Za-z0-9_.-]+\])+")
+_TAG_PATTERNS = (
+    "shell-style patterns of tags, with no other characters than letters, digits, _ . - * ? and "
+    "sets such as [0-9] or [!a]"
+)
 _PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 # What a run does about its verdicts, not which verdicts it comes to.
 _NOT_DECIDING = frozenset(
@@ -173,7 +179,7 @@ class Settings:
             keep_days=read.number("DEFAULT_KEEP_DAYS", MOST_DAYS, default.keep_days),
             min_keep_days=read.number("MIN_KEEP_DAYS", MOST_DAYS, default.min_keep_days),
             keep_count=read.number("KEEP_COUNT", MOST_KEPT, default.keep_count),
-            keep_tag_patterns=read.names("KEEP_TAG_PATTERNS"),
+            keep_tag_patterns=_keep_tag_patterns(read),
             keep_pulled_days=read.optional_number("KEEP_PULLED_DAYS", MOST_DAYS),
             untagged_keep_days=read.optional_number("UNTAGGED_KEEP_DAYS", MOST_DAYS),
             keep_used_days=read.number("KEEP_USED_DAYS", MOST_USED_DAYS, default.keep_used_days),
@@ -395,6 +401,15 @@ def _repository_filter(read: _Reader) -> tuple[str, ...]:
     return patterns
 
 
+def _keep_tag_patterns(read: _Reader) -> tuple[str, ...]:
+    name = "KEEP_TAG_PATTERNS"
+    patterns = read.names(name)
+    for pattern in patterns:
+        if not _TAG_PATTERN.fullmatch(pattern):
+            raise InvalidSettingError(name, pattern, f"a comma-separated list of {_TAG_PATTERNS}")
+    return patterns
+
+
 def _event_queue(read: _Reader) -> str | None:
     name = "EVENT_QUEUE"
     url = read.matching(name, _QUEUE, "the URL of an SQS queue")
@@ -510,8 +525,8 @@ def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
 
 
-def _are_patterns(value: Any) -> bool:
-    return value is None or _are_strings(value)
+def _are_tag_patterns(value: Any) -> bool:
+    return value is None or (_are_strings(value) and all(map(_TAG_PATTERN.fullmatch, value)))
 
 
 def _are_guards(value: Any) -> bool:
@@ -525,7 +540,7 @@ _RULE_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "repositories": (_are_strings, _PATTERNS),
     "keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "keep_count": (_is_whole_number(MOST_KEPT), f"a whole number from 0 to {MOST_KEPT}"),
-    "keep_tag_patterns": (_are_patterns, _PATTERNS),
+    "keep_tag_patterns": (_are_tag_patterns, f"an array of {_TAG_PATTERNS}"),
     "keep_pulled_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "untagged_keep_days": (_is_whole_number(MOST_DAYS), f"a whole number from 0 to {MOST_DAYS}"),
     "keep_used_days": (

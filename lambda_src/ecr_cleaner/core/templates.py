@@ -30,12 +30,13 @@ _CONCATENATION = re.compile(r"[\"']\)*+\s*+[&+](?!&)|(?<!&)[&+]\s*+\(*+[\"']")
 _CALL = re.compile(r"\$\w++\s*+\(")
 _TRANSPARENT = " \t\r\n()"
 
-# The placeholders of shells, CloudFormation, Python, Terraform, Helm, EventBridge, Windows and C.
+# The placeholders of shells, CloudFormation, Python, Terraform, Helm, EventBridge, Windows,
+# PowerShell and C.
 _PLACEHOLDER = re.compile(
     r"\$\{\{[^{}]*+\}\}|\$\{[^{}]*+\}|#\{[^{}]*+\}|\{\{\{?[^{}]*+\}\}\}?|\{[\w.:!\x00-]*+\}"
     r"|\$\([^()]*+\)|`[^`]*+`"
     r"|<[\w.:$\x00 -]++>"
-    r"|\$[A-Za-z_]\w*+|\$[0-9@*#?]"
+    r"|\$(?:[Ee][Nn][Vv]|global|script|using):\w++|\$[A-Za-z_]\w*+|\$[0-9@*#?]"
     r"|%\(\w++\)s|%[A-Za-z_]\w*+%|%s|%d(?![0-9A-Fa-f])",
     re.ASCII,
 )
@@ -82,7 +83,11 @@ def _with_holes(text: str) -> Iterator[str]:
         if not count:
             break
     yield text
-    yield from (one for one in inside if "dkr" in one.lower())
+    for one in inside:
+        if "dkr" in one.lower():
+            # It may have placeholders of other kinds itself. No kind holds its own brackets, so
+            # this ends after as many levels as there are kinds.
+            yield from _with_holes(one)
 
 
 # -- Step Functions' intrinsic functions --------------------------------------------------------

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from ecr_cleaner.core.apart import put_together
+from ecr_cleaner.core.apart import put_together, put_together_in_lines
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
@@ -179,6 +179,8 @@ def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:
         else:
             return
     _scan(key, text, found)
+    if "\n" in text:
+        yield from put_together_in_lines(text)
     if len(text) >= _SHORTEST_BASE64:
         yield from ((_TEXT, one) for one in _unpacked(text))
 
@@ -252,7 +254,7 @@ def _scan(key: str, text: str, found: Found) -> None:
         return
     whole = _whole(key, text)
     if whole:
-        found.references[whole] = None
+        found.references.update(dict.fromkeys(_with_charts(whole, text.lstrip()[:6])))
         return
     for template in templates(text):
         if tasks:
@@ -280,6 +282,20 @@ def _whole(key: str, text: str) -> ImageReference | None:
     return ImageReference(reference.registry, reference.repository)
 
 
+def _with_charts(
+    reference: ImageReference | ReferencePattern, scheme: str
+) -> Iterator[ImageReference | ReferencePattern]:
+    """Yield a reference, and the charts that are below it if it is one to a place of charts.
+
+    A Helm repository is named without its charts: ``oci://HOST/PREFIX``.
+    """
+    yield reference
+    named = reference.tag or reference.digest
+    if scheme.lower() == "oci://" and isinstance(reference, ImageReference) and not named:
+        registry = reference.registry
+        yield ReferencePattern(f"{reference.repository}/*", registry.account, registry.region)
+
+
 def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePattern]:
     whole = _whole(key, text)
     if whole:
@@ -289,10 +305,14 @@ def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePatte
         match = _AFTER_ANCHOR.match(text, anchor.end())
         begin = max(0, anchor.start() - 80)
         before = _BEFORE_ANCHOR.search(text[begin : anchor.start()])
+        scheme = text[begin : begin + before.start()][-6:] if before else ""
         registry = _registry(before[0] if before else "", anchor["kind"], match)
         if match and registry:
             yield from (
-                one for one in _at(registry, match) if not _is_pushed(one, text, begin, anchor)
+                more
+                for one in _at(registry, match)
+                if not _is_pushed(one, text, begin, anchor)
+                for more in _with_charts(one, scheme)
             )
     if HOLE in text and _MENTIONS_IMAGES.search(f"{key} {text}"):
         for match in _WITHOUT_HOST.finditer(text):

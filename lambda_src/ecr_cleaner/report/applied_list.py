@@ -14,18 +14,26 @@ from ecr_cleaner.report.applied import WORDS
 # A screen or two; the page of the run and its log have all.
 MOST_IMAGES = 40
 _MOST_TAGS = 3
+_IN_PAGE = "see the page of the run, in PLANS"
+# The log is not written if its place shows this list.
+_NEXT_TIME = (
+    "to see all of them the next time, set PLANS, or write standard output, the log, to a file"
+)
 _GAP = "  "
 
 
-def write_list(applied: AppliedPlan, stream: TextIO) -> None:
-    """Write the images that were removed, or would be, and then the others with the reason."""
+def write_list(applied: AppliedPlan, stream: TextIO, *, has_page: bool) -> None:
+    """Write the images that were removed, or would be, and then the others with the reason.
+
+    ``has_page``: the run stores a page, which names those that this list leaves out.
+    """
     removed = (one for one in applied.images() if one[1].is_removal)
     others = (one for one in applied.images() if not one[1].is_removal)
     for images in (removed, others):
-        stream.writelines(f"{line}\n" for line in _lines(images))
+        stream.writelines(f"{line}\n" for line in _lines(images, has_page=has_page))
 
 
-def _lines(images: Iterator[tuple[PlannedImage, End]]) -> Iterator[str]:
+def _lines(images: Iterator[tuple[PlannedImage, End]], *, has_page: bool) -> Iterator[str]:
     """Yield aligned lines of the first images, and one with the number of the others."""
     rows = [_cells(image, end) for image, end in islice(images, MOST_IMAGES)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -34,7 +42,7 @@ def _lines(images: Iterator[tuple[PlannedImage, End]]) -> Iterator[str]:
         yield _GAP.join(padded).rstrip()
     more = sum(1 for _ in images)
     if more:
-        yield f"and {counted(more, 'more image')}: see the page of the run, or its log"
+        yield f"and {counted(more, 'more image')}: {_IN_PAGE if has_page else _NEXT_TIME}"
 
 
 def _cells(image: PlannedImage, end: End) -> tuple[str, ...]:

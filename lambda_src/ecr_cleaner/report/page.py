@@ -192,7 +192,7 @@ def _guards(summary: PlanSummary) -> Iterator[str]:
             behind.setdefault((guard.guard, guard.why), []).append(one.name)
     for (guard_name, why), names in behind.items():
         yield (
-            f'<div class="note"><h3>Guard <code>{shown(guard_name)}</code>, before '
+            f'<div class="note"><h3>Guard <code>{shown(guard_name)}</code>, in '
             f"{len(names):,} {'repository' if len(names) == 1 else 'repositories'}</h3>"
             f'<p>{shown(why)}</p><p class="quiet">{listed(names)}</p></div>'
         )

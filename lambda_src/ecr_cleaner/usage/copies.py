@@ -18,7 +18,7 @@ RULES_A_PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class CopiesRead:
-    """The copies, and the operations that a region does not offer, with the account and region."""
+    """The copies, and the operations that a region does not offer, with the region."""
 
     copies: tuple[Copies, ...]
     absent_operations: tuple[str, ...] = ()
@@ -53,4 +53,4 @@ def _cached(target: Target) -> CopiesRead:
             )
             return CopiesRead(tuple(cached(location.registry, rules)))
         except OperationAbsentError as error:
-            return CopiesRead((), (f"{error.fields['operation']} in {location}",))
+            return CopiesRead((), (f"{error.fields['operation']} in {location.region}",))

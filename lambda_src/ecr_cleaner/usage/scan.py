@@ -99,10 +99,13 @@ class SourceReading:
         """Return its fields in the summary: no more of them for many targets."""
         count = sum(one.found for one in self.readings)
         counted = {"usages": count} if self.state is State.SCANNED else {}
+        # By region: with many accounts, a line of the log would become too long for CloudWatch.
         absent = sorted(
-            f"{operation} in {one.target}" if one.target else operation
-            for one in self.readings
-            for operation in one.absent_operations
+            {
+                f"{operation} in {one.target.region}" if one.target else operation
+                for one in self.readings
+                for operation in one.absent_operations
+            }
         )
         return {
             "state": self.state.value,
@@ -154,7 +157,7 @@ class Scan:
         """Return the state of each source, with its number of usages if it was scanned."""
         found = {reading.source: reading.fields() for reading in self.readings}
         if self.absent_operations:
-            absent = sorted(self.absent_operations)
+            absent = sorted(set(self.absent_operations))
             found[CACHES] = {"state": State.SCANNED.value, "absent_operations": absent}
         return found
 

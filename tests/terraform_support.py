@@ -41,6 +41,9 @@ EXAMPLES = tuple(
 
 SECONDS_FOR_A_COMMAND = 300
 
+# In the directory of a configuration. Applying it saves Terraform from planning a second time.
+LAST_PLAN = "last.tfplan"
+
 # -- Terraform and its provider ----------------------------------------------------------------
 
 # Where operators put providers that Terraform must not download.
@@ -189,7 +192,8 @@ class Terraform:
 
     def plan(self, **variables: object) -> dict[str, str]:
         """Return what an apply would do: the action by address of each resource that changes."""
-        _, printed = self.run("plan", "-json", *self._arguments(variables))
+        plan = ("plan", "-json", f"-out={LAST_PLAN}")
+        _, printed = self.run(*plan, *self._arguments(variables))
         messages = [json.loads(line) for line in printed.splitlines()]
         changes = [message["change"] for message in messages if message["type"] == "planned_change"]
         return {change["resource"]["addr"]: change["action"] for change in changes}
@@ -198,6 +202,10 @@ class Terraform:
         """Apply, and return what was printed."""
         arguments = self._arguments(variables)
         return self.run("apply", "-no-color", "-auto-approve", *arguments)[1]
+
+    def apply_plan(self) -> str:
+        """Apply the last plan, and return what was printed."""
+        return self.run("apply", "-no-color", LAST_PLAN)[1]
 
     def destroy(self, **variables: object) -> None:
         """Destroy everything that was applied."""

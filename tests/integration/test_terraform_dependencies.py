@@ -94,7 +94,7 @@ def test_changed_dependency_only_updates(applied: Terraform) -> None:
     plan = applied.plan(network="second")
 
     assert set(plan.values()) == {"read", "update"}, plan
-    applied.apply(network="second")
+    applied.apply_plan()
     assert applied.plan(network="second") == {}
 
 

@@ -435,18 +435,32 @@ def example_in(directory: Path, example: str, environ: Mapping[str, str]) -> Ter
 
 
 @contextmanager
-def fake_aws() -> Iterator[FakeAws]:
-    """Run a fake AWS that is empty at the start and at the end."""
+def moto_server() -> Iterator[FakeAws]:
+    """Run a server of moto as it is."""
     # Otherwise the server logs each request, which would hide a failed test's report.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield FakeAws(f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+@contextmanager
+def empty_aws(server: FakeAws) -> Iterator[FakeAws]:
+    """Let a server play AWS, with an account that is empty at the start and at the end."""
     with extended_moto():
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        aws = FakeAws(f"http://{host}:{port}")
-        aws.reset()
+        server.reset()
         try:
-            yield aws
+            yield server
         finally:
-            aws.reset()
-            server.stop()
+            server.reset()
+
+
+@contextmanager
+def fake_aws() -> Iterator[FakeAws]:
+    """Run a fake AWS with an empty account."""
+    with moto_server() as server, empty_aws(server) as aws:
+        yield aws

@@ -20,7 +20,6 @@ from terraform_support import (
     Terraform,
     TerraformError,
     copy_project,
-    fake_aws,
     require_terraform,
 )
 
@@ -32,12 +31,6 @@ BUILD = "aws_lambda_invocation.build[0]"
 
 # No shell may interpret this.
 AWKWARD = ["--label", 'note=it\'s "$HOME" `id`']
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

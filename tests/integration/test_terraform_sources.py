@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from terraform_support import FakeAws, Terraform, copy_project, fake_aws
+from terraform_support import Terraform, copy_project
 
 REGION = "eu-west-1"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/tools/cleaner:1.0.0"
@@ -42,12 +42,6 @@ module "of_another_account" {{
   cleaner_role_arns = ["arn:aws:iam::123456789012:role/cleaner"]
 }}
 """
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

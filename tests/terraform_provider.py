@@ -1,9 +1,10 @@
 """Terraform's AWS provider as one process for many commands, with the schemas that are used.
 
 Terraform starts the provider several times in each command and reads the schemas of all its 1,500
-resource types: 9 s of a processor for a `validate`. Here the provider runs once, and a proxy
-passes Terraform's calls on to it. The proxy removes from the answer to GetSchema what the project
-does not use. Terraform refuses a resource type without a schema, so nothing goes untested by it.
+resource types: 9 s of a processor for a `validate`. Here the provider runs once for all files of
+tests in a process, and a proxy passes Terraform's calls on to it. The proxy removes from the answer
+to GetSchema what the project does not use. Terraform refuses a resource type without a schema, so
+nothing goes untested by it.
 
 Source: https://developer.hashicorp.com/terraform/internals/debugging and
 https://github.com/hashicorp/terraform/blob/main/docs/plugin-protocol/tfplugin5.proto
@@ -46,14 +47,43 @@ class ProviderError(Exception):
     """The provider ended before it said where it listens."""
 
 
-@contextmanager
-def shared_provider(binary: Path, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Run the provider, and yield the environment that lets Terraform use it.
+class Providers:
+    """Processes of the provider, for one proxy after another: starting one takes seconds."""
 
-    ``environ`` is the environment of the provider: its endpoint, region and credentials.
+    def __init__(self, start: Callable[[], grpc.Channel], types: frozenset[str]) -> None:
+        self._start = start
+        self._types = types
+        self._started: list[grpc.Channel] = []
+        self._schemas = b""
+
+    def process(self, number: int) -> grpc.Channel:
+        """Return a connection to the process of this number, which is started if it is new."""
+        while len(self._started) <= number:
+            self._started.append(self._start())
+        return self._started[number]
+
+    def schemas(self, request: bytes) -> bytes:
+        """Return the schemas that the project uses."""
+        if not self._schemas:
+            self._schemas = only_types(_call(self.process(0), GET_SCHEMA, request), self._types)
+        return self._schemas
+
+
+@contextmanager
+def running_providers(binary: Path, environ: Mapping[str, str]) -> Iterator[Providers]:
+    """Keep the processes that are started until the end.
+
+    ``environ`` is their environment: the endpoint, region and credentials.
     """
+    with ExitStack() as stack:
+        yield Providers(lambda: stack.enter_context(_running(binary, environ)), _types_in(PROJECT))
+
+
+@contextmanager
+def shared_provider(providers: Providers) -> Iterator[dict[str, str]]:
+    """Yield the environment that lets Terraform use the provider."""
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool, ExitStack() as stack:
-        proxy = _Proxy(lambda: stack.enter_context(_running(binary, environ)), _types_in(PROJECT))
+        proxy = _Proxy(providers)
         server = grpc.server(pool, handlers=[proxy], options=UNLIMITED)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -99,15 +129,13 @@ def _socket(process: subprocess.Popen[str]) -> str:
 class _Proxy(grpc.GenericRpcHandler):
     """Passes calls on to the provider: to one process for each configuration of it.
 
-    Terraform opens a connection for each `provider` block, and a process has one configuration.
+    Terraform opens a connection for each `provider` block, and a process has one configuration at a
+    time. The next proxy configures it again.
     """
 
-    def __init__(self, start: Callable[[], grpc.Channel], types: frozenset[str]) -> None:
-        self._start = start
-        self._types = types
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
         self._lock = Lock()
-        self._schemas = b""
-        self._started: list[grpc.Channel] = []
         self._by_configuration: dict[bytes, grpc.Channel] = {}
         self._by_connection: dict[str, grpc.Channel] = {}
 
@@ -129,30 +157,20 @@ class _Proxy(grpc.GenericRpcHandler):
 
     def _get_schema(self, request: bytes) -> bytes:
         with self._lock:
-            self._schemas = self._schemas or only_types(
-                _call(self._first(), GET_SCHEMA, request), self._types
-            )
-            return self._schemas
+            return self._providers.schemas(request)
 
     def _process(self, method: str, request: bytes, connection: str) -> grpc.Channel:
         with self._lock:
             if method == CONFIGURE:
                 self._by_connection[connection] = self._configured(request)
             # Validation needs no configuration.
-            return self._by_connection.get(connection) or self._first()
+            return self._by_connection.get(connection) or self._providers.process(0)
 
     def _configured(self, configuration: bytes) -> grpc.Channel:
         if configuration not in self._by_configuration:
-            is_first = not self._by_configuration
-            self._by_configuration[configuration] = self._first() if is_first else self._another()
+            unused = self._providers.process(len(self._by_configuration))
+            self._by_configuration[configuration] = unused
         return self._by_configuration[configuration]
-
-    def _first(self) -> grpc.Channel:
-        return self._started[0] if self._started else self._another()
-
-    def _another(self) -> grpc.Channel:
-        self._started.append(self._start())
-        return self._started[-1]
 
 
 def _call(channel: grpc.Channel, method: str, request: bytes) -> bytes:

@@ -41,6 +41,9 @@ EXAMPLES = tuple(
 
 SECONDS_FOR_A_COMMAND = 300
 
+# In the directory of a configuration. Applying it saves Terraform from planning a second time.
+LAST_PLAN = "last.tfplan"
+
 # -- Terraform and its provider ----------------------------------------------------------------
 
 # Where operators put providers that Terraform must not download.
@@ -189,7 +192,8 @@ class Terraform:
 
     def plan(self, **variables: object) -> dict[str, str]:
         """Return what an apply would do: the action by address of each resource that changes."""
-        _, printed = self.run("plan", "-json", *self._arguments(variables))
+        plan = ("plan", "-json", f"-out={LAST_PLAN}")
+        _, printed = self.run(*plan, *self._arguments(variables))
         messages = [json.loads(line) for line in printed.splitlines()]
         changes = [message["change"] for message in messages if message["type"] == "planned_change"]
         return {change["resource"]["addr"]: change["action"] for change in changes}
@@ -198,6 +202,10 @@ class Terraform:
         """Apply, and return what was printed."""
         arguments = self._arguments(variables)
         return self.run("apply", "-no-color", "-auto-approve", *arguments)[1]
+
+    def apply_plan(self) -> str:
+        """Apply the last plan, and return what was printed."""
+        return self.run("apply", "-no-color", LAST_PLAN)[1]
 
     def destroy(self, **variables: object) -> None:
         """Destroy everything that was applied."""
@@ -427,18 +435,32 @@ def example_in(directory: Path, example: str, environ: Mapping[str, str]) -> Ter
 
 
 @contextmanager
-def fake_aws() -> Iterator[FakeAws]:
-    """Run a fake AWS that is empty at the start and at the end."""
+def moto_server() -> Iterator[FakeAws]:
+    """Run a server of moto as it is."""
     # Otherwise the server logs each request, which would hide a failed test's report.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield FakeAws(f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+@contextmanager
+def empty_aws(server: FakeAws) -> Iterator[FakeAws]:
+    """Let a server play AWS, with an account that is empty at the start and at the end."""
     with extended_moto():
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        aws = FakeAws(f"http://{host}:{port}")
-        aws.reset()
+        server.reset()
         try:
-            yield aws
+            yield server
         finally:
-            aws.reset()
-            server.stop()
+            server.reset()
+
+
+@contextmanager
+def fake_aws() -> Iterator[FakeAws]:
+    """Run a fake AWS with an empty account."""
+    with moto_server() as server, empty_aws(server) as aws:
+        yield aws

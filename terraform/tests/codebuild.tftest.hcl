@@ -55,11 +55,8 @@ run "build_in_the_account" {
     condition     = one(aws_codebuild_project.build[0].environment).privileged_mode && aws_codebuild_project.build[0].build_timeout + aws_codebuild_project.build[0].queued_timeout < 15
     error_message = "The build needs the privileged mode, and must end before the function that waits for it."
   }
-}
 
-run "permissions" {
-  command = plan
-
+  # Its permissions
   assert {
     condition = jsonencode(jsondecode(aws_iam_role_policy.build[0].policy).Statement) == jsonencode([
       {
@@ -111,12 +108,13 @@ run "permissions" {
   }
 }
 
-run "path_and_boundary" {
+run "path_boundary_and_longest_name" {
   command = plan
 
   variables {
     iam_path             = "/platform/"
     permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+    name                 = "a-name-of-thirty-two-characters1"
   }
 
   assert {
@@ -126,14 +124,6 @@ run "path_and_boundary" {
       jsondecode(aws_cloudformation_stack.build[0].template_body).Resources.Role.Properties.PermissionsBoundary,
     ] == ["/platform/", var.permissions_boundary, "/platform/", var.permissions_boundary]
     error_message = "All roles must have the path and the boundary."
-  }
-}
-
-run "longest_name" {
-  command = plan
-
-  variables {
-    name = "a-name-of-thirty-two-characters1"
   }
 
   assert {
@@ -169,24 +159,4 @@ run "local_build" {
     condition     = length(aws_codebuild_project.build) == 0 && length(terraform_data.image) == 1
     error_message = "A local build must need nothing in the account but the repository."
   }
-}
-
-run "unknown_place" {
-  command = plan
-
-  variables {
-    build_with = "docker"
-  }
-
-  expect_failures = [var.build_with]
-}
-
-run "environment_of_a_local_build" {
-  command = plan
-
-  variables {
-    build_environment = { AWS_PROFILE = "deployment" }
-  }
-
-  expect_failures = [var.build_with]
 }

@@ -81,11 +81,8 @@ run "defaults" {
     condition     = aws_cloudwatch_log_group.this[0].name == "/aws/lambda/ecr-cleaner" && aws_cloudwatch_log_group.this[0].retention_in_days == 90
     error_message = "The function must have its own log group with a retention of 90 days."
   }
-}
 
-run "schedule" {
-  command = plan
-
+  # Schedule
   assert {
     condition     = aws_scheduler_schedule.this.schedule_expression == "cron(0 0 * * ? *)"
     error_message = "The cleaner must run at midnight."
@@ -112,13 +109,15 @@ run "schedule" {
   }
 }
 
-run "own_repository" {
+run "tags_and_another_name" {
   command = plan
 
   variables {
     tags = { team = "platform", BoxCleanerEnabled = "true" }
+    name = "ecr-cleaner-strict"
   }
 
+  # Its own repository
   assert {
     condition     = aws_ecr_repository.this[0].image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.this[0].force_delete
     error_message = "Tags must be immutable, and destroying the module must delete the repository with its images."
@@ -138,15 +137,8 @@ run "own_repository" {
     condition     = length(terraform_data.image) == 1
     error_message = "The module must build the image."
   }
-}
 
-run "names" {
-  command = plan
-
-  variables {
-    name = "ecr-cleaner-strict"
-  }
-
+  # Names
   assert {
     condition = [
       aws_lambda_function.this.function_name, aws_ecr_repository.this[0].name, aws_scheduler_schedule.this.name,

@@ -43,11 +43,12 @@ run "defaults" {
   }
 }
 
-run "clusters" {
+run "clusters_and_documents" {
   command = plan
 
   variables {
-    eks_clusters = ["prod", "test"]
+    eks_clusters      = ["prod", "test"]
+    cluster_documents = ["s3://usage/clusters/", "s3://usage/other/k3s.json", "s3://all/"]
   }
 
   assert {
@@ -58,6 +59,31 @@ run "clusters" {
   assert {
     condition     = alltrue([for entry in aws_eks_access_entry.function : entry.type == "STANDARD" && entry.kubernetes_groups == toset(["ecr-cleaner"])])
     error_message = "The entries must name the group of the ClusterRoleBinding."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadClusterDocuments"])) == jsonencode({
+      Sid    = "ReadClusterDocuments"
+      Effect = "Allow"
+      Action = ["s3:GetObject"]
+      Resource = [
+        "arn:aws:s3:::usage/clusters/*",
+        "arn:aws:s3:::usage/other/k3s.json",
+        "arn:aws:s3:::all/*",
+      ]
+    })
+    error_message = "Only the documents that are named must be readable."
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ListClusterDocuments"])) == jsonencode({
+      Sid       = "ListClusterDocuments"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = ["arn:aws:s3:::usage", "arn:aws:s3:::all"]
+      Condition = { StringLike = { "s3:prefix" = ["clusters/*", "other/k3s.json", "*"] } }
+    })
+    error_message = "Only the prefixes that are named must be listable."
   }
 }
 
@@ -91,57 +117,4 @@ run "waived_source_and_guard" {
     condition     = length([for action in flatten(local.function_statements[*].Action) : action if startswith(action, "eks:")]) == 0
     error_message = "Without source and guard there must be no permission for EKS."
   }
-}
-
-run "documents" {
-  command = plan
-
-  variables {
-    cluster_documents = ["s3://usage/clusters/", "s3://usage/other/k3s.json", "s3://all/"]
-  }
-
-  assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReadClusterDocuments"])) == jsonencode({
-      Sid    = "ReadClusterDocuments"
-      Effect = "Allow"
-      Action = ["s3:GetObject"]
-      Resource = [
-        "arn:aws:s3:::usage/clusters/*",
-        "arn:aws:s3:::usage/other/k3s.json",
-        "arn:aws:s3:::all/*",
-      ]
-    })
-    error_message = "Only the documents that are named must be readable."
-  }
-
-  assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ListClusterDocuments"])) == jsonencode({
-      Sid       = "ListClusterDocuments"
-      Effect    = "Allow"
-      Action    = ["s3:ListBucket"]
-      Resource  = ["arn:aws:s3:::usage", "arn:aws:s3:::all"]
-      Condition = { StringLike = { "s3:prefix" = ["clusters/*", "other/k3s.json", "*"] } }
-    })
-    error_message = "Only the prefixes that are named must be listable."
-  }
-}
-
-run "bad_values" {
-  command = plan
-
-  variables {
-    eks_clusters             = ["arn:aws:eks:eu-central-1:123456789012:cluster/prod"]
-    waived_clusters          = ["a,b"]
-    waived_api_groups        = ["apps"]
-    cluster_documents        = ["s3://bucket/key"]
-    cluster_document_minutes = 0
-  }
-
-  expect_failures = [
-    var.eks_clusters,
-    var.waived_clusters,
-    var.waived_api_groups,
-    var.cluster_documents,
-    var.cluster_document_minutes,
-  ]
 }

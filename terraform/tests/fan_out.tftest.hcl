@@ -151,13 +151,3 @@ run "steps_are_called_at_once" {
 
   expect_failures = [aws_sfn_state_machine.this]
 }
-
-run "age_of_scans_has_bounds" {
-  command = plan
-
-  variables {
-    max_scan_age_minutes = 0
-  }
-
-  expect_failures = [var.max_scan_age_minutes]
-}

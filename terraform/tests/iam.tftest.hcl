@@ -125,6 +125,17 @@ run "dry_run" {
     }]
     error_message = "The schedule must be able to invoke this function and nothing else."
   }
+
+  # Who may have the role
+  assert {
+    condition     = jsondecode(aws_iam_role.function[0].assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    error_message = "Only functions in this account may have the role."
+  }
+
+  assert {
+    condition     = aws_iam_role.function[0].force_detach_policies
+    error_message = "Policies that were attached elsewhere must not prevent the deletion of the role."
+  }
 }
 
 run "no_wildcard_actions" {
@@ -192,28 +203,6 @@ run "delete" {
   }
 }
 
-run "delete_in_some_repositories" {
-  command = plan
-
-  variables {
-    dry_run           = false
-    repository_filter = ["team-a/*", "tools"]
-  }
-
-  assert {
-    condition = one([for statement in local.function_statements : statement.Resource if statement.Sid == "SweepOptedInRepositories"]) == [
-      "arn:aws:ecr:eu-central-1:123456789012:repository/team-a/*",
-      "arn:aws:ecr:eu-central-1:123456789012:repository/tools",
-    ]
-    error_message = "Only repositories that match the filter may be cleaned."
-  }
-
-  assert {
-    condition     = output.environment.REPOSITORY_FILTER == "team-a/*,tools"
-    error_message = "The program must have the same filter."
-  }
-}
-
 run "archive" {
   command = plan
 
@@ -233,13 +222,14 @@ run "archive" {
   }
 }
 
-run "archive_then_delete" {
+run "archive_then_delete_in_some_repositories" {
   command = plan
 
   variables {
-    dry_run      = false
-    action       = "archive"
-    archive_days = 90
+    dry_run           = false
+    action            = "archive"
+    archive_days      = 90
+    repository_filter = ["team-a/*", "tools"]
   }
 
   assert {
@@ -251,27 +241,33 @@ run "archive_then_delete" {
     condition     = output.environment.ARCHIVE_DAYS == "90"
     error_message = "The function must get ARCHIVE_DAYS."
   }
+
+  assert {
+    condition = one([for statement in local.function_statements : statement.Resource if statement.Sid == "SweepOptedInRepositories"]) == [
+      "arn:aws:ecr:eu-central-1:123456789012:repository/team-a/*",
+      "arn:aws:ecr:eu-central-1:123456789012:repository/tools",
+    ]
+    error_message = "Only repositories that match the filter may be cleaned."
+  }
+
+  assert {
+    condition     = output.environment.REPOSITORY_FILTER == "team-a/*,tools"
+    error_message = "The program must have the same filter."
+  }
 }
 
-run "archive_in_dry_run" {
+run "archive_in_dry_run_with_a_waived_source" {
   command = plan
 
   variables {
-    action       = "archive"
-    archive_days = 0
+    action         = "archive"
+    archive_days   = 0
+    waived_sources = ["lambda"]
   }
 
   assert {
     condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "DenySweepingInDryRun"]).Action, "ecr:UpdateImageStorageClass")
     error_message = "A dry run must be denied archiving as well."
-  }
-}
-
-run "waived_source" {
-  command = plan
-
-  variables {
-    waived_sources = ["lambda"]
   }
 
   assert {
@@ -289,16 +285,22 @@ run "waived_source" {
   }
 }
 
-run "waived_source_listed_twice" {
+run "sources_waived_twice_and_a_guard_waived_for_some_repositories" {
   command = plan
 
   variables {
-    waived_sources = ["lambda", "ecs", "app-runner", "ecs"]
+    waived_sources   = ["lambda", "ecs", "app-runner", "ecs"]
+    repository_rules = [{ repositories = ["shared/*"], waived_guards = ["cross-account-pull"] }]
   }
 
   assert {
     condition     = output.environment.WAIVED_SOURCES == "app-runner,ecs,lambda"
     error_message = "WAIVED_SOURCES must list each source once, in alphabetical order."
+  }
+
+  assert {
+    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action, "ecr:GetRegistryPolicy")
+    error_message = "The permissions of the guard must stay, because it still applies to other repositories."
   }
 }
 
@@ -321,11 +323,17 @@ run "all_sources_waived" {
   }
 }
 
-run "permissions_boundary" {
+run "path_and_permissions_boundary" {
   command = plan
 
   variables {
+    iam_path             = "/platform/"
     permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.function[0].path == "/platform/" && aws_iam_role.schedule.path == "/platform/"
+    error_message = "Both roles must have the path."
   }
 
   assert {
@@ -334,31 +342,12 @@ run "permissions_boundary" {
   }
 }
 
-run "approval_topic" {
+run "on_failure_queue_with_kms_key" {
   command = plan
 
   variables {
-    memory_enabled     = true
-    approval           = true
-    approval_topic_arn = "arn:aws:sns:eu-west-1:123456789012:approvals"
-  }
-
-  assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "AskForApproval"])) == jsonencode({
-      Sid      = "AskForApproval"
-      Effect   = "Allow"
-      Action   = ["sns:Publish"]
-      Resource = "arn:aws:sns:eu-west-1:123456789012:approvals"
-    })
-    error_message = "The function must be able to publish to exactly this topic."
-  }
-}
-
-run "on_failure_queue" {
-  command = plan
-
-  variables {
-    on_failure_destination_arn = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
+    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
   }
 
   assert {
@@ -375,28 +364,6 @@ run "on_failure_queue" {
     condition     = one(one(aws_lambda_function_event_invoke_config.this.destination_config).on_failure).destination == var.on_failure_destination_arn
     error_message = "Failed runs must be sent to the queue."
   }
-}
-
-run "on_failure_topic" {
-  command = plan
-
-  variables {
-    on_failure_destination_arn = "arn:aws:sns:eu-central-1:123456789012:failures"
-  }
-
-  assert {
-    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReportFailure"]).Action) == jsonencode(["sns:Publish"])
-    error_message = "The function must be able to publish to the topic."
-  }
-}
-
-run "on_failure_queue_with_kms_key" {
-  command = plan
-
-  variables {
-    on_failure_destination_arn         = "arn:aws:sqs:eu-central-1:123456789012:failures"
-    on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
-  }
 
   assert {
     condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"])) == jsonencode({
@@ -410,25 +377,45 @@ run "on_failure_queue_with_kms_key" {
   }
 }
 
-run "on_failure_topic_with_kms_key" {
+run "topics_for_failures_and_approvals" {
   command = plan
 
   variables {
     on_failure_destination_arn         = "arn:aws:sns:eu-central-1:123456789012:failures"
     on_failure_destination_kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+    memory_enabled                     = true
+    approval                           = true
+    approval_topic_arn                 = "arn:aws:sns:eu-west-1:123456789012:approvals"
+  }
+
+  assert {
+    condition     = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "ReportFailure"]).Action) == jsonencode(["sns:Publish"])
+    error_message = "The function must be able to publish to the topic."
   }
 
   assert {
     condition     = one([for statement in local.function_statements : statement if statement.Sid == "EncryptFailure"]).Resource == var.on_failure_destination_kms_key_arn
     error_message = "The function must be able to use the KMS key of the topic."
   }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "AskForApproval"])) == jsonencode({
+      Sid      = "AskForApproval"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = "arn:aws:sns:eu-west-1:123456789012:approvals"
+    })
+    error_message = "The function must be able to publish to exactly this topic."
+  }
 }
 
-run "kms_key" {
+run "kms_key_and_vpc" {
   command = plan
 
   variables {
-    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    vpc_subnet_ids         = ["subnet-1", "subnet-2"]
+    vpc_security_group_ids = ["sg-1"]
   }
 
   assert {
@@ -445,15 +432,6 @@ run "kms_key" {
   assert {
     condition     = aws_cloudwatch_log_group.this[0].kms_key_id == var.kms_key_arn && aws_lambda_function.this.kms_key_arn == var.kms_key_arn
     error_message = "The key must encrypt the log group and the environment variables."
-  }
-}
-
-run "vpc" {
-  command = plan
-
-  variables {
-    vpc_subnet_ids         = ["subnet-1", "subnet-2"]
-    vpc_security_group_ids = ["sg-1"]
   }
 
   assert {
@@ -517,24 +495,12 @@ run "all_guards_waived" {
   }
 }
 
-run "guard_waived_for_some_repositories" {
+run "reference_lists_and_inspector_coverage" {
   command = plan
 
   variables {
-    repository_rules = [{ repositories = ["shared/*"], waived_guards = ["cross-account-pull"] }]
-  }
-
-  assert {
-    condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "CheckGuards"]).Action, "ecr:GetRegistryPolicy")
-    error_message = "The permissions of the guard must stay, because it still applies to other repositories."
-  }
-}
-
-run "reference_lists" {
-  command = plan
-
-  variables {
-    reference_lists = ["s3://lists/cluster-a/images.json", "ssm:/lists/images", "ssm:images", "arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"]
+    reference_lists    = ["s3://lists/cluster-a/images.json", "ssm:/lists/images", "ssm:images", "arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"]
+    inspector_coverage = true
   }
 
   assert {
@@ -565,14 +531,6 @@ run "reference_lists" {
     condition     = output.environment.REFERENCE_LISTS == "s3://lists/cluster-a/images.json,ssm:/lists/images,ssm:images,ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/lists/images"
     error_message = "REFERENCE_LISTS must name the same lists, with the prefix ssm: before an ARN."
   }
-}
-
-run "inspector_coverage" {
-  command = plan
-
-  variables {
-    inspector_coverage = true
-  }
 
   assert {
     condition     = contains(one([for statement in local.function_statements : statement if statement.Sid == "FindUsage"]).Action, "inspector2:ListCoverage")
@@ -588,20 +546,6 @@ run "too_many_reference_lists" {
   }
 
   expect_failures = [aws_iam_role_policy.function[0]]
-}
-
-run "trust_policy" {
-  command = plan
-
-  assert {
-    condition     = jsondecode(aws_iam_role.function[0].assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
-    error_message = "Only functions in this account may have the role."
-  }
-
-  assert {
-    condition     = aws_iam_role.function[0].force_detach_policies
-    error_message = "Policies that were attached elsewhere must not prevent the deletion of the role."
-  }
 }
 
 run "existing_role" {
@@ -620,28 +564,5 @@ run "existing_role" {
   assert {
     condition     = output.role_name == "cleaner" && output.role_arn == var.role_arn && jsondecode(output.role_policy).Statement[0].Sid == "WriteLogs"
     error_message = "The outputs must name the role and contain the permissions that it needs."
-  }
-}
-
-run "role_and_create_role_contradict" {
-  command = plan
-
-  variables {
-    role_arn = "arn:aws:iam::123456789012:role/platform/cleaner"
-  }
-
-  expect_failures = [var.create_role]
-}
-
-run "iam_path" {
-  command = plan
-
-  variables {
-    iam_path = "/platform/"
-  }
-
-  assert {
-    condition     = aws_iam_role.function[0].path == "/platform/" && aws_iam_role.schedule.path == "/platform/"
-    error_message = "Both roles must have the path."
   }
 }

@@ -38,12 +38,51 @@ run "source_files" {
   }
 }
 
-run "unchanged_sources" {
+run "unchanged_sources_and_the_repository" {
   command = plan
 
   assert {
     condition     = local.image_tag == run.source_files.image_tag
     error_message = "The tag must not change if the sources do not change."
+  }
+
+  assert {
+    condition = [for rule in jsondecode(aws_ecr_lifecycle_policy.this[0].policy).rules : [rule.rulePriority, rule.selection]] == [
+      [1, { tagStatus = "tagged", tagPatternList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
+      [2, { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }],
+    ]
+    error_message = "ECR must keep the ten newest images and the image that the function runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
+  }
+
+  assert {
+    condition = jsondecode(aws_ecr_repository_policy.this[0].policy).Statement == [{
+      Sid       = "LambdaECRImageRetrievalPolicy"
+      Effect    = "Allow"
+      Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Principal = { Service = "lambda.amazonaws.com" }
+      Condition = {
+        StringLike = {
+          "aws:SourceArn" = [
+            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner",
+            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner:*",
+          ]
+        }
+      }
+    }]
+    error_message = "Only this function may use the repository: ${aws_ecr_repository_policy.this[0].policy}"
+  }
+}
+
+run "repository_with_kms_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  }
+
+  assert {
+    condition     = can(regex("^ecr-cleaner-[0-9a-f]{8}$", aws_ecr_repository.this[0].name))
+    error_message = "Each key must have its own repository, so that another key does not destroy the image that runs."
   }
 }
 
@@ -57,18 +96,6 @@ run "another_architecture" {
   assert {
     condition     = local.image_tag != run.source_files.image_tag
     error_message = "Another architecture must have another tag."
-  }
-}
-
-run "lifecycle_policy" {
-  command = plan
-
-  assert {
-    condition = [for rule in jsondecode(aws_ecr_lifecycle_policy.this[0].policy).rules : [rule.rulePriority, rule.selection]] == [
-      [1, { tagStatus = "tagged", tagPatternList = [local.image_tag], countType = "imageCountMoreThan", countNumber = 1 }],
-      [2, { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }],
-    ]
-    error_message = "ECR must keep the ten newest images and the image that the function runs: ${aws_ecr_lifecycle_policy.this[0].policy}"
   }
 }
 
@@ -164,62 +191,6 @@ run "image_of_the_same_apply" {
   assert {
     condition     = output.repository_name == null
     error_message = "With build_image = false, the module must accept an image_uri that is unknown at plan time."
-  }
-}
-
-run "build_image_contradicts_image_uri" {
-  command = plan
-
-  variables {
-    build_image = true
-    image_uri   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/ecr-cleaner:1.0.0"
-  }
-
-  expect_failures = [var.build_image]
-}
-
-run "neither_image_nor_build" {
-  command = plan
-
-  variables {
-    build_image = false
-  }
-
-  expect_failures = [var.build_image]
-}
-
-run "repository_policy" {
-  command = plan
-
-  assert {
-    condition = jsondecode(aws_ecr_repository_policy.this[0].policy).Statement == [{
-      Sid       = "LambdaECRImageRetrievalPolicy"
-      Effect    = "Allow"
-      Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      Principal = { Service = "lambda.amazonaws.com" }
-      Condition = {
-        StringLike = {
-          "aws:SourceArn" = [
-            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner",
-            "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner:*",
-          ]
-        }
-      }
-    }]
-    error_message = "Only this function may use the repository: ${aws_ecr_repository_policy.this[0].policy}"
-  }
-}
-
-run "repository_with_kms_key" {
-  command = plan
-
-  variables {
-    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-  }
-
-  assert {
-    condition     = can(regex("^ecr-cleaner-[0-9a-f]{8}$", aws_ecr_repository.this[0].name))
-    error_message = "Each key must have its own repository, so that another key does not destroy the image that runs."
   }
 }
 

@@ -1,4 +1,5 @@
-# The bucket, the queue and the permissions of the memory.
+# The bucket, the queue and the permissions of the memory. The first run applies the module, because the ARNs of
+# the rules are known only after an apply.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -109,6 +110,8 @@ run "by_default" {
 }
 
 run "real_run" {
+  command = plan
+
   variables {
     dry_run = false
   }
@@ -119,19 +122,34 @@ run "real_run" {
   }
 }
 
-run "real_run_that_must_not_exclude" {
+run "real_run_without_events_that_must_not_exclude" {
+  command = plan
+
   variables {
     dry_run                 = false
     register_pull_exclusion = false
+    events_enabled          = false
   }
 
   assert {
     condition     = jsonencode(local.pull_times_statements[*].Action) == jsonencode([["ecr:ListPullTimeUpdateExclusions"]])
     error_message = "Without register_pull_exclusion, the function must not change pull times."
   }
+
+  assert {
+    condition     = length(aws_sqs_queue.events) + length(aws_cloudwatch_event_rule.events) == 0 && !contains(keys(output.environment), "EVENT_QUEUE")
+    error_message = "Without events there must be no queue."
+  }
+
+  assert {
+    condition     = local.memory_statements[*].Sid == ["RememberUsageAndPlans"]
+    error_message = "Without events, the function must not be able to read a queue."
+  }
 }
 
 run "real_run_with_a_path_of_the_role" {
+  command = plan
+
   variables {
     dry_run  = false
     iam_path = "/platform/"
@@ -144,6 +162,8 @@ run "real_run_with_a_path_of_the_role" {
 }
 
 run "real_run_with_an_existing_role" {
+  command = plan
+
   variables {
     dry_run     = false
     create_role = false
@@ -159,6 +179,8 @@ run "real_run_with_an_existing_role" {
 }
 
 run "real_run_with_an_existing_role_that_has_a_path" {
+  command = plan
+
   variables {
     dry_run     = false
     create_role = false
@@ -171,39 +193,12 @@ run "real_run_with_an_existing_role_that_has_a_path" {
   }
 }
 
-run "without_events" {
-  variables {
-    events_enabled = false
-  }
-
-  assert {
-    condition     = length(aws_sqs_queue.events) + length(aws_cloudwatch_event_rule.events) == 0 && !contains(keys(output.environment), "EVENT_QUEUE")
-    error_message = "Without events there must be no queue."
-  }
-
-  assert {
-    condition     = local.memory_statements[*].Sid == ["RememberUsageAndPlans"]
-    error_message = "Without events, the function must not be able to read a queue."
-  }
-}
-
-run "without_memory_a_name_that_no_bucket_may_have" {
+run "without_memory" {
   command = plan
 
   variables {
     memory_enabled = false
     name           = "xn--cleaner"
-  }
-
-  assert {
-    condition     = aws_lambda_function.this.function_name == "xn--cleaner"
-    error_message = "Without a bucket, its name does not matter."
-  }
-}
-
-run "without_memory" {
-  variables {
-    memory_enabled = false
   }
 
   assert {
@@ -214,5 +209,10 @@ run "without_memory" {
   assert {
     condition     = length(setintersection(keys(output.environment), ["LEDGER", "EVENT_QUEUE", "PLANS"])) == 0 && output.plans_url == null
     error_message = "Without memory, the function must not look for a ledger or write a plan."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.function_name == "xn--cleaner"
+    error_message = "Without a bucket, its name does not matter."
   }
 }

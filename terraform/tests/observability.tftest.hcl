@@ -1,5 +1,6 @@
-# Saved queries, metrics, alarms and the dashboard, and the variables that turn them off. Some runs apply
-# the module, because the ARN of the topic that it creates is known only after an apply. They use an existing image, because the tests must not build one.
+# Saved queries, metrics, alarms and the dashboard, and the variables that turn them off. One run applies
+# the module, because the ARN of the topic that it creates is known only after an apply. The runs use an
+# existing image, because the tests must not build one.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -34,9 +35,10 @@ variables {
   memory_enabled = false
 }
 
-run "saved_queries" {
+run "everything_turned_on" {
   command = plan
 
+  # Saved queries
   assert {
     condition = output.saved_query_names == [
       "ecr-cleaner/Broken references", "ecr-cleaner/Coverage and guards", "ecr-cleaner/Failures", "ecr-cleaner/Why is this image kept",
@@ -54,11 +56,8 @@ run "saved_queries" {
     condition     = length(fileset("queries", "*")) == length(aws_cloudwatch_query_definition.this)
     error_message = "Each file in queries/ must be a saved query."
   }
-}
 
-run "metrics" {
-  command = plan
-
+  # Metrics
   assert {
     condition     = one(aws_cloudwatch_log_metric_filter.this["ImagesRemoved"].metric_transformation).namespace == "ECRCleaner/ecr-cleaner" && output.metric_namespace == "ECRCleaner/ecr-cleaner"
     error_message = "The metric namespace must contain the name of the instance."
@@ -82,11 +81,8 @@ run "metrics" {
     )
     error_message = "Runs that visit no repository must be counted."
   }
-}
 
-run "slow_scan_alarm" {
-  command = plan
-
+  # Alarm on slow scans
   assert {
     condition = (
       aws_cloudwatch_log_metric_filter.slow_scan[0].pattern == "{ $.event = \"Scan takes longer than it may age\" }"
@@ -96,11 +92,8 @@ run "slow_scan_alarm" {
     )
     error_message = "The alarm must go off after one slow scan, and use an existing metric."
   }
-}
 
-run "function_failed_alarm" {
-  command = plan
-
+  # Alarm on failed runs
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.function_failed[0].namespace == "AWS/Lambda"
@@ -116,11 +109,8 @@ run "function_failed_alarm" {
     condition     = aws_cloudwatch_metric_alarm.function_failed[0].period >= 2 * 900
     error_message = "The period must be longer than the longest run, because Lambda records an error at the start time of the run."
   }
-}
 
-run "deletions_failed_alarm" {
-  command = plan
-
+  # Alarm on failed deletions
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.deletions_failed[0].namespace == output.metric_namespace
@@ -129,11 +119,8 @@ run "deletions_failed_alarm" {
     )
     error_message = "The alarm must go off after one failed deletion, and use an existing metric."
   }
-}
 
-run "none_visited_alarm" {
-  command = plan
-
+  # Alarm on runs that visit no repository
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.none_visited[0].namespace == output.metric_namespace
@@ -144,11 +131,8 @@ run "none_visited_alarm" {
     )
     error_message = "The alarm must go off after one run that visits no repository, and use an existing metric."
   }
-}
 
-run "silence_alarm" {
-  command = plan
-
+  # Alarm on silence
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.no_runs[0].comparison_operator == "LessThanThreshold"
@@ -193,31 +177,108 @@ run "silence_alarm" {
     })]
     error_message = "The alarm must count the invocations of the function per day."
   }
+
+  # Dashboard
+
+  # A run at midnight, seen at noon, is 12 hours old: the default range of 3 hours would show nothing.
+  assert {
+    condition = (
+      jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P7D"
+      && jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).periodOverride == "inherit"
+    )
+    error_message = "The dashboard must open with a range that contains the latest runs, and keep the periods of its widgets."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
+      2 * widget.properties.period <= 7 * 86400 && widget.properties.period >= 86400 if widget.type == "metric"
+    ])
+    error_message = "Each metric widget must have a data point for each run in that range."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
+        for metric in widget.properties.metrics : metric[2].stat == (contains(["ImagesRemoved", "BytesRemoved", "DeletionsFailed"], metric[1]) ? "Sum" : "Maximum")
+        if metric[0] == output.metric_namespace
+      ] if widget.type == "metric"
+    ]))
+    error_message = "Only what runs do may be summed up, not what they find."
+  }
+
+  assert {
+    condition = alltrue([
+      for metric in flatten([
+        for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
+          for metric in widget.properties.metrics : { namespace = metric[0], name = metric[1] }
+        ] if widget.type == "metric"
+      ]) : metric.namespace == "AWS/Lambda" || (metric.namespace == output.metric_namespace && contains(keys(aws_cloudwatch_log_metric_filter.this), metric.name))
+    ])
+    error_message = "The dashboard must show only existing metrics."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
+      startswith(widget.properties.query, "SOURCE '/aws/lambda/ecr-cleaner' | f") && !strcontains(widget.properties.query, "#") if widget.type == "log"
+    ])
+    error_message = "The queries must read the log group of the function and have no comments."
+  }
+
+  assert {
+    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget if widget.type == "log"]) == 6
+    error_message = "The dashboard must show all saved queries except the one for kept images."
+  }
+
+  assert {
+    condition = [
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
+    ] == [5]
+    error_message = "The dashboard must show all alarms."
+  }
 }
 
-run "silence_alarm_with_rate" {
+run "silence_alarm_with_rate_and_given_topics" {
   command = plan
 
   variables {
     schedule_expression = "rate(2 hours)"
+    alarm_topic_arns    = ["arn:aws:sns:eu-central-1:123456789012:operations", "arn:aws:sns:eu-central-1:123456789012:team"]
   }
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 7200
     error_message = "The period must be the interval of the schedule."
   }
+
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && length(aws_sns_topic_policy.alarms) == 0
+    error_message = "The module must not create a topic if there are topics."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_composite_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
+    error_message = "The alarms must notify the given topics."
+  }
 }
 
-run "silence_alarm_with_short_rate" {
+run "silence_alarm_with_short_rate_without_metrics" {
   command = plan
 
   variables {
     schedule_expression = "rate(5 minutes)"
+    metrics_enabled     = false
   }
 
   assert {
     condition     = one([for query in aws_cloudwatch_metric_alarm.no_runs[0].metric_query : one(query.metric).period if query.id == "invocations"]) == 3600
     error_message = "The period must be at least an hour, because a run is reported only after its end."
+  }
+
+  assert {
+    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-silent"]
+    error_message = "The alarms that need metrics from the log must be left out."
   }
 }
 
@@ -261,26 +322,7 @@ run "silence_alarm_with_longest_rate" {
   }
 }
 
-run "silence_alarm_rejects_longer_rate" {
-  command = plan
-
-  variables {
-    schedule_expression = "rate(85 hours)"
-  }
-
-  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
-}
-
-run "silence_alarm_rejects_cron_with_weekday" {
-  command = plan
-
-  variables {
-    schedule_expression = "cron(0 3 ? * MON *)"
-  }
-
-  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
-}
-
+# tests/integration/test_terraform_refusals.py checks other schedules that are rejected, with their messages.
 run "silence_alarm_rejects_cron_with_day_of_month" {
   command = plan
 
@@ -306,28 +348,6 @@ run "silence_alarm_rejects_cron_with_year" {
 
   variables {
     schedule_expression = "cron(0 3 * * ? 2030)"
-  }
-
-  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
-}
-
-run "silence_alarm_rejects_interval_shorter_than_rate" {
-  command = plan
-
-  variables {
-    schedule_expression = "rate(2 days)"
-    run_interval_hours  = 47
-  }
-
-  expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
-}
-
-run "silence_alarm_rejects_interval_shorter_than_daily_cron" {
-  command = plan
-
-  variables {
-    schedule_expression = "cron(0 3 * * ? *)"
-    run_interval_hours  = 23
   }
 
   expect_failures = [aws_cloudwatch_metric_alarm.no_runs]
@@ -441,24 +461,6 @@ run "own_topic" {
   }
 }
 
-run "given_topics" {
-  command = plan
-
-  variables {
-    alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:operations", "arn:aws:sns:eu-central-1:123456789012:team"]
-  }
-
-  assert {
-    condition     = length(aws_sns_topic.alarms) == 0 && length(aws_sns_topic_policy.alarms) == 0
-    error_message = "The module must not create a topic if there are topics."
-  }
-
-  assert {
-    condition     = aws_cloudwatch_composite_alarm.silent[0].alarm_actions == toset(var.alarm_topic_arns) && output.alarm_topic_arns == var.alarm_topic_arns
-    error_message = "The alarms must notify the given topics."
-  }
-}
-
 run "topic_of_the_same_apply" {
   command = plan
 
@@ -469,68 +471,6 @@ run "topic_of_the_same_apply" {
   assert {
     condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-deletions-failed", "ecr-cleaner-none-visited", "ecr-cleaner-slow-scan", "ecr-cleaner-silent"]
     error_message = "The module must accept a topic whose ARN is unknown at plan time."
-  }
-}
-
-run "dashboard" {
-  command = plan
-
-  # A run at midnight, seen at noon, is 12 hours old: the default range of 3 hours would show nothing.
-  assert {
-    condition = (
-      jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).start == "-P7D"
-      && jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).periodOverride == "inherit"
-    )
-    error_message = "The dashboard must open with a range that contains the latest runs, and keep the periods of its widgets."
-  }
-
-  assert {
-    condition = alltrue([
-      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
-      2 * widget.properties.period <= 7 * 86400 && widget.properties.period >= 86400 if widget.type == "metric"
-    ])
-    error_message = "Each metric widget must have a data point for each run in that range."
-  }
-
-  assert {
-    condition = alltrue(flatten([
-      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
-        for metric in widget.properties.metrics : metric[2].stat == (contains(["ImagesRemoved", "BytesRemoved", "DeletionsFailed"], metric[1]) ? "Sum" : "Maximum")
-        if metric[0] == output.metric_namespace
-      ] if widget.type == "metric"
-    ]))
-    error_message = "Only what runs do may be summed up, not what they find."
-  }
-
-  assert {
-    condition = alltrue([
-      for metric in flatten([
-        for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [
-          for metric in widget.properties.metrics : { namespace = metric[0], name = metric[1] }
-        ] if widget.type == "metric"
-      ]) : metric.namespace == "AWS/Lambda" || (metric.namespace == output.metric_namespace && contains(keys(aws_cloudwatch_log_metric_filter.this), metric.name))
-    ])
-    error_message = "The dashboard must show only existing metrics."
-  }
-
-  assert {
-    condition = alltrue([
-      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets :
-      startswith(widget.properties.query, "SOURCE '/aws/lambda/ecr-cleaner' | f") && !strcontains(widget.properties.query, "#") if widget.type == "log"
-    ])
-    error_message = "The queries must read the log group of the function and have no comments."
-  }
-
-  assert {
-    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget if widget.type == "log"]) == 6
-    error_message = "The dashboard must show all saved queries except the one for kept images."
-  }
-
-  assert {
-    condition = [
-      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : length(widget.properties.alarms) if widget.type == "alarm"
-    ] == [5]
-    error_message = "The dashboard must show all alarms."
   }
 }
 
@@ -582,18 +522,5 @@ run "only_dashboard" {
   assert {
     condition     = !contains([for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.type], "alarm")
     error_message = "The dashboard must not show alarms."
-  }
-}
-
-run "alarms_without_metrics" {
-  command = plan
-
-  variables {
-    metrics_enabled = false
-  }
-
-  assert {
-    condition     = output.alarm_names == ["ecr-cleaner-function-failed", "ecr-cleaner-silent"]
-    error_message = "The alarms that need metrics from the log must be left out."
   }
 }

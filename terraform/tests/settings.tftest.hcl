@@ -127,29 +127,30 @@ run "every_setting" {
   }
 }
 
-run "rules_with_numeric_strings_and_nulls" {
+run "rules_log_level_and_log_group" {
   command = plan
 
   variables {
-    repository_rules = [{ repositories = ["app"], keep_days = "90", keep_count = null, keep_tag_patterns = null }]
+    repository_rules       = [{ repositories = ["app"], keep_days = "90", keep_count = null, keep_tag_patterns = null }]
+    log_level              = "DEBUG"
+    log_group_class        = "INFREQUENT_ACCESS"
+    log_group_skip_destroy = true
+    metrics_enabled        = false
   }
 
   assert {
     condition     = output.environment.REPOSITORY_RULES == "[{\"keep_days\":90,\"repositories\":[\"app\"]}]"
     error_message = "REPOSITORY_RULES must have numbers instead of strings, and no nulls: ${output.environment.REPOSITORY_RULES}"
   }
-}
-
-run "debug_log_level" {
-  command = plan
-
-  variables {
-    log_level = "DEBUG"
-  }
 
   assert {
     condition     = one(aws_lambda_function.this.logging_config).application_log_level == "DEBUG"
     error_message = "Lambda must not drop debug lines."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this[0].log_group_class == "INFREQUENT_ACCESS" && aws_cloudwatch_log_group.this[0].skip_destroy
+    error_message = "The log group must have the class, and stay when it is destroyed."
   }
 }
 
@@ -243,31 +244,6 @@ run "existing_log_group" {
     condition     = one([for statement in jsondecode(output.role_policy).Statement : statement.Resource if statement.Sid == "WriteLogs"]) == "${output.log_group_arn}:*"
     error_message = "The function must be allowed to write to the existing log group."
   }
-}
-
-run "log_group_options" {
-  command = plan
-
-  variables {
-    log_group_class        = "INFREQUENT_ACCESS"
-    log_group_skip_destroy = true
-    metrics_enabled        = false
-  }
-
-  assert {
-    condition     = aws_cloudwatch_log_group.this[0].log_group_class == "INFREQUENT_ACCESS" && aws_cloudwatch_log_group.this[0].skip_destroy
-    error_message = "The log group must have the class, and stay when it is destroyed."
-  }
-}
-
-run "log_group_class_without_metrics" {
-  command = plan
-
-  variables {
-    log_group_class = "INFREQUENT_ACCESS"
-  }
-
-  expect_failures = [var.log_group_class]
 }
 
 run "another_partition" {

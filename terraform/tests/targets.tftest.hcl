@@ -51,11 +51,12 @@ run "by_default" {
   }
 }
 
-run "regions" {
+run "regions_of_the_own_account" {
   command = plan
 
   variables {
-    scan_regions = ["us-east-1", "eu-west-1", "us-east-1"]
+    scan_regions  = ["us-east-1", "eu-west-1", "us-east-1"]
+    scan_accounts = ["123456789012"]
   }
 
   assert {
@@ -76,26 +77,10 @@ run "regions" {
     condition     = !contains(flatten(local.function_statements[*].Action), "ec2:DescribeRegions")
     error_message = "With a list, the regions need not be found."
   }
-}
-
-run "deletion_stays_in_the_region_of_the_registry" {
-  command = plan
-
-  variables {
-    dry_run       = false
-    scan_regions  = ["us-east-1"]
-    scan_accounts = ["organization"]
-  }
 
   assert {
-    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"])) == jsonencode({
-      Sid       = "SweepOptedInRepositories"
-      Effect    = "Allow"
-      Action    = ["ecr:BatchDeleteImage"]
-      Resource  = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
-      Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
-    })
-    error_message = "Only images in opted-in repositories of the registry may be deleted."
+    condition     = !contains(local.target_statements[*].Sid, "ScanAccounts")
+    error_message = "The statement must be left out, because IAM rejects a statement without resources."
   }
 }
 
@@ -129,37 +114,13 @@ run "accounts" {
   }
 }
 
-run "only_the_own_account" {
-  command = plan
-
-  variables {
-    scan_accounts = ["123456789012"]
-  }
-
-  assert {
-    condition     = !contains(local.target_statements[*].Sid, "ScanAccounts")
-    error_message = "The statement must be left out, because IAM rejects a statement without resources."
-  }
-}
-
-run "external_id_without_accounts" {
-  command = plan
-
-  variables {
-    scan_external_id = "secret"
-  }
-
-  assert {
-    condition     = length([for name in keys(output.environment) : name if startswith(name, "SCAN_")]) == 0
-    error_message = "Without accounts, no role is assumed."
-  }
-}
-
-run "organization" {
+run "deletion_stays_in_the_region_of_the_registry_if_the_organization_is_scanned" {
   command = plan
 
   variables {
     scan_accounts = ["organization"]
+    dry_run       = false
+    scan_regions  = ["us-east-1"]
   }
 
   assert {
@@ -184,6 +145,17 @@ run "organization" {
   assert {
     condition     = output.environment.SCAN_ACCOUNTS == "organization" && output.environment.SCAN_ROLE_NAME == "ecr-cleaner-scan" && !contains(keys(output.environment), "SCAN_EXTERNAL_ID")
     error_message = "The function must get the settings: ${jsonencode(output.environment)}"
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in local.function_statements : statement if statement.Sid == "SweepOptedInRepositories"])) == jsonencode({
+      Sid       = "SweepOptedInRepositories"
+      Effect    = "Allow"
+      Action    = ["ecr:BatchDeleteImage"]
+      Resource  = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
+      Condition = { StringEquals = { "aws:ResourceTag/BoxCleanerEnabled" = "true" } }
+    })
+    error_message = "Only images in opted-in repositories of the registry may be deleted."
   }
 }
 
@@ -249,6 +221,19 @@ run "administrator_of_inspector_in_the_organization" {
   assert {
     condition     = one([for statement in local.target_statements : statement.Resource if statement.Sid == "ScanAccounts"]) == ["arn:aws:iam::*:role/ecr-cleaner-scan"]
     error_message = "The roles of the organization include that of the administrator: ${jsonencode(local.target_statements)}"
+  }
+}
+
+run "external_id_without_accounts" {
+  command = plan
+
+  variables {
+    scan_external_id = "secret"
+  }
+
+  assert {
+    condition     = length([for name in keys(output.environment) : name if startswith(name, "SCAN_")]) == 0
+    error_message = "Without accounts, no role is assumed."
   }
 }
 

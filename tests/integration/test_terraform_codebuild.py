@@ -20,7 +20,6 @@ from terraform_support import (
     Terraform,
     TerraformError,
     copy_project,
-    fake_aws,
     require_terraform,
 )
 
@@ -35,19 +34,13 @@ AWKWARD = ["--label", 'note=it\'s "$HOME" `id`']
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def stand_in(aws: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CodeBuildStandIn]:
     with codebuild(tmp_path_factory.mktemp("codebuild"), aws) as stand_in:
         yield stand_in
 
 
 @pytest.fixture(scope="module")
-def module(terraform_environ: dict[str, str], stand_in: CodeBuildStandIn) -> Iterator[Terraform]:
+def module(terraform_environ: dict[str, str], stand_in: CodeBuildStandIn) -> Terraform:
     """Return the module, applied with nothing but Terraform on PATH."""
     only_terraform = stand_in.directory / "path"
     only_terraform.mkdir()
@@ -66,8 +59,7 @@ def module(terraform_environ: dict[str, str], stand_in: CodeBuildStandIn) -> Ite
         },
     ).init()
     terraform.apply()
-    yield terraform
-    terraform.destroy()
+    return terraform
 
 
 @pytest.fixture
@@ -118,7 +110,7 @@ def test_changed_source_is_built_before_the_function_changes(
     source = module.directory.parent / "lambda_src" / "ecr_cleaner" / "handler.py"
     source.write_text(source.read_text() + "# changed\n")
     plan = module.plan()
-    printed = module.apply()
+    printed = module.apply_plan()
 
     assert plan == {
         "aws_s3_object.sources[0]": "replace",
@@ -130,6 +122,14 @@ def test_changed_source_is_built_before_the_function_changes(
     assert built < position(printed, FUNCTION, "Modifying")
     assert image_of_function(aws) in pushed(aws) - {before}
     assert [build["buildStatus"] for build in builds.builds] == ["SUCCEEDED"]
+
+
+def test_build_that_does_not_end_fails_the_apply(
+    builds: CodeBuildStandIn, module: Terraform
+) -> None:
+    builds.ends, builds.remaining_milliseconds = False, 19_999
+    with pytest.raises(TerraformError, match="has not ended yet"):
+        module.apply(rebuild="does not end")
 
 
 def test_failed_build_fails_the_apply_with_what_failed_and_the_log(
@@ -145,16 +145,10 @@ def test_failed_build_fails_the_apply_with_what_failed_and_the_log(
     assert "Log: https://" in error
     assert image_of_function(aws) == before
     builds.environ = {}
-    module.apply(rebuild="fails at first")
+    # The tests after this one start with this image.
+    module.variables["rebuild"] = "fails at first"
+    module.apply()
     assert image_of_function(aws) != before
-
-
-def test_build_that_does_not_end_fails_the_apply(
-    builds: CodeBuildStandIn, module: Terraform
-) -> None:
-    builds.ends, builds.remaining_milliseconds = False, 19_999
-    with pytest.raises(TerraformError, match="has not ended yet"):
-        module.apply(rebuild="does not end")
 
 
 def test_event_that_is_sent_twice_builds_once(aws: FakeAws, builds: CodeBuildStandIn) -> None:
@@ -186,11 +180,10 @@ def test_buildspec_is_correct_shell(aws: FakeAws, module: Terraform, tmp_path: P
 def test_local_build_takes_over_without_another_image(
     aws: FakeAws, builds: CodeBuildStandIn, module: Terraform
 ) -> None:
-    module.apply()
     image = image_of_function(aws)
     module.environ |= engine_stand_in.install(builds.directory / "local")
     plan = module.plan(build_with="local")
-    module.apply(build_with="local")
+    module.apply_plan()
 
     assert FUNCTION not in plan
     assert image_of_function(aws) == image

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from terraform_support import MODULE, FakeAws, Terraform, copy_project, fake_aws
+from terraform_support import MODULE, FakeAws, Terraform, copy_project
 
 REGION = "eu-west-1"
 REGISTRY = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
@@ -45,12 +44,6 @@ module "cleaner" {{
   {arguments}
 }}
 """
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 def configured(environ: dict[str, str], directory: Path, arguments: str) -> Terraform:
@@ -94,7 +87,7 @@ def test_changed_dependency_only_updates(applied: Terraform) -> None:
     plan = applied.plan(network="second")
 
     assert set(plan.values()) == {"read", "update"}, plan
-    applied.apply(network="second")
+    applied.apply_plan()
     assert applied.plan(network="second") == {}
 
 

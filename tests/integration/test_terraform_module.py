@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ecr_cleaner.deadline import RESERVE
-from terraform_provider import shared_provider
 from terraform_support import (
     EXAMPLES,
     MODULE,
@@ -29,10 +27,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def terraform_environ(provider: Path) -> Iterator[dict[str, str]]:
-    """Return the variables that let Terraform use one provider: tests with mocks call no AWS."""
-    with shared_provider(provider, {}) as environ:
-        yield environ
+def module(project: Path, terraform_environ: dict[str, str]) -> Terraform:
+    return Terraform(project / MODULE, environ=terraform_environ).init()
 
 
 @pytest.mark.parametrize("directory", [MODULE, "examples"])
@@ -63,7 +59,5 @@ def test_shortest_timeout_leaves_time_to_clean() -> None:
 
 
 @pytest.mark.parametrize("file", TESTS)
-def test_module_passes_its_own_tests(
-    project: Path, terraform_environ: dict[str, str], file: str
-) -> None:
-    Terraform(project / MODULE, environ=terraform_environ).init().test(file)
+def test_module_passes_its_own_tests(module: Terraform, file: str) -> None:
+    module.test(file)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import engine_stand_in
-from terraform_support import MODULE, FakeAws, Terraform, TerraformError, copy_project, fake_aws
+from terraform_support import MODULE, FakeAws, Terraform, TerraformError, copy_project
 
 REGION = "eu-west-1"
 NAME = "cleaner"
@@ -19,12 +19,6 @@ KEY = f"arn:aws:kms:{REGION}:123456789012:key/00000000-0000-0000-0000-0000000000
 
 FUNCTION = "aws_lambda_function.this"
 REPOSITORY = "aws_ecr_repository.this[0]"
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -146,14 +145,13 @@ def test_template_makes_the_role_of_the_module(
 @pytest.fixture(scope="module")
 def organization(
     terraform_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Terraform]:
+) -> Terraform:
     """Return the example, applied."""
     directory = tmp_path_factory.mktemp("example")
     terraform = example_in(directory, "examples/organization", terraform_environ)
     terraform.variables = {"organization_id": "o-a1b2c3d4e5", "member_account_id": MEMBER}
     terraform.apply()
-    yield terraform
-    terraform.destroy()
+    return terraform
 
 
 def test_example_plans_nothing_the_second_time(organization: Terraform) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import engine_stand_in
-from terraform_support import MODULE, PROJECT, FakeAws, fake_aws
+from terraform_support import MODULE, PROJECT, FakeAws
 
 REGION = "eu-west-1"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/by-hand:1.0.0"
 SCRIPT = PROJECT / MODULE / "scripts" / "build-and-push.sh"
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

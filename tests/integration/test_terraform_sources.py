@@ -11,44 +11,37 @@ from threading import Thread
 
 import pytest
 
-from terraform_support import FakeAws, Terraform, copy_project, fake_aws
+from terraform_support import Terraform, copy_project
 
 REGION = "eu-west-1"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/tools/cleaner:1.0.0"
 
-TWO_MODULES = """
+CONFIGURATION = """
 provider "aws" {{
   region = "{region}"
 }}
 
 module "first" {{
-  source = "{source}"
+  source = "{source}//terraform"
   name   = "first"
 }}
 
 module "second" {{
-  source = "{source}"
+  source = "{source}//terraform"
   name   = "second"
-  {argument}
-}}
-"""
-
-SCAN_ROLE = """
-provider "aws" {{
-  region = "{region}"
 }}
 
-module "scan_role" {{
-  source            = "{source}"
+module "with_image" {{
+  source    = "{source}//terraform"
+  name      = "with-image"
+  image_uri = "{image}"
+}}
+
+module "of_another_account" {{
+  source            = "{source}//terraform/modules/scan-role"
   cleaner_role_arns = ["arn:aws:iam::123456789012:role/cleaner"]
 }}
 """
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[FakeAws]:
-    with fake_aws() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -61,37 +54,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def instances(
-    environ: dict[str, str], directory: Path, source: str, argument: str = ""
-) -> Terraform:
-    """Return Terraform in a configuration that uses the module of a source twice."""
-    configuration = TWO_MODULES.format(region=REGION, source=source, argument=argument)
-    (directory / "main.tf").write_text(configuration)
-    return Terraform(directory, environ=dict(environ)).init()
-
-
 def planned(plan: dict[str, str], kind: str) -> set[str]:
     """Return the instances for which a plan creates a resource of a type."""
     return {address.split(".")[1] for address in plan if f".{kind}." in address}
-
-
-def test_two_instances_from_one_git_source(
-    terraform_environ: dict[str, str], repository: Path, tmp_path: Path
-) -> None:
-    plan = instances(terraform_environ, tmp_path, f"git::file://{repository}//terraform").plan()
-
-    assert planned(plan, "aws_lambda_function") == {"first", "second"}
-    assert planned(plan, "aws_ecr_repository") == {"first", "second"}
-
-
-def test_second_instance_from_one_git_source_with_its_own_image(
-    terraform_environ: dict[str, str], repository: Path, tmp_path: Path
-) -> None:
-    source = f"git::file://{repository}//terraform"
-    plan = instances(terraform_environ, tmp_path, source, f'image_uri = "{IMAGE}"').plan()
-
-    assert planned(plan, "aws_lambda_function") == {"first", "second"}
-    assert planned(plan, "aws_ecr_repository") == {"first"}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -118,33 +83,27 @@ def archive(repository: Path, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_two_instances_from_the_archive_of_a_release(
-    terraform_environ: dict[str, str], archive: str, tmp_path: Path
+@pytest.fixture
+def git(repository: Path) -> str:
+    """Return the address of the repository for Terraform."""
+    return f"git::file://{repository}"
+
+
+@pytest.mark.parametrize("kind", ["git", "archive"])
+def test_modules_of_one_source_are_installed_and_planned(
+    request: pytest.FixtureRequest,
+    terraform_environ: dict[str, str],
+    tmp_path: Path,
+    kind: str,
 ) -> None:
+    source = request.getfixturevalue(kind)
     directory = tmp_path / "configuration"
     directory.mkdir()
-    plan = instances(terraform_environ, directory, f"{archive}//terraform").plan()
+    (directory / "main.tf").write_text(
+        CONFIGURATION.format(region=REGION, source=source, image=IMAGE)
+    )
+    plan = Terraform(directory, environ=dict(terraform_environ)).init().plan()
 
-    assert planned(plan, "aws_lambda_function") == {"first", "second"}
-
-
-def plan_of_scan_role(environ: dict[str, str], directory: Path, source: str) -> dict[str, str]:
-    """Return the plan of a configuration that uses the module for other accounts by itself."""
-    directory.mkdir()
-    (directory / "main.tf").write_text(SCAN_ROLE.format(region=REGION, source=source))
-    return Terraform(directory, environ=dict(environ)).init().plan()
-
-
-def test_scan_role_from_git_and_from_the_archive_of_a_release(
-    terraform_environ: dict[str, str], repository: Path, archive: str, tmp_path: Path
-) -> None:
-    git = f"git::file://{repository}//terraform/modules/scan-role"
-    plans = [
-        plan_of_scan_role(terraform_environ, tmp_path / "git", git),
-        plan_of_scan_role(
-            terraform_environ, tmp_path / "zip", f"{archive}//terraform/modules/scan-role"
-        ),
-    ]
-
-    for plan in plans:
-        assert planned(plan, "aws_iam_role") == {"scan_role"}
+    assert planned(plan, "aws_lambda_function") == {"first", "second", "with_image"}
+    assert planned(plan, "aws_ecr_repository") == {"first", "second"}
+    assert "module.of_another_account.aws_iam_role.scan" in plan

@@ -119,7 +119,7 @@ $(CHECKOV_VENV)/.installed: requirements-checkov.txt
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
 
 e2e: setup ## Real Terraform, real container: takes minutes
-	$(BIN)/pytest -m e2e tests/e2e
+	$(BIN)/pytest -m e2e --numprocesses=2 --dist=loadfile tests/e2e
 
 bench: setup ## Measure time, memory and calls against a fake AWS of its own: takes minutes
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench

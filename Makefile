@@ -63,11 +63,13 @@ help: ## List the targets
 
 setup: $(READY) ## Install what the other targets need into .venv
 
-# A change of either lock file recreates the environment, so that no old package stays in it.
-$(DEMO_READY): $(DEMO).txt requirements-dev.txt
+# A change of a lock file recreates the environment, so that no old package stays in it. The first
+# lock file is that of pip: the one in Python 3.11 needs twice as long for the others.
+$(DEMO_READY): requirements-pip.txt $(DEMO).txt requirements-dev.txt
 	@$(FIND_PYTHON); \
 	echo "Creating $(VENV) with $$("$$python" --version); this is done once"; \
 	"$$python" -m venv --clear $(VENV)
+	@.ci/install $(BIN)/python requirements-pip.txt
 	@.ci/install $(BIN)/python $(DEMO).txt
 	@touch $@
 
@@ -111,15 +113,15 @@ lint-terraform: $(CHECKOV_VENV)/.installed ## Hold the Terraform code against ch
 		--skip-download --compact --quiet
 
 # In an environment of its own: it takes 290 MB and pins other versions than the tests.
-$(CHECKOV_VENV)/.installed: requirements-checkov.txt
-	@$(FIND_PYTHON); "$$python" -m venv --clear $(CHECKOV_VENV)
+$(CHECKOV_VENV)/.installed: requirements-checkov.txt | $(DEMO_READY)
+	@$(BIN)/python -m venv --clear --without-pip $(CHECKOV_VENV)
 	@.ci/install $(CHECKOV_VENV)/bin/python requirements-checkov.txt
 	@touch $@
 
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
 
 e2e: setup ## Real Terraform, real container: takes minutes
-	$(BIN)/pytest -m e2e tests/e2e
+	$(BIN)/pytest -m e2e --numprocesses=2 --dist=loadfile tests/e2e
 
 bench: setup ## Measure time, memory and calls against a fake AWS of its own: takes minutes
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench
@@ -132,6 +134,7 @@ picture: demo setup ## Take the picture of the README again, with Chromium
 	@PYTHONPATH=tests:lambda_src $(BIN)/python tests/e2e/picture.py
 
 lock: $(LOCK_VENV)/uv-$(UV_VERSION) ## Pin the requirements anew (UPGRADE=1: to the newest versions)
+	$(LOCK) requirements-pip.in --output-file requirements-pip.txt
 	$(LOCK) lambda_src/requirements.in --output-file lambda_src/requirements.txt
 	$(LOCK) $(DEMO).in --output-file $(DEMO).txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt

@@ -132,7 +132,7 @@ def _add_runtime(python: Python, tree: Path) -> None:
     wheels = [f"manylinux{tag}_{platform.machine()}" for tag in ("2014", "_2_17", "_2_28")]
     runtime = tree / "var/runtime"
     pip_install(
-        *("base-image", runtime, "--no-compile", "--only-binary=:all:"),
+        *("base-image", runtime, "--only-binary=:all:"),
         *("--python-version", python.version),
         *(f"--platform={platform}" for platform in wheels),
     )

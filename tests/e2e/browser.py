@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.processes import DIES_WITH_THE_TESTS, SECONDS_TO_START, CommandError, run
+from e2e.tools import apt_lock
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
 SECONDS_FOR_AN_ANSWER = 60
@@ -37,11 +38,12 @@ def chromium() -> str | None:
     """Return the command of a Chromium; on Debian, root installs one if there is none."""
     found = next((name for name in NAMES if shutil.which(name)), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        run("apt-get", "update", "-qq")
         packages = ("chromium", "fonts-dejavu-core")
         environ = {"DEBIAN_FRONTEND": "noninteractive"}
         options = ("install", "--yes", "-qq", "--no-install-recommends")
-        run("apt-get", *options, *packages, environ=environ)
+        with apt_lock():
+            run("apt-get", "update", "-qq")
+            run("apt-get", *options, *packages, environ=environ)
         found = "chromium"
     return found
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,20 @@ def in_memory() -> Path | None:
 @pytest.fixture(scope="session")
 def measurements(pytestconfig: pytest.Config) -> Measurements:
     return pytestconfig.stash.setdefault(MEASUREMENTS, Measurements())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the measurements to the controller of xdist, if this process is one of its workers."""
+    if hasattr(session.config, "workeroutput"):
+        measured = session.config.stash.get(MEASUREMENTS, Measurements())
+        session.config.workeroutput["measured"] = measured.lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the measurements of a worker; one that crashed has no output."""
+    lines = getattr(node, "workeroutput", {}).get("measured", {})
+    node.config.stash.setdefault(MEASUREMENTS, Measurements()).lines.update(lines)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

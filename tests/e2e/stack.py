@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from e2e import base_image
 from e2e.engine import Engine
@@ -22,7 +23,8 @@ from e2e.invocation import (
 from e2e.registry import Registry
 from e2e.tools import ARCHITECTURES, Tools
 from integration.full_world import WITHOUT_SERVER
-from terraform_support import FakeAws, Terraform, copy_project
+from terraform_provider import shared_provider
+from terraform_support import INSTALLED_PROVIDER, FakeAws, Terraform, copy_project
 
 REGION = "eu-central-1"
 NAME = "nightly-cleaner"
@@ -62,7 +64,7 @@ class Machine:
     docker: Engine
 
     def terraform(self) -> Terraform:
-        """Return Terraform, initialized in a copy of the example."""
+        """Return Terraform, initialized in a copy of the example as a user initializes it."""
         project = copy_project(self.directory / "project")
         environ = {**self.aws.environ, **self.docker.environ, **self.docker.builder()}
         terraform = Terraform(project / "examples" / "complete", environ, dict(VARIABLES))
@@ -82,6 +84,16 @@ class Machine:
             {**self.aws.environ, **environ, "AWS_REGION": REGION},
             variables,
         ).init()
+
+    @contextmanager
+    def shared_provider(self, terraform: Terraform) -> Iterator[None]:
+        """Let all commands within the block use one process of the provider, which is faster."""
+        (binary,) = terraform.directory.glob(INSTALLED_PROVIDER)
+        with (
+            shared_provider(binary, terraform.environ) as environ,
+            mock.patch.dict(terraform.environ, environ),
+        ):
+            yield
 
     def compressed_layers(self, image: str) -> list[int]:
         """Return the compressed sizes of the layers of an image, the base layer first."""

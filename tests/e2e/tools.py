@@ -6,10 +6,15 @@ a directory that is removed after the tests.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from e2e.processes import run
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 DEBIAN_PACKAGES = ("docker.io", "docker-registry")
+APT_LOCK = Path(tempfile.gettempdir()) / "ecr-cleaner-e2e-apt.lock"
 
 # Architecture as in uname -> as in container images. The emulator supports both.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -66,12 +72,20 @@ def _may_mount() -> bool:
 
 
 def install(directory: Path) -> Tools:
-    """Download and unpack all tools into the directory."""
-    return Tools(
-        packages=_debian_packages(directory / "debian"),
-        aws_cli=_aws_cli(directory / "aws-cli"),
-        emulator=_emulator(directory / "emulator"),
-    )
+    """Download and unpack all tools into the directory, side by side."""
+    with ThreadPoolExecutor() as pool:
+        packages = pool.submit(_debian_packages, directory / "debian")
+        aws_cli = pool.submit(_aws_cli, directory / "aws-cli")
+        emulator = pool.submit(_emulator, directory / "emulator")
+    return Tools(packages.result(), aws_cli.result(), emulator.result())
+
+
+@contextmanager
+def apt_lock() -> Iterator[None]:
+    """Wait until no other process of the tests uses apt-get, which fails if another one runs."""
+    with APT_LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _debian_packages(directory: Path) -> Path:
@@ -83,9 +97,10 @@ def _debian_packages(directory: Path) -> Path:
         "DPkg::Lock::Timeout": 120,
     }
     options = ("-qq", *(f"--option={name}={value}" for name, value in settings.items()))
-    run("apt-get", "update", *options)
     fetch = ("--yes", "--download-only", "--no-install-recommends")
-    run("apt-get", "install", *fetch, *options, *DEBIAN_PACKAGES, *_client_package())
+    with apt_lock():
+        run("apt-get", "update", *options)
+        run("apt-get", "install", *fetch, *options, *DEBIAN_PACKAGES, *_client_package())
     for archive in archives.glob("*.deb"):
         run("dpkg-deb", "--extract", archive, directory)
     return directory
@@ -100,8 +115,8 @@ def pip_install(requirements: str, directory: Path, *options: str) -> None:
     """Install pinned requirements into a separate directory."""
     quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-conflicts")
     file = REQUIREMENTS / f"{requirements}.txt"
-    pinned = ("--require-hashes", "--no-deps", "--target", directory, "--requirement", file)
-    run(sys.executable, "-m", "pip", "install", *quiet, *options, *pinned)
+    pinned = ("--require-hashes", "--no-deps", "--no-compile", "--requirement", file)
+    run(sys.executable, "-m", "pip", "install", *quiet, *options, *pinned, "--target", directory)
 
 
 def _aws_cli(directory: Path) -> Path:
@@ -114,7 +129,7 @@ def _aws_cli(directory: Path) -> Path:
 
 def _emulator(directory: Path) -> Path:
     """Return the AWS Runtime Interface Emulator, which is part of the SAM CLI."""
-    pip_install("emulator", directory, "--no-compile")
+    pip_install("emulator", directory)
     processor = platform.machine().replace("aarch64", "arm64")
     emulator = directory / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{processor}"
     emulator.chmod(0o755)

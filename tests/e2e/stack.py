@@ -23,7 +23,7 @@ from e2e.invocation import (
 from e2e.registry import Registry
 from e2e.tools import ARCHITECTURES, Tools
 from integration.full_world import WITHOUT_SERVER
-from terraform_provider import shared_provider
+from terraform_provider import running_providers, shared_provider
 from terraform_support import INSTALLED_PROVIDER, FakeAws, Terraform, copy_project
 
 REGION = "eu-central-1"
@@ -90,7 +90,8 @@ class Machine:
         """Let all commands within the block use one process of the provider, which is faster."""
         (binary,) = terraform.directory.glob(INSTALLED_PROVIDER)
         with (
-            shared_provider(binary, terraform.environ) as environ,
+            running_providers(binary, terraform.environ) as providers,
+            shared_provider(providers) as environ,
             mock.patch.dict(terraform.environ, environ),
         ):
             yield

@@ -151,6 +151,7 @@ def pytest_xdist_auto_num_workers() -> int:
 # -- Collection --------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent
+SLOW = ("test_terraform", "test_eks", "test_soak")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -161,7 +162,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(TESTS / "e2e"):
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: not item.path.name.startswith("test_terraform"))
+    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
 
 
 # -- Coverage ----------------------------------------------------------------------------------

@@ -171,10 +171,8 @@ class World:
         digest = digest_of(manifest)
         for tag in tags or ("",):
             self._free(repository, tag)
-            named = {"imageTag": tag} if tag else {}
-            self.client("ecr").put_image(
-                repositoryName=repository, imageManifest=manifest, imageDigest=digest, **named
-            )
+            # Not by a request: worlds have many images, and each request takes milliseconds.
+            self._ecr.put_image(repository, manifest, tag or None, digest=digest)
         self.set_pushed(repository, digest, datetime.now(UTC) - timedelta(days=days_old))
         return digest
 
@@ -202,8 +200,12 @@ class World:
         images = self._repository(repository).images
         return {tag: image.image_digest for image in images for tag in image.image_tags}
 
+    @property
+    def _ecr(self) -> Any:
+        return ecr_backends[self.account_id][self.region]
+
     def _repository(self, name: str) -> Any:
-        return ecr_backends[self.account_id][self.region].repositories[name]
+        return self._ecr.repositories[name]
 
     def _free(self, repository: str, tag: str) -> None:
         """Take a tag from the image that carries it: moto would delete the image with its last."""

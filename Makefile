@@ -82,7 +82,7 @@ demo: $(DEMO_READY) ## See it work: a small AWS of its own, cleaned dry and then
 
 quick: setup ## Run the tests of core, report, run and program (T= adds options or selects)
 	$(BIN)/pytest --hypothesis-profile=quick $(T) \
-		$(if $(filter tests/%,$(T)),,$(QUICK_TESTS))
+		$(if $(filter tests/%,$(T)),,--numprocesses=2 --dist=loadfile $(QUICK_TESTS))
 
 unit: setup ## Run all but integration and benchmark tests (T= adds options or selects)
 	$(BIN)/pytest --hypothesis-profile=quick $(T) \

@@ -226,6 +226,12 @@ def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: 
         (f"ECR_REGISTRY={HOST}\nREPO=app\nTAG=v1\n", {app(), app("v1")}),
         (f"export R={HOST}\nexport REPO=app\ndocker run $R/$REPO:$TAG\n", {app()}),
         (f"\tset REGISTRY={HOST}\r\n\tset REPO=app\r\n", {app()}),
+        # A key may stand twice: in two documents, or assigned again.
+        (
+            f"registry: {HOST}\nrepository: app\n---\nregistry: {HOST}\nrepository: other\n",
+            {app(), app(name="other")},
+        ),
+        (f"REGISTRY={HOST}\nREPO=app\nREPO=other\n", {app(), app(name="other")}),
         (f"registry: {HOST}\nport: 80\n", set()),
         ("registry: docker.io\nrepository: dkr\n", set()),
     ],

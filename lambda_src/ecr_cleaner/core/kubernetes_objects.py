@@ -70,9 +70,9 @@ def _joined(key: str, value: str, node: Mapping[str, Any]) -> list[str]:
 
     An image without a tag means ``latest``. A repository means any image, unless a tag is written.
     """
-    exact, likely = ([f"{value}:{tag}" for tag in tags] for tags in tags_of(node))
-    pinned = [f"{value}@{digest}" for digest in digests_of(node)]
-    whole = [f"{value}:{ANY_TAG}"] if has_computed_end(node) else []
+    exact, likely = ([f"{value}:{tag}" for tag in tags] for tags in tags_of(node.items()))
+    pinned = [f"{value}@{digest}" for digest in digests_of(node.items())]
+    whole = [f"{value}:{ANY_TAG}"] if has_computed_end(node.items()) else []
     lowered = key.lower()
     if "image" in lowered and "repo" not in lowered:
         return [value, *exact, *likely, *pinned, *whole]

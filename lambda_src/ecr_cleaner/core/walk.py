@@ -166,7 +166,7 @@ def _inside(key: str, node: Mapping[str, Any], found: Found) -> Iterator[tuple[s
         # An intrinsic function stands for the field that holds it.
         yield (key if ":" in name else name), value
     if names_image:
-        yield from put_together(node)
+        yield from put_together(node.items())
 
 
 def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:

@@ -167,8 +167,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # -- Coverage ----------------------------------------------------------------------------------
 
-# Tracing doubles the time of moto, of botocore, of the simulated AWS and of tables with many cases,
-# which cover few lines that other tests do not: those in __main__.py. Single tests have a marker.
+# Tracing doubles the time of moto, of botocore, of the simulated AWS and of tables with many cases.
+# These cover few lines that other tests do not; test_shell.py covers __main__.py. Single tests and
+# files have the marker "untraced".
 UNTRACED = (TESTS / "integration", TESTS / "bench")
 TRACED = (TESTS / "integration" / "test_shell.py",)
 

@@ -13,7 +13,9 @@ PYTHONS := $(or $(PYTHON),python3 python3.15 python3.14 python3.13 python3.12 py
 PURE_CORE := */ecr_cleaner/core/*
 
 QUICK_TESTS := tests/core tests/report tests/run tests/program
-NOT_UNIT := tests/integration tests/bench tests/e2e
+# Those that apply the module to a simulated AWS, or start containers.
+E2E_TESTS := tests/e2e tests/terraform/applied
+NOT_UNIT := tests/integration tests/terraform tests/bench tests/e2e
 # A file's tests share fixtures that take long to set up, so each file runs in one process.
 IN_PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
@@ -81,15 +83,15 @@ demo: $(DEMO_READY) ## See it work: a small AWS of its own, cleaned dry and then
 	@PYTHONPATH=lambda_src $(BIN)/python examples/demo/demo.py
 
 quick: setup ## Run the tests of core, report, run and program (T= adds options or selects)
-	$(BIN)/pytest --hypothesis-profile=quick $(T) \
+	$(BIN)/pytest $(T) \
 		$(if $(filter tests/%,$(T)),,--numprocesses=2 --dist=loadfile $(QUICK_TESTS))
 
 unit: setup ## Run all but integration and benchmark tests (T= adds options or selects)
-	$(BIN)/pytest --hypothesis-profile=quick $(T) \
+	$(BIN)/pytest $(T) \
 		$(if $(filter tests/%,$(T)),,$(IN_PARALLEL) $(NOT_UNIT:%=--ignore=%))
 
 test: setup ## Run every test but the end-to-end ones, and check the coverage
-	$(BIN)/pytest --ignore=tests/e2e $(IN_PARALLEL) --cov
+	$(BIN)/pytest $(E2E_TESTS:%=--ignore=%) $(IN_PARALLEL) --cov
 	$(BIN)/coverage report --include='$(PURE_CORE)' --fail-under=100
 
 lint: setup ## Check style, types, import boundaries and shell scripts
@@ -120,8 +122,9 @@ $(CHECKOV_VENV)/.installed: requirements-checkov.txt | $(DEMO_READY)
 
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
 
-e2e: setup ## Real Terraform, real container: takes minutes
-	$(BIN)/pytest -m e2e --numprocesses=2 --dist=loadfile tests/e2e
+e2e: setup ## Apply the module, run the container: takes minutes (T= adds options or selects)
+	$(BIN)/pytest -m e2e --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(T) \
+		$(if $(filter tests/%,$(T)),,$(E2E_TESTS))
 
 bench: setup ## Measure time, memory and calls against a fake AWS of its own: takes minutes
 	PYTHONPATH=lambda_src:tests $(BIN)/python -m bench

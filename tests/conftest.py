@@ -8,7 +8,7 @@ import ipaddress
 import os
 import pkgutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,11 @@ AWS_ENVIRONMENT = {
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
-# Deadlines are off: how long an example takes depends on the machine. `make quick` and `make unit`
-# select "quick" with --hypothesis-profile.
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
-hypothesis.settings.register_profile("dev", deadline=None)
+# How many examples a property is tested with; tests with random cases of their own try as many
+# percent of them. Deadlines are off: how long an example takes depends on the machine.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
 hypothesis.settings.register_profile(
-    "ci", deadline=None, derandomize=True, database=None, print_blob=True
+    "ci", deadline=None, max_examples=100, derandomize=True, database=None, print_blob=True
 )
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
@@ -151,18 +150,33 @@ def pytest_xdist_auto_num_workers() -> int:
 # -- Collection --------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent
-SLOW = ("test_terraform", "test_eks", "test_soak")
+E2E = (TESTS / "e2e", TESTS / "terraform" / "applied")
+SLOW = {
+    "test_bench.py",
+    "test_cluster_faults.py",
+    "test_deployment.py",
+    "test_fan_out_faults.py",
+    "test_module.py",
+    "test_permissions.py",
+    "test_regions.py",
+    "test_soak.py",
+}
+
+
+def is_in(directories: Iterable[Path], item: pytest.Item) -> bool:
+    """Return whether a test is in one of these directories."""
+    return any(map(item.path.is_relative_to, directories))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in tests/e2e, so that no module can forget to, and run slow files first.
+    """Mark the end-to-end tests by their directory, and run slow files first.
 
     Each file runs in one process. If a slow one came last, the other processes would wait for it.
     """
     for item in items:
-        if item.path.is_relative_to(TESTS / "e2e"):
+        if is_in(E2E, item):
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
+    items.sort(key=lambda item: item.path.name not in SLOW)
 
 
 # -- Coverage ----------------------------------------------------------------------------------
@@ -170,7 +184,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # Tracing doubles the time of moto, of botocore, of the simulated AWS and of tables with many cases.
 # These cover few lines that other tests do not; test_shell.py covers __main__.py. Single tests and
 # files have the marker "untraced".
-UNTRACED = (TESTS / "integration", TESTS / "bench")
+UNTRACED = (TESTS / "integration", TESTS / "terraform", TESTS / "bench")
 TRACED = (TESTS / "integration" / "test_shell.py",)
 
 FOR_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
@@ -208,7 +222,7 @@ def pytest_collection() -> Iterator[None]:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with its fixtures, traced or not."""
     is_marked = item.get_closest_marker("untraced") is not None
-    is_untraced = any(map(item.path.is_relative_to, UNTRACED)) and item.path not in TRACED
+    is_untraced = is_in(UNTRACED, item) and item.path not in TRACED
     with paused_coverage() if is_marked or is_untraced else nullcontext():
         return (yield)
 

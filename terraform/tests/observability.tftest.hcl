@@ -322,7 +322,7 @@ run "silence_alarm_with_longest_rate" {
   }
 }
 
-# tests/integration/test_terraform_refusals.py checks other schedules that are rejected, with their messages.
+# tests/terraform/test_refusals.py checks other schedules that are rejected, with their messages.
 run "silence_alarm_rejects_cron_with_day_of_month" {
   command = plan
 

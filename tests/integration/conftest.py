@@ -13,8 +13,6 @@ from integration.aws_as_it_is import aws_as_it_is
 from integration.full_world import FIRST, FullWorld, fill, only
 from integration.program import Program
 from integration.told_services import forget, told_services
-from terraform_provider import Providers, running_providers, shared_provider
-from terraform_support import FakeAws, empty_aws, install_provider, moto_server
 from world import World
 
 
@@ -32,35 +30,6 @@ def world(empty_world: World) -> World:
     moto_api_backend.reset()
     forget()
     return empty_world.from_the_start()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[FakeAws]:
-    """One server for all modules, because the address is part of the provider's environment."""
-    with moto_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def aws(server: FakeAws) -> Iterator[FakeAws]:
-    """A fake AWS for subprocesses."""
-    with empty_aws(server) as aws:
-        yield aws
-
-
-@pytest.fixture(scope="session")
-def providers(server: FakeAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
-    """Processes of Terraform's AWS provider."""
-    binary = install_provider(tmp_path_factory.mktemp("provider"))
-    with running_providers(binary, server.environ) as providers:
-        yield providers
-
-
-@pytest.fixture(scope="module")
-def terraform_environ(providers: Providers, aws: FakeAws) -> Iterator[dict[str, str]]:
-    """Return the variables that let Terraform use the fake AWS, with few providers."""
-    with shared_provider(providers) as environ:
-        yield {**aws.environ, **environ}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from moto.moto_api._internal.models import moto_api_backend
 
 from integration.program import Program, Run, paged
+from seeds import tried
 from world import World
 
 SEEDS = range(12)
@@ -155,7 +156,7 @@ class Scene:
                 self.world.tag(name, self.chance.choice(sorted(self.world.digests(name))), tag)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", tried(SEEDS))
 def test_run_removes_exactly_the_images_that_nothing_needs(
     world: World, program: Program, seed: int
 ) -> None:
@@ -202,7 +203,7 @@ def in_steps(world: World, program: Program, **settings: str) -> Run:
     return step("report")
 
 
-@pytest.mark.parametrize("seed", SEEDS_IN_STEPS)
+@pytest.mark.parametrize("seed", tried(SEEDS_IN_STEPS))
 def test_run_in_steps_removes_exactly_the_images_that_nothing_needs(
     world: World, program: Program, seed: int
 ) -> None:

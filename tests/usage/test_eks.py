@@ -33,12 +33,7 @@ from fakes.certificates import authority
 from fakes.kubernetes import (
     WORKFLOWS,
     FakeCluster,
-    Fault,
-    cut_off,
-    drops,
     running,
-    says,
-    status,
 )
 from fakes.scripted import DENIED, HOST, Scripted, by
 
@@ -357,89 +352,6 @@ def test_denied_kinds_are_all_named_and_the_others_are_read(cluster: FakeCluster
 
 
 # -- Faults --------------------------------------------------------------------------------------
-
-
-def all_requests() -> list[str]:
-    """Return the path of every request that reading a cluster makes."""
-    with clusters("prod") as made:
-        made["prod"].resources.extend(WORKFLOWS)
-        scanned(made)
-        return sorted({urlsplit(request).path for request in made["prod"].requests})
-
-
-PATHS = all_requests()
-LISTS = [path for path in PATHS if re.fullmatch(r"(/api/v1|/apis/[^/]+/[^/]+)/[^/]+", path)]
-FAULTS: dict[str, Fault] = {
-    "400": status(400),
-    "401": status(401),
-    "403": status(403),
-    "404": status(404),
-    "410": status(410),
-    "429": status(429),
-    "500": status(500),
-    "302": status(302, Location="/login"),
-    "html": says("<html></html>"),
-    "object": says("{}"),
-    "array": says("[]"),
-    "empty": says(""),
-    "status": says('{"kind": "Status", "apiVersion": "v1", "status": "Success"}'),
-    "cut": cut_off,
-    "dropped": drops,
-}
-
-
-def test_every_kind_of_request_is_among_those_that_fail() -> None:
-    assert {"/api", "/apis", "/api/v1", "/apis/apps/v1", "/api/v1/pods"} <= set(PATHS)
-    assert "/apis/argoproj.io/v1alpha1/rollouts" in PATHS
-
-
-@pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "FIRST_LIMIT", 1)
-    monkeypatch.setattr(kubernetes, "MOST_ITEMS", 1)
-
-
-def problem_of(cluster: FakeCluster) -> str:
-    """Read one cluster as the source does; without a scan around it, which takes longer."""
-    api = KubernetesApi("prod", cluster.endpoint, lambda: FORMAT, Deadline())
-    document = read_cluster("prod", api, Deadline())
-    assert bool(document.problem) is bool(document.fix)
-    return document.problem
-
-
-@pytest.fixture(scope="module")
-def many_kinds() -> Iterator[FakeCluster]:
-    """Serve a cluster with two pages of everything."""
-    with clusters("prod") as made:
-        made["prod"].resources.extend(WORKFLOWS)
-        for resource in made["prod"].resources:
-            for number in range(2):
-                made["prod"].create(resource.full_name, f"x-{number}")
-        yield made["prod"]
-
-
-@pytest.mark.usefixtures("small_pages")
-def test_without_a_fault_nothing_guards(many_kinds: FakeCluster) -> None:
-    many_kinds.faults, many_kinds.requests = {}, []
-    assert problem_of(many_kinds) == ""
-    assert len([one for one in many_kinds.requests if "continue=" in one]) == len(LISTS)
-
-
-@pytest.mark.untraced
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("path", PATHS)
-def test_any_fault_of_any_request_guards(many_kinds: FakeCluster, path: str, fault: Fault) -> None:
-    many_kinds.faults = {re.escape(path) + r"(\?.*)?": fault}
-    assert problem_of(many_kinds)
-
-
-@pytest.mark.untraced
-@pytest.mark.usefixtures("small_pages")
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("path", LISTS)
-def test_any_fault_of_a_later_page_guards(many_kinds: FakeCluster, path: str, fault: Fault) -> None:
-    many_kinds.faults = {re.escape(path) + r"\?.*continue.*": fault}
-    assert problem_of(many_kinds)
 
 
 @pytest.mark.parametrize("fault", [DENIED, error("ServerException"), error("ThrottlingException")])

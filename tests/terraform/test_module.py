@@ -1,4 +1,4 @@
-"""The module as it is written: formatted, valid, and passing its own tests."""
+"""The modules as they are written: formatted, valid, and passing their own tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ecr_cleaner.deadline import RESERVE
+from terraform_docs import SCAN_ROLE
 from terraform_support import (
     EXAMPLES,
     MODULE,
@@ -18,7 +19,12 @@ from terraform_support import (
     require_terraform,
 )
 
-TESTS = sorted(file.name for file in (PROJECT / MODULE / "tests").glob("*.tftest.hcl"))
+MODULES = (MODULE, str(SCAN_ROLE.relative_to(PROJECT)))
+TESTS = [
+    (module, file.name)
+    for module in MODULES
+    for file in sorted((PROJECT / module / "tests").glob("*.tftest.hcl"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +33,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def module(project: Path, terraform_environ: dict[str, str]) -> Terraform:
-    return Terraform(project / MODULE, environ=terraform_environ).init()
+def modules(project: Path, terraform_environ: dict[str, str]) -> dict[str, Terraform]:
+    return {
+        module: Terraform(project / module, environ=terraform_environ).init() for module in MODULES
+    }
 
 
 @pytest.mark.parametrize("directory", [MODULE, "examples"])
@@ -43,11 +51,14 @@ def test_configuration_is_formatted(directory: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("directory", [MODULE, *EXAMPLES])
-def test_configuration_is_valid(
-    project: Path, terraform_environ: dict[str, str], directory: str
-) -> None:
-    Terraform(project / directory, environ=terraform_environ).init().validate()
+@pytest.mark.parametrize("module", MODULES)
+def test_module_is_valid(modules: dict[str, Terraform], module: str) -> None:
+    modules[module].validate()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_is_valid(project: Path, terraform_environ: dict[str, str], example: str) -> None:
+    Terraform(project / example, environ=terraform_environ).init().validate()
 
 
 def test_shortest_timeout_leaves_time_to_clean() -> None:
@@ -58,6 +69,6 @@ def test_shortest_timeout_leaves_time_to_clean() -> None:
     assert set(re.findall(r"begins nothing new in .*? (\d+)", variables)) == {str(RESERVE.seconds)}
 
 
-@pytest.mark.parametrize("file", TESTS)
-def test_module_passes_its_own_tests(module: Terraform, file: str) -> None:
-    module.test(file)
+@pytest.mark.parametrize(("module", "file"), TESTS)
+def test_module_passes_its_own_tests(modules: dict[str, Terraform], module: str, file: str) -> None:
+    modules[module].test(file)

@@ -1,4 +1,4 @@
-"""The role in other accounts: its own tests, the template of a StackSet, and the example."""
+"""The role in other accounts: of the module, of the template of a StackSet, and of the example."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from terraform_support import (
 )
 
 REGION = "eu-central-1"
-TESTS = sorted(file.name for file in (SCAN_ROLE / "tests").glob("*.tftest.hcl"))
-
 CLEANER = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1"
 SECOND = "arn:aws:iam::123456789012:role/ecr-cleaner-us-east-1"
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
@@ -37,15 +35,6 @@ def module(
     project = copy_project(tmp_path_factory.mktemp("module"))
     directory = project / SCAN_ROLE.relative_to(PROJECT)
     return Terraform(directory, environ=terraform_environ).init()
-
-
-def test_configuration_is_valid(module: Terraform) -> None:
-    module.validate()
-
-
-@pytest.mark.parametrize("file", TESTS)
-def test_module_passes_its_own_tests(module: Terraform, file: str) -> None:
-    module.test(file)
 
 
 # -- The template of a StackSet ----------------------------------------------------------------

@@ -143,8 +143,8 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two processes more than processors: Terraform's provider often waits."""
-    return (os.cpu_count() or 1) + 2
+    """Return one process more than processors: some tests wait for others that they start."""
+    return (os.cpu_count() or 1) + 1
 
 
 # -- Collection --------------------------------------------------------------------------------

@@ -16,25 +16,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from botocore.exceptions import ClientError
-from botocore.httpsession import create_urllib3_context
 from moto import mock_aws
 from moto.core.config import default_user_config
 from moto.ecr.models import ecr_backends
 from moto.s3.models import s3_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from ecr_cleaner.handler import lambda_handler
 from integration.aws_as_it_is import aws_as_it_is
+from integration.cheap import cheap_calls, cheap_executions
 from integration.full_world import FIRST, only
 from integration.program import Answer, Ask, Call, Context, Parameters, json_lines, recorded, says
 from world import REGION, World
@@ -127,24 +124,16 @@ def started() -> Iterator[World]:
     )
     # The waits between attempts take no time.
     at_once = mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None))
-    # The interpreter makes a client for each call.
-    make = cache(boto_client_for)
-    clients = mock.patch.object(
-        lambda_eval_utils, "boto_client_for", lambda region, service, **_: make(region, service)
-    )
-    with everywhere, executing, at_once, clients, _cheap_calls(), aws_as_it_is(), mock_aws():
+    with (
+        everywhere,
+        executing,
+        at_once,
+        cheap_calls(),
+        cheap_executions(),
+        aws_as_it_is(),
+        mock_aws(),
+    ):
         yield World()
-
-
-@contextmanager
-def _cheap_calls() -> Iterator[None]:
-    """Save half of the time of a call: moto reloads a module, and each client has TLS contexts."""
-    known = mock.patch("moto.s3.models.reload", lambda module: module)
-    # Nothing is sent, so clients may share it.
-    context = create_urllib3_context()
-    shared = mock.patch("botocore.httpsession.create_urllib3_context", return_value=context)
-    with known, shared:
-        yield
 
 
 def make_bucket(world: World) -> None:

@@ -60,7 +60,7 @@ class Executions:
         self.all = {one["pipelineExecutionId"]: one for one in executions}
         self.held: list[Content] = []
         self.succeeded: dict[str, list[str]] = {}
-        self.actions: list[Content] = []
+        self.actions: dict[str, list[Content]] = {}
 
     def list(self, asked: Parameters) -> list[Content]:
         stage = asked.get("filter", {}).get("succeededInStage", {}).get("stageName")
@@ -74,8 +74,13 @@ class Executions:
         execution = self.all.get(asked["pipelineExecutionId"])
         return {"pipelineExecution": execution} if execution else NO_EXECUTION
 
+    def list_actions(self, asked: Parameters) -> Content:
+        return {
+            "actionExecutionDetails": self.actions.get(asked["filter"]["pipelineExecutionId"], [])
+        }
+
     def _summary(self, execution: Content) -> Content:
-        fields = ("pipelineExecutionId", "status", "executionType")
+        fields = ("pipelineExecutionId", "status", "executionType", "rollbackMetadata")
         return {name: execution[name] for name in fields if name in execution}
 
 
@@ -106,7 +111,7 @@ def codepipeline(
         GetPipelineState=lambda _: {"stageStates": there.held},
         ListPipelineExecutions=there.list,
         GetPipelineExecution=there.get,
-        ListActionExecutions=lambda _: {"actionExecutionDetails": there.actions},
+        ListActionExecutions=there.list_actions,
     )
 
 
@@ -276,6 +281,15 @@ def test_execution_that_waits_uses_its_digest_after_the_tag_has_moved() -> None:
     assert by_consumer == {ARN: app("latest"), f"{ARN}:waits": app(number=1)}
 
 
+@pytest.mark.parametrize(("status", "counts"), [("InProgress", True), ("Failed", False)])
+def test_target_of_a_rollback_counts_while_that_is_under_way(status: str, counts: bool) -> None:
+    to_target = {"rollbackTargetPipelineExecutionId": "target"}
+    rollback = execution("rollback", status, 1, rollbackMetadata=to_target)
+    executions = Executions(rollback, execution("target", "Succeeded", 1))
+
+    assert used(codepipeline(executions)) == ({"rollback", "target"} if counts else set())
+
+
 @pytest.mark.parametrize(
     ("mode", "is_found"), [("SUPERSEDED", False), ("QUEUED", False), ("PARALLEL", True)]
 )
@@ -376,7 +390,7 @@ def of_execution(api: Scripted) -> set[ImageReference | ReferencePattern]:
 
 def under_way(*actions: Content, **more: Any) -> Executions:
     executions = Executions(execution("one", "InProgress", **more))
-    executions.actions = list(actions)
+    executions.actions = {"one": list(actions)}
     return executions
 
 

@@ -20,8 +20,9 @@ from ecr_cleaner.usage.shared.uses import usages_of
 
 Image = ImageReference | ReferencePattern
 
-# Of each stage, the execution that was deployed and two that a person may prefer to it.
+# Of each stage: the newest is what an automatic rollback takes.
 ROLLBACK_TARGETS = 3
+# Of each pipeline that does not run its executions in parallel.
 NEWEST = 100
 
 _NO_PIPELINE = "PipelineNotFoundException"
@@ -39,11 +40,11 @@ _ROLE = re.compile(r"arn:[^:]*:iam::(?P<account>[0-9]{12}):")
 
 @dataclass(frozen=True, slots=True)
 class _Pipeline:
-    """A pipeline; ``sources`` holds the image of each ECR source action, by the artifact's name."""
+    """A pipeline; ``images`` holds those that its actions take, by the artifact they make of it."""
 
     arn: str
     declaration: Answer
-    sources: Mapping[str, Image]
+    images: Mapping[str, Image]
 
     @property
     def name(self) -> str:
@@ -58,16 +59,16 @@ class CodePipeline:
     """What each pipeline would start with, and the executions that may still deploy something.
 
     - The tag of an ECR source action: the next execution takes the image that it points to.
-    - Executions under way, however long they wait: for an approval, up to 60 days. What they deploy
-      does not change if the tag moves.
-    - What each stage holds, which is asked for by itself: it may be older than the newest
-      executions, and a stage that failed can be retried.
-    - What a stage can be rolled back to: an execution that succeeded in this stage, whatever became
-      of it later. An automatic rollback takes the newest one. Any older one can be chosen by hand,
-      so only the newest three count: an image that is always kept is never cleaned up.
+    - Executions under way: they wait for an approval for up to 60 days, and use the same image if
+      the tag moves meanwhile.
+    - Executions that a stage holds. They may be older than many others, and a stage that failed
+      can be retried.
+    - Executions that a stage can be rolled back to: those that succeeded in this stage, whatever
+      became of them later. An automatic rollback takes the newest one. A person may choose any of a
+      year; to keep the images of them all would be too many, so the newest three count.
 
     An execution uses the digests of its source actions, and what its actions were given and
-    returned, such as a reference that a build exported. What is in its artifacts is not seen.
+    returned, such as a reference that a build exported. Its artifacts in S3 are not read.
     Source: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html
     """
 
@@ -75,10 +76,11 @@ class CodePipeline:
     service = "codepipeline"
     everywhere = True
     what = (
-        "every pipeline: the tag of each ECR source action, and references anywhere in the "
-        "definition; by the digests of their source actions, and by references in what their "
-        "actions were given and returned: every execution under way, those that a stage holds, "
-        f"and the newest {ROLLBACK_TARGETS} that each stage of a V2 pipeline can be rolled back to"
+        "every pipeline: the image that each ECR source action would take now, and references "
+        "anywhere in the definition; every execution that is under way or that a stage holds, and "
+        f"the newest {ROLLBACK_TARGETS} that each stage of a V2 pipeline can be rolled back to: "
+        "the digests of its source actions, and references in what its actions were given and "
+        "returned"
     )
 
     def usages(self, target: Target) -> Iterable[Usage]:
@@ -94,16 +96,16 @@ def _read(target: Target, name: str) -> list[tuple[str, Found]]:
     if answer is None:
         return []
     declaration = answer["pipeline"]
-    images = [(action, _image_of(target, action)) for action in _actions(declaration)]
+    taken = [(action, _image_of(target, action)) for action in _actions(declaration)]
     found = find(answer)
-    found.references.update((image, None) for _, image in images if image)
-    sources = {
+    found.references.update((image, None) for _, image in taken if image)
+    images = {
         artifact["name"]: image
-        for action, image in images
-        if image and action["actionTypeId"]["provider"] == "ECR"
+        for action, image in taken
+        if image
         for artifact in action.get("outputArtifacts", ())
     }
-    pipeline = _Pipeline(target.location.arn("codepipeline", name), declaration, sources)
+    pipeline = _Pipeline(target.location.arn("codepipeline", name), declaration, images)
     executions = target.workers.map(
         lambda one: (f"{pipeline.arn}:{one}", _execution(target, pipeline, one)),
         _executions(target, pipeline),
@@ -130,12 +132,16 @@ def _executions(target: Target, pipeline: _Pipeline) -> list[str]:
 def _under_way(target: Target, pipeline: _Pipeline) -> Iterator[str]:
     """Yield executions that have not ended, of the newest ones or, in mode PARALLEL, of all.
 
-    In the other modes, those that are older are held by a stage.
+    In the other modes, those that are older are held by a stage. A rollback uses the variables of
+    its target, so that counts too.
     """
     listed = _listed(target, pipeline)
     for execution in listed if pipeline.is_parallel else islice(listed, NEWEST):
         if execution["status"] not in _ENDED:
             yield execution["pipelineExecutionId"]
+            rollback = execution.get("rollbackMetadata")
+            if rollback:
+                yield rollback["rollbackTargetPipelineExecutionId"]
 
 
 def _held(target: Target, pipeline: _Pipeline) -> Iterator[str]:
@@ -216,15 +222,15 @@ def _execution(target: Target, pipeline: _Pipeline, execution_id: str) -> Found:
 def _source_images(pipeline: _Pipeline, execution: Answer) -> Iterator[Image]:
     """Yield the images of the source revisions: that of an ECR source action is a digest.
 
-    If the artifact is not one of the definition any more, the digest may be in any repository.
+    If the definition has no such artifact any more, the digest may be in any of its repositories.
     """
     for revision in execution.get("artifactRevisions", ()):
         digest = revision.get("revisionId", "")
         if not digest.startswith("sha256:"):
             continue
-        source = pipeline.sources.get(revision.get("name", ""))
-        for image in [source] if source else pipeline.sources.values():
-            yield _pinned(image, digest)
+        image = pipeline.images.get(revision.get("name", ""))
+        for one in [image] if image else pipeline.images.values():
+            yield _pinned(one, digest)
 
 
 def _built_images(target: Target, actions: Iterable[Answer]) -> Iterator[Image]:

@@ -105,6 +105,7 @@ EMPTY: Mapping[str, str] = {
     "braket:SearchJobs": "jobs",
     "cleanroomsml:ListConfiguredModelAlgorithms": "configuredModelAlgorithms",
     "codebuild:ListProjects": "projects",
+    "codepipeline:ListPipelines": "pipelines",
     "ec2:DescribeLaunchTemplates": "LaunchTemplates",
     "ecs:DescribeServiceDeployments": "serviceDeployments",
     "ecs:ListDaemons": "daemonSummariesList",

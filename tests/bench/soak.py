@@ -67,12 +67,12 @@ _UNSCANNED = Place(ACCOUNT, "ap-south-1")
 # In every world, these sources find nothing. Few worlds ask all of them: the clients of a target
 # take most of the time of a run.
 _EMPTY_SOURCES = (
-    *("agentcore", "batch", "braket", "clean-rooms-ml", "codebuild", "elastic-beanstalk", "emr"),
-    *("emr-on-eks", "emr-serverless", "eventbridge-pipes", "eventbridge-rules"),
-    *("eventbridge-subscribers", "gamelift", "greengrass", "healthomics", "image-builder"),
-    *("iot-sitewise", "lambda-runtimes", "launch-configurations", "launch-templates", "lightsail"),
-    *("sagemaker", "sagemaker-jobs", "sagemaker-monitoring", "sagemaker-packages"),
-    *("sagemaker-pipelines", "sagemaker-studio", "step-functions"),
+    *("agentcore", "batch", "braket", "clean-rooms-ml", "codebuild", "codepipeline"),
+    *("elastic-beanstalk", "emr", "emr-on-eks", "emr-serverless", "eventbridge-pipes"),
+    *("eventbridge-rules", "eventbridge-subscribers", "gamelift", "greengrass", "healthomics"),
+    *("image-builder", "iot-sitewise", "lambda-runtimes", "launch-configurations"),
+    *("launch-templates", "lightsail", "sagemaker", "sagemaker-jobs", "sagemaker-monitoring"),
+    *("sagemaker-packages", "sagemaker-pipelines", "sagemaker-studio", "step-functions"),
 )
 
 

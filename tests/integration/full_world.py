@@ -233,6 +233,34 @@ def codebuild(world: World, image: str) -> None:
     )
 
 
+def codepipeline(world: World, image: str) -> None:
+    """Have an execution wait with a digest, while the tag of its pipeline is another one."""
+    repository, _, tag = image.removeprefix(f"{world.host}/").partition(":")
+    kind = {"category": "Source", "owner": "AWS", "provider": "ECR", "version": "1"}
+    source = {
+        "name": "Image",
+        "actionTypeId": kind,
+        "configuration": {"RepositoryName": repository, "ImageTag": "next"},
+        "outputArtifacts": [{"name": "Image"}],
+    }
+    stages = [{"name": "Source", "actions": [source]}, {"name": "Deploy", "actions": []}]
+    pipeline = {"name": "shop", "pipelineType": "V2", "stages": stages}
+    waiting = {"pipelineExecutionId": "waiting", "status": "InProgress"}
+    revision = {"name": "Image", "revisionId": world.tags(repository)[tag]}
+    migration = {"MIGRATION": world.task_definition("migration", image)}
+    tell(
+        "codepipeline",
+        ListPipelines={"pipelines": [{"name": "shop"}]},
+        GetPipeline={"pipeline": pipeline},
+        GetPipelineState={"stageStates": [{"stageName": "Deploy", "inboundExecution": waiting}]},
+        ListPipelineExecutions={"pipelineExecutionSummaries": []},
+        GetPipelineExecution={"pipelineExecution": {**waiting, "artifactRevisions": [revision]}},
+        ListActionExecutions={
+            "actionExecutionDetails": [{"output": {"outputVariables": migration}}]
+        },
+    )
+
+
 def step_functions(world: World, image: str) -> None:
     arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:machine"
     task = {"Type": "Task", "Parameters": {"TaskDefinition": world.task_definition("state", image)}}
@@ -513,6 +541,7 @@ CONSUMERS: dict[str, Callable[[World, str], None]] = {
     "eventbridge-scheduler": schedule,
     "eventbridge-pipes": pipe,
     "lambda": function,
+    "codepipeline": codepipeline,
     "app-runner": app_runner,
     "batch": batch,
     "codebuild": codebuild,

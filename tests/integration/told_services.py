@@ -35,6 +35,7 @@ SERVICES = (
     "braket",
     "cleanroomsml",
     "codebuild",
+    "codepipeline",
     "emr",
     "emr-containers",
     "emr-serverless",

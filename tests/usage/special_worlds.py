@@ -86,6 +86,27 @@ def functions() -> tuple[Scripted, Settings]:
     ), Settings()
 
 
+def codepipeline() -> tuple[Scripted, Settings]:
+    """A pipeline with one execution, which has not ended."""
+    source = {
+        "name": "Image",
+        "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "ECR", "version": "1"},
+        "configuration": {"RepositoryName": "app"},
+    }
+    stages = [{"name": "Source", "actions": [source]}, {"name": "Deploy", "actions": []}]
+    pipeline = {"name": "shop", "roleArn": "arn:role", "pipelineType": "V2", "stages": stages}
+    execution = {"pipelineExecutionId": "one", "status": "InProgress"}
+    return Scripted(
+        "codepipeline",
+        ListPipelines={"pipelines": [{"name": "shop"}]},
+        GetPipeline={"pipeline": pipeline},
+        GetPipelineState={"stageStates": []},
+        ListPipelineExecutions={"pipelineExecutionSummaries": [execution]},
+        GetPipelineExecution={"pipelineExecution": execution},
+        ListActionExecutions={"actionExecutionDetails": []},
+    ), Settings()
+
+
 def monitoring() -> tuple[Scripted, Settings]:
     schedules = [
         {"MonitoringScheduleName": kind, "MonitoringScheduleArn": f"arn:{kind}"} for kind in KINDS
@@ -122,6 +143,7 @@ WORLDS: dict[str, World] = {
     "ecs": ecs,
     "ecs-daemons": ecs_daemons,
     "lambda": functions,
+    "codepipeline": codepipeline,
     "sagemaker-monitoring": monitoring,
     "inspector": inspector,
 }

@@ -140,6 +140,7 @@ def test_coverage_line_and_summary_name_every_kind_of_consumer(empty: EmptyAccou
             "eventbridge-scheduler": {"state": "scanned", "usages": 0},
             "eventbridge-pipes": {"state": "scanned", "usages": 0},
             "lambda": {"state": "scanned", "usages": 0},
+            "codepipeline": {"state": "scanned", "usages": 0},
             "app-runner": {"state": "not in this region"},
             "batch": {"state": "waived"},
             "codebuild": {"state": "scanned", "usages": 0},

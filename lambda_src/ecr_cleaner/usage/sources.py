@@ -5,6 +5,7 @@ from __future__ import annotations
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.usage import rows, rows_sagemaker
 from ecr_cleaner.usage.cluster_documents import ClusterDocuments
+from ecr_cleaner.usage.codepipeline import CodePipeline
 from ecr_cleaner.usage.ecs import Ecs
 from ecr_cleaner.usage.ecs_daemons import EcsDaemons
 from ecr_cleaner.usage.eks import Eks
@@ -20,6 +21,7 @@ SOURCES: tuple[UsageSource, ...] = (
     Ecs(),
     EcsDaemons(),
     Lambda(),
+    CodePipeline(),
     rows.EVENTBRIDGE_RULES,
     rows.EVENTBRIDGE_SCHEDULER,
     rows.EVENTBRIDGE_PIPES,

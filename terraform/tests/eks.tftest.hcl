@@ -1,21 +1,7 @@
 # Access to Kubernetes clusters and to the usage documents of those that the function cannot reach.
 
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-
-  mock_data "aws_service" {
-    defaults = {
-      partition = "aws"
-      region    = "eu-central-1"
-      dns_name  = "ecr.eu-central-1.amazonaws.com"
-    }
-  }
-
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
-  }
+  source = "./tests/aws"
 }
 
 variables {

@@ -2,17 +2,7 @@
 # reviewers and policy checks can read it. They use an existing image, because the tests must not build one.
 
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-
-  mock_data "aws_service" {
-    defaults = {
-      partition = "aws"
-      region    = "eu-central-1"
-      dns_name  = "ecr.eu-central-1.amazonaws.com"
-    }
-  }
+  source = "./tests/aws"
 }
 
 variables {

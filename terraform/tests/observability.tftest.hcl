@@ -3,29 +3,7 @@
 # existing image, because the tests must not build one.
 
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-
-  mock_data "aws_service" {
-    defaults = {
-      partition = "aws"
-      region    = "eu-central-1"
-      dns_name  = "ecr.eu-central-1.amazonaws.com"
-    }
-  }
-
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:ecr-cleaner" }
-  }
-
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/ecr-cleaner-eu-central-1" }
-  }
-
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:ecr-cleaner-alarms" }
-  }
+  source = "./tests/aws"
 }
 
 variables {

@@ -1,17 +1,7 @@
 # The environment variables and settings of the function for given variables.
 
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-
-  mock_data "aws_service" {
-    defaults = {
-      partition = "aws"
-      region    = "eu-central-1"
-      dns_name  = "ecr.eu-central-1.amazonaws.com"
-    }
-  }
+  source = "./tests/aws"
 }
 
 variables {

@@ -75,6 +75,32 @@ def test_what_a_later_scan_finds_is_added_and_nothing_is_taken_away() -> None:
     assert in_use.of(repository()).consumers_of(image("a", tags="v1 v2")) == ("old", "new")
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        usage(digest=sha("a")),
+        usage("other", digest=sha("a")),
+        elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT),
+        Usage(ReferencePattern("*", digest=sha("a")), "arn:task", "stub"),
+    ],
+)
+def test_users_of_a_digest_are_found_in_whichever_registry(found: Usage) -> None:
+    assert InUse([found]).users_of(sha("a")) == ("arn:task",)
+
+
+def test_who_names_another_digest_or_a_tag_is_no_user_of_a_digest() -> None:
+    in_use = InUse([usage(digest=sha("b")), usage(tag="v1"), usage()])
+
+    assert in_use.users_of(sha("a")) == ()
+
+
+def test_later_scan_adds_users_of_a_digest() -> None:
+    in_use = InUse([elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT)])
+    in_use.add([elsewhere(usage(consumer="new", digest=sha("a")), OTHER_ACCOUNT)])
+
+    assert in_use.users_of(sha("a")) == ("arn:task", "new")
+
+
 def test_a_repository_that_nobody_uses_has_no_consumers() -> None:
     assert InUse().of(repository()).consumers_of(image("a", tags="v1")) == ()
 

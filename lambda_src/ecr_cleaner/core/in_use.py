@@ -108,6 +108,8 @@ class InUse:
         # By the repository that is written, and those in which it is computed.
         self._patterns: dict[str, dict[ReferencePattern, RepositoryUse]] = {}
         self._computed: dict[ReferencePattern, RepositoryUse] = {}
+        # The consumers of each digest, whatever the registry.
+        self._digests: dict[str, list[str]] = {}
         self.add(usages)
 
     def add(self, usages: Iterable[Usage]) -> None:
@@ -118,9 +120,12 @@ class InUse:
                 held = self._computed
                 if "*" not in reference.repository:
                     held = self._patterns.setdefault(reference.repository, {})
-                held.setdefault(reference, RepositoryUse()).add(usage)
+                use = held.setdefault(reference, RepositoryUse())
             else:
-                self._repositories[reference.registry, reference.repository].add(usage)
+                use = self._repositories[reference.registry, reference.repository]
+            use.add(usage)
+            if reference.digest is not None:
+                self._digests.setdefault(reference.digest, use.digests[reference.digest])
 
     def of(self, repository: Repository) -> RepositoryUse:
         """Return what is in use in this repository of this registry."""
@@ -136,6 +141,13 @@ class InUse:
         for use in patterns:
             computed.extend(use)
         return replace(written, computed=computed)
+
+    def users_of(self, digest: str) -> tuple[str, ...]:
+        """Return the names of consumers that name this digest, in whichever registry.
+
+        It only matters for artifacts about an image: the image itself may be a copy.
+        """
+        return tuple(self._digests.get(digest, ()))
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
         """Return what is in use in each repository of this registry, existing or not."""

@@ -70,6 +70,7 @@ def test_clocks_may_differ_by_some_minutes(minutes: int, future: bool) -> None:
         ImageReference(REGISTRY, "app"),
         ImageReference(REGISTRY, "app", tag="v1"),
         ReferencePattern("app-*"),
+        ReferencePattern("*", REGISTRY.account, REGISTRY.region, charts=True),
         ReferencePattern("app", REGISTRY.account, digest="sha256:*"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from ecr_cleaner.core.model import (
     Registry,
     Usage,
 )
+from fakes.ecr import INDEX
 
 OTHER_ACCOUNT = Registry("999988887777", "eu-west-1")
 OTHER_REGION = Registry("111122223333", "us-east-1")
@@ -152,7 +154,7 @@ def test_a_reference_is_broken_where_its_image_is_missing_or_archived() -> None:
     }
 
 
-def pattern(repository: str, **parts: str) -> Usage:
+def pattern(repository: str, **parts: Any) -> Usage:
     return Usage(ReferencePattern(repository, **parts), "arn:machine", "step-functions")
 
 
@@ -199,3 +201,33 @@ def test_consumers_of_every_kind_are_told() -> None:
     in_use = InUse([usage(consumer="by-tag", tag="v1"), usage(consumer="any")])
 
     assert list(in_use.of(repository()).consumers()) == ["by-tag", "any"]
+
+
+CHART = "application/vnd.cncf.helm.config.v1+json"
+IMAGE = "application/vnd.docker.container.image.v1+json"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"artifact_type": CHART}, ("arn:machine", "arn:charts")),
+        # ECR does not say what it is.
+        ({"artifact_type": None}, ("arn:machine", "arn:charts")),
+        ({"artifact_type": IMAGE}, ("arn:machine",)),
+        ({"artifact_type": None, "media_type": INDEX}, ("arn:machine",)),
+    ],
+)
+def test_pattern_of_charts_protects_charts_only(
+    kind: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    charts = dataclasses.replace(pattern("*", charts=True), consumer="arn:charts")
+    use = InUse([pattern("app", tag="v1"), charts]).of(repository())
+
+    assert use.consumers_of(image("a", tags="v1", **kind)) == expected
+    assert InUse([charts]).of(repository()).consumers_of(image("a", **kind)) == expected[1:]
+
+
+def test_consumers_of_charts_are_held() -> None:
+    in_use = InUse([pattern("*", charts=True)])
+
+    assert list(in_use.held()) == [dataclasses.replace(pattern("*", charts=True), source="")]

@@ -74,6 +74,9 @@ def test_any_other_member_of_an_object_counts() -> None:
         ({"image": APP, "imagePullPolicy": "Always"}, {"app:latest"}),
         ({"baseImage": APP, "version": "v0.5"}, {"app:latest", "app:v0.5"}),
         # What is computed, or was a number once, may be any tag.
+        ({"imageRegistry": APP, "tag": "1"}, {"app:latest", "app:1", "app/*"}),
+        ({"hub": APP, "tag": "1"}, {"app:1", "app/*"}),
+        ({"hub": APP}, {"app", "app/*"}),
         ({"repository": APP}, {"app"}),
         ({"repository": APP, "tag": ""}, {"app"}),
         ({"repository": APP, "tag": "{{ .Values.tag }}"}, {"app"}),
@@ -81,7 +84,7 @@ def test_any_other_member_of_an_object_counts() -> None:
         ({"repository": APP, "tag": True}, {"app"}),
         ({"repository": APP, "tag": 1.1}, {"app"}),
         ({"repository": APP, "version": "1.0"}, {"app"}),
-        ({"imageRepository": APP}, {"app"}),
+        ({"imageRepository": APP}, {"app", "app/*"}),
         # Not ours.
         ({"registry": "docker.io", "repository": "app", "tag": "1"}, set()),
         ({"registry": HOST, "repository": 5}, set()),

@@ -36,7 +36,7 @@ class ReferencePattern:
 
     ``*`` in ``repository`` stands for any text; ECR allows it in no name. An account or region that
     is computed is None and may be any, the one of the repository that is judged included. As in
-    ``ImageReference``, neither tag nor digest means any image.
+    ``ImageReference``, neither tag nor digest means any image; with ``charts``, any Helm chart.
     """
 
     repository: str
@@ -44,6 +44,7 @@ class ReferencePattern:
     region: str | None = None
     tag: str | None = None
     digest: str | None = None
+    charts: bool = False
 
     def matches(self, repository: Repository) -> bool:
         """Return whether this may refer to the repository."""

@@ -6,35 +6,38 @@ wider: if its tag is unclear, it means the whole repository.
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from ecr_cleaner.core.apart import put_together, put_together_in_lines
+from ecr_cleaner.core.apart import (
+    MOST_ENDS,
+    hosts_in,
+    may_be_place,
+    named_without_host,
+    put_together,
+)
+from ecr_cleaner.core.encoded import SHORTEST_BASE64, decoded
+from ecr_cleaner.core.fields import Fields, of_list, of_text
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
-
-# The most that a gzipped text may grow; scripts stay far below.
-MOST_UNPACKED = 100
-_SHORTEST_BASE64 = 40
 
 _ACCOUNT_DIGITS = 12
 _ANCHOR = re.compile(r"(?<=[.\x00])dkr(?P<kind>[.-])ecr(?:-fips)?", re.IGNORECASE)
 _BEFORE_ANCHOR = re.compile(r"[0-9A-Za-z_\x00-]*+\.?\Z", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}+(?:-[a-z]++)++-[0-9]++")
 # Bounds a little above those of ECR: without them, many hosts in a row take quadratic time.
-_PATH = (
-    r"[\"']?/(?P<name>[\w./\x00-]{0,300}+)(?P<tagged>:(?P<tag>[\w.\x00-]{0,150}+))?"
+_NAME = (
+    r"(?P<name>[\w./\x00-]{0,300}+)(?P<tagged>:(?P<tag>[\w.\x00-]{0,150}+))?"
     r"(?P<pinned>@(?P<digest>[\w.+:=\x00-]{0,200}+))?(?P<next>.?)"
 )
+_PATH = r"[\"']?/" + _NAME
 _AFTER_ANCHOR = re.compile(
-    r"[.\x00](?P<domain>[A-Za-z0-9.\x00-]{1,100}+)(?::[0-9\x00]{1,9}+)?" + _PATH,
+    rf"[.\x00](?P<domain>[A-Za-z0-9.\x00-]{{1,100}}+)(?::[0-9\x00]{{1,9}}+)?(?:{_PATH})?",
     re.ASCII | re.DOTALL,
 )
 # The whole host is computed: what follows is a repository if the text mentions images.
@@ -43,6 +46,16 @@ _WITHOUT_HOST = re.compile(
     + _PATH,
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
+# A prefix is computed, which may hold the host.
+_WITHOUT_BEGIN = re.compile(r"(?<![^\s\"'=(\[,;|])\x00(?=[\w-])" + _NAME, re.ASCII | re.DOTALL)
+# What comes before a reference that is assigned to something.
+_ASSIGNED = re.compile(
+    r"(?:(?P<key>[\w.-]++)[\"']?\s*+[:?+]?[:=>]\s*+|(?P<flag>--[\w-]++)\s++)[\"']?(?:[a-z]++://)?\Z",
+    re.ASCII,
+)
+# The registry's own API: https://HOST/v2/NAME/manifests/TAG; also how containerd names mirrors.
+_API = "v2/"
+_API_CALL = re.compile(r"/(?:manifests|blobs|tags|referrers)(?:/|\Z)")
 _MENTIONS_IMAGES = re.compile(
     r"image|docker|podman|nerdctl|\becr|container|registry", re.IGNORECASE
 )
@@ -53,7 +66,7 @@ _PINNED = re.compile(r"sha256:[a-f0-9]{64}(?![\w\x00])", re.ASCII)
 _PLAIN_NAME = re.compile(r"\w++(?:[./-]++\w++)*+", re.ASCII)
 # A script that pushes an image does not run it.
 _PUSHES = re.compile(
-    r"\b(?:docker|podman|nerdctl|buildah|finch)\s++(?:image\s++)?(?:push|tag)\b[^\n;&|]*+\Z"
+    r"\b(?:docker|podman|nerdctl|buildah|finch|helm)\s++(?:image\s++)?(?:push|tag)\b[^\n;&|]*+\Z"
     r"|\s(?:-t|--tag)[\s=]++\S*+\Z"
 )
 
@@ -64,7 +77,9 @@ _TASK_DEFINITION = re.compile(
 )
 _NAMED_FAMILY = re.compile(r"\s*+" + _FAMILY + r"\s*+")
 
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_SHORTEST_BASE64},}}+(?:\s++[A-Za-z0-9+/_-]++)*+")
+# Fast path: most hosts have the name of a repository behind them.
+_HOST_ALONE = re.compile(r"dkr[.-]ecr[\w.:-]*+/?+(?![\w/])", re.ASCII)
+_OCI = "oci://"
 # The name of a field that is none, so that no tag does not mean ``latest``.
 _TEXT = "text"
 _SHA256 = re.compile(r"sha256:[a-f0-9]{64}", re.IGNORECASE)
@@ -96,24 +111,16 @@ def find(answer: Any, name: str = "") -> Found:
     The walk takes linear time and does not recurse, whatever the depth.
     """
     found = Found()
-    waiting: list[tuple[str, Any]] = [(name, answer)]
-    while waiting:
-        key, node = waiting.pop()
-        if isinstance(node, Mapping):
-            waiting += reversed(list(_inside(key, node, found)))
-        elif isinstance(node, list | tuple):
-            waiting += [(key, one) for one in reversed(node)]
-        elif isinstance(node, bytes | bytearray):
-            waiting.append((key, node.decode("utf-8", "replace")))
-        elif isinstance(node, str) and _is_worth_reading(key, node):
-            waiting += reversed(list(_of_string(key, written(node), found)))
+    hosts = _Walk(found).over(answer, name)
+    if hosts:
+        _Walk(found, tuple(hosts)[:MOST_ENDS]).over(answer, name)
     return found
 
 
 def _is_worth_reading(key: str, text: str) -> bool:
     """Fast path: most strings are short words."""
     return (
-        len(text) >= _SHORTEST_BASE64
+        len(text) >= SHORTEST_BASE64
         or "/" in text
         or text[:1] in {"{", "[", '"', " "}
         or _field(key).is_special
@@ -127,6 +134,7 @@ class _Field:
     names_task_definition: bool
     is_repository_prefix: bool
     is_image: bool
+    may_be_place: bool
     pins: str | None
 
     @property
@@ -147,81 +155,121 @@ def _field(key: str) -> _Field:
         names_task_definition=name in {"taskdefinition", "taskdefinitionarn"},
         is_repository_prefix=name == "ecrrepositoryprefix",
         is_image=is_image and "repo" not in name and not key.isupper(),
+        may_be_place=may_be_place(key),
         pins=stem if name.endswith("digest") else None,
     )
 
 
-def _inside(key: str, node: Mapping[str, Any], found: Found) -> Iterator[tuple[str, Any]]:
-    if is_join(node):
-        computed: list[object] = []
-        _scan(key, joined(node, computed), found)
-        yield from ((key, one) for one in computed if one is not node)
-        return
-    _combine_digests(node, found)
-    names_image = False
-    for name, value in node.items():
-        if "dkr" in name:
-            yield _TEXT, name
-        names_image = names_image or (isinstance(value, str) and "dkr" in value)
-        # An intrinsic function stands for the field that holds it.
-        yield (key if ":" in name else name), value
-    if names_image:
-        yield from put_together(node.items())
+class _Walk:
+    """One walk over an answer.
 
+    ``around`` are the hosts that an earlier walk found alone in the answer: an image that names no
+    host may be in each of these registries.
+    """
 
-def _of_string(key: str, text: str, found: Found) -> Iterator[tuple[str, Any]]:
-    """Yield what the string holds as JSON or in base64; scan anything else as text."""
-    if text.lstrip()[:1] in {"{", "[", '"'}:
-        try:
-            yield key, json.loads(text, object_pairs_hook=_with_repeats)
-        except (ValueError, RecursionError):
-            pass
-        else:
+    def __init__(self, found: Found, around: Sequence[str] = ()) -> None:
+        self._found = found
+        self._around = around
+        self._hosts: dict[str, None] = {}
+
+    def over(self, answer: Any, name: str) -> Iterable[str]:
+        """Add what the answer refers to; return the hosts that stand alone in it."""
+        waiting: list[tuple[str, Any]] = [(name, answer)]
+        while waiting:
+            key, node = waiting.pop()
+            if isinstance(node, Mapping):
+                waiting += reversed(list(self._inside(key, node)))
+            elif isinstance(node, list | tuple):
+                waiting += [(key, one) for one in reversed(node)]
+                if self._around or _mentions_host(node):
+                    self._of_list(key, of_list(node))
+            elif isinstance(node, bytes | bytearray):
+                waiting.append((key, node.decode("utf-8", "replace")))
+            elif isinstance(node, str) and (self._around or _is_worth_reading(key, node)):
+                waiting += reversed(list(self._of_string(key, written(node))))
+        return self._hosts
+
+    def _inside(self, key: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        if is_join(node):
+            computed: list[object] = []
+            _scan(key, joined(node, computed), self._found)
+            yield from ((key, one) for one in computed if one is not node)
             return
-    _scan(key, text, found)
-    if "\n" in text:
-        yield from put_together_in_lines(text)
-    if len(text) >= _SHORTEST_BASE64:
-        yield from ((_TEXT, one) for one in _unpacked(text))
+        _combine_digests(node, self._found)
+        names_image = False
+        for name, value in node.items():
+            if "dkr" in name:
+                yield _TEXT, name
+            names_image = names_image or (isinstance(value, str) and "dkr" in value)
+            # An intrinsic function stands for the field that holds it.
+            yield (key if ":" in name else name), value
+        if names_image or self._around:
+            yield from self._of_fields(key, node.items())
+
+    def _of_fields(self, key: str, fields: Fields) -> Iterator[tuple[str, Any]]:
+        self._add_around(key, fields)
+        yield from put_together(fields)
+
+    def _of_list(self, key: str, fields: Fields) -> None:
+        """Variables that stand beside each other may have nothing to do with each other."""
+        self._add_around(key, fields)
+        self._add_possible(put_together(fields))
+
+    def _add_around(self, key: str, fields: Fields) -> None:
+        self._hosts.update(dict.fromkeys(hosts_in(fields)))
+        if self._around:
+            self._add_possible(named_without_host(key, fields, self._around))
+
+    def _add_possible(self, texts: Iterable[tuple[str, str]]) -> None:
+        for name, text in texts:
+            for template in templates(text):
+                references = map(_possible, _references(name, template))
+                self._found.references.update(dict.fromkeys(references))
+
+    def _of_string(self, key: str, text: str) -> Iterator[tuple[str, Any]]:
+        """Yield what the string holds as JSON or encoded; scan anything else as text."""
+        if text.lstrip()[:1] in {"{", "[", '"'}:
+            try:
+                yield key, json.loads(text, object_pairs_hook=_with_repeats)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                return
+        _scan(key, text, self._found)
+        if self._around or ("dkr" in text and _HOST_ALONE.search(text)):
+            for fields in of_text(text):
+                yield from self._of_fields(key, fields)
+        if len(text) >= SHORTEST_BASE64:
+            yield from ((_TEXT, one) for one in decoded(text))
+
+
+def _mentions_host(items: Sequence[Any]) -> bool:
+    """Fast path: few lists of names and values hold a host. Plain loops take half of the time."""
+    for item in items:
+        if type(item) is str:
+            if "dkr" in item:
+                return True
+        elif type(item) is dict:
+            for value in item.values():
+                if type(value) is str and "dkr" in value:
+                    return True
+    return False
+
+
+def _possible(reference: ImageReference | ReferencePattern) -> ReferencePattern:
+    """Return the reference as a pattern: if it is wrong, it is not a broken one."""
+    if isinstance(reference, ReferencePattern):
+        return reference
+    registry = reference.registry
+    return ReferencePattern(
+        reference.repository, registry.account, registry.region, reference.tag, reference.digest
+    )
 
 
 def _with_repeats(pairs: list[tuple[str, Any]]) -> Any:
     """Keep every value if an object has a name twice."""
     node = dict(pairs)
     return node if len(node) == len(pairs) else [{name: value} for name, value in pairs]
-
-
-def _unpacked(text: str) -> Iterator[str]:
-    """Yield each text that stands in this one as base64, gzipped or not."""
-    for run in _BASE64.finditer(text):
-        signs = "".join(run[0].split()).replace("-", "+").replace("_", "/")
-        content = binascii.a2b_base64(signs[: len(signs) // 4 * 4] + _tail(signs))
-        if content[:2] == b"\x1f\x8b":
-            content = _unzipped(content)
-        # PowerShell encodes UTF-16.
-        content = content.replace(b"\x00", b"")
-        if b"dkr" in content or b"task-definition" in content or _is_text(content):
-            yield content.decode("utf-8", "replace")
-
-
-def _tail(signs: str) -> str:
-    left = signs[len(signs) // 4 * 4 :]
-    return left + "=" * (4 - len(left)) if len(left) > 1 else ""
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        return content.decode("ascii").isprintable() or b"\n" in content
-    except UnicodeDecodeError:
-        return False
-
-
-def _unzipped(content: bytes) -> bytes:
-    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        return reader.decompress(content, MOST_UNPACKED * len(content))
-    except zlib.error:
-        return b""
 
 
 def _combine_digests(node: Mapping[str, Any], found: Found) -> None:
@@ -254,7 +302,8 @@ def _scan(key: str, text: str, found: Found) -> None:
         return
     whole = _whole(key, text)
     if whole:
-        found.references.update(dict.fromkeys(_with_charts(whole, text.lstrip()[:6])))
+        is_place = _field(key).may_be_place or text.lstrip()[:6].lower() == _OCI
+        found.references.update(dict.fromkeys(_with_others(whole, is_place=is_place)))
         return
     for template in templates(text):
         if tasks:
@@ -282,18 +331,22 @@ def _whole(key: str, text: str) -> ImageReference | None:
     return ImageReference(reference.registry, reference.repository)
 
 
-def _with_charts(
-    reference: ImageReference | ReferencePattern, scheme: str
+def _with_others(
+    reference: ImageReference | ReferencePattern, *, is_place: bool
 ) -> Iterator[ImageReference | ReferencePattern]:
-    """Yield a reference, and the charts that are below it if it is one to a place of charts.
+    """Yield a reference, and what else may be meant by it.
 
-    A Helm repository is named without its charts: ``oci://HOST/PREFIX``.
+    A place is named without what is below it: a Helm repository ``oci://HOST/PREFIX``, or the
+    registry of a mirror.
     """
     yield reference
-    named = reference.tag or reference.digest
-    if scheme.lower() == "oci://" and isinstance(reference, ImageReference) and not named:
-        registry = reference.registry
-        yield ReferencePattern(f"{reference.repository}/*", registry.account, registry.region)
+    names = [reference.repository]
+    if reference.repository.startswith(_API):
+        names = [_API_CALL.split(reference.repository.removeprefix(_API), maxsplit=1)[0]]
+        yield replace(_possible(reference), repository=names[0], tag=None, digest=None)
+    elif reference.tag or reference.digest or names[0].endswith("*") or not is_place:
+        return
+    yield replace(_possible(reference), repository=f"{names[0]}/*", tag=None, digest=None)
 
 
 def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePattern]:
@@ -305,33 +358,49 @@ def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePatte
         match = _AFTER_ANCHOR.match(text, anchor.end())
         begin = max(0, anchor.start() - 80)
         before = _BEFORE_ANCHOR.search(text[begin : anchor.start()])
-        scheme = text[begin : begin + before.start()][-6:] if before else ""
         registry = _registry(before[0] if before else "", anchor["kind"], match)
-        if match and registry:
-            yield from (
-                more
-                for one in _at(registry, match)
-                if not _is_pushed(one, text, begin, anchor)
-                for more in _with_charts(one, scheme)
-            )
+        if match is not None and registry and before:
+            host = begin + before.start()
+            yield from _of_host(registry, match, text[max(0, host - 200) : host])
     if HOLE in text and _MENTIONS_IMAGES.search(f"{key} {text}"):
-        for match in _WITHOUT_HOST.finditer(text):
-            if match["name"].strip(HOLE + "./-"):
-                # The computed part may hold more of the name than the host.
-                for one in _at((None, None), match):
-                    yield one
-                    yield replace(one, repository=f"*/{one.repository}")
+        yield from _without_host(key, text)
 
 
-def _is_pushed(
-    reference: ImageReference | ReferencePattern, text: str, begin: int, anchor: re.Match[str]
-) -> bool:
-    """Return whether a script pushes there, to a repository of which nothing is written.
+def _of_host(
+    registry: tuple[str | None, str | None], match: re.Match[str], before: str
+) -> Iterator[ImageReference | ReferencePattern]:
+    """Yield what stands below a host; ``before`` is the text before that."""
+    is_oci = before[-6:].lower() == _OCI
+    is_pushed = _PUSHES.search(before) is not None
+    if not match["name"] and _ends(match):
+        if is_oci and not is_pushed:
+            yield ReferencePattern("*", *registry, charts=True)
+        return
+    is_place = is_oci or match["name"].endswith("/") or _is_assigned_as_place(before)
+    for one in _at(registry, match):
+        # A script that pushes to a repository of which nothing is written would protect all.
+        if not (is_pushed and one.repository == "*"):
+            yield from _with_others(one, is_place=is_place)
 
-    Otherwise, the usual build script would protect every repository.
-    """
-    before = text[max(0, begin - 200) : anchor.start()]
-    return reference.repository == "*" and _PUSHES.search(before) is not None
+
+def _is_assigned_as_place(before: str) -> bool:
+    assigned = _ASSIGNED.search(before)
+    return assigned is not None and _field(assigned["key"] or assigned["flag"]).may_be_place
+
+
+def _without_host(key: str, text: str) -> Iterator[ImageReference | ReferencePattern]:
+    for match in _WITHOUT_HOST.finditer(text):
+        if match["name"].strip(HOLE + "./-"):
+            # The computed part may hold more of the name than the host.
+            for one in _at((None, None), match):
+                yield one
+                yield replace(one, repository=f"*/{one.repository}")
+    is_image = bool(key) and _field(key).is_image
+    for match in _WITHOUT_BEGIN.finditer(text):
+        is_whole = is_image and match[0] == text
+        if (is_whole or match["tag"] or match["digest"]) and "dkr" not in match["name"]:
+            for one in _at((None, None), match):
+                yield replace(one, repository=f"*{one.repository}")
 
 
 def _registry(
@@ -360,12 +429,17 @@ def _registry(
     return account, (region if _REGION.fullmatch(region) else None)
 
 
+def _ends(match: re.Match[str]) -> bool:
+    """Return whether a reference ends there for certain."""
+    return not match["next"] or match["next"] in _ENDS
+
+
 def _at(
     registry: tuple[str | None, str | None], match: re.Match[str]
 ) -> Iterator[ImageReference | ReferencePattern]:
     """Yield the reference below a host: exact if its end is certain, otherwise wider."""
     name, tag, digest = match["name"], match["tag"], match["digest"] or ""
-    ends = not match["next"] or match["next"] in _ENDS
+    ends = _ends(match)
     if not match["tagged"] and not match["pinned"] and not ends:
         name += HOLE
     if not match["tagged"] and HOLE in name:

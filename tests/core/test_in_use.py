@@ -10,6 +10,7 @@ import pytest
 from core.worlds import REGISTRY, image, repository, sha, usage
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken, InUse
 from ecr_cleaner.core.model import (
+    NOT_ECR,
     ImageReference,
     ImageStatus,
     ReferencePattern,
@@ -83,6 +84,7 @@ def test_what_a_later_scan_finds_is_added_and_nothing_is_taken_away() -> None:
         usage(digest=sha("a")),
         usage("other", digest=sha("a")),
         elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT),
+        elsewhere(usage("docker.io/app", digest=sha("a")), NOT_ECR),
         Usage(ReferencePattern("*", digest=sha("a")), "arn:task", "stub"),
     ],
 )

@@ -113,7 +113,8 @@ def status(image_id: Any, image: str = f"{APP}:1") -> dict[str, Any]:
         (f"docker-pullable://{APP}@{A}", {"app:1", f"app@{A}"}),
         (f"{OTHER}@{A}", {"app:1", f"app@{A}", f"other@{A}"}),
         (f"docker-pullable://{OTHER}@{A}", {"app:1", f"app@{A}", f"other@{A}"}),
-        (f"docker.io/library/app@{A}", {"app:1", f"app@{A}"}),
+        # A signature of what another registry holds may be in this one.
+        (f"docker.io/library/app@{A}", {"app:1", f"app@{A}", f"docker.io/library/app@{A}"}),
         (A, {"app:1", f"app@{A}"}),
         (f"docker://{A}", {"app:1", f"app@{A}"}),
         ("", {"app:1"}),
@@ -130,7 +131,7 @@ def test_digest_that_runs_counts_in_its_repository_and_in_that_of_the_spec(
 
 def test_image_that_the_runtime_names_counts_too() -> None:
     assert found(status(f"docker.io/x@{A}", image=f"{OTHER}:2")) == {
-        *("app:1", "other:2", f"app@{A}", f"other@{A}")
+        *("app:1", "other:2", f"app@{A}", f"other@{A}", f"docker.io/x@{A}")
     }
 
 

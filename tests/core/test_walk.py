@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
+from ecr_cleaner.core.model import NOT_ECR, ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import parse
 from ecr_cleaner.core.walk import Found, TaskDefinition, find
 
@@ -138,7 +138,29 @@ def test_digest_beside_an_image_counts_beside_its_tag(image: str, digest: str) -
 def test_digest_of_something_else_is_not_combined() -> None:
     assert references({"image": f"{HOST}/app:v1", "sourceDigest": DIGEST}) == [app("v1")]
     assert references({"image": f"{HOST}/app:v1", "imageDigest": "abc"}) == [app("v1")]
-    assert references({"image": "nginx", "imageDigest": DIGEST}) == []
+
+
+def outside(name: str) -> ImageReference:
+    """Return an image that another registry than ECR holds."""
+    return ImageReference(NOT_ECR, name, digest=DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"image": "nginx:1", "imageDigest": DIGEST}, [outside("nginx:1")]),
+        ({"imageID": f"docker.io/library/nginx@{DIGEST}"}, [outside("docker.io/library/nginx")]),
+        ({"imageID": f"docker-pullable://ghcr.io/a/b@{DIGEST}"}, [outside("ghcr.io/a/b")]),
+        ({"cmd": f"run localhost:5000/a:v1@{DIGEST} now"}, [outside("localhost:5000/a:v1")]),
+        ({"imageID": DIGEST}, []),
+        ({"imageID": f"@{DIGEST}"}, []),
+        ({"imageID": f"nginx@{DIGEST}a"}, []),
+        ({"image": f"{HOST}/app@{DIGEST}"}, [app(digest=DIGEST)]),
+    ],
+)
+def test_digest_in_a_registry_that_is_not_of_ecr_is_found(answer: Any, expected: list[Any]) -> None:
+    """A signature of it may be in ECR."""
+    assert references(answer) == expected
 
 
 # -- Where strings are ---------------------------------------------------------------------------
@@ -171,14 +193,14 @@ OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
         ({"image": APP, "tag": {"Ref": "Tag"}}, {app("latest"), app()}),
         ({"image": APP, "image_digest": "{{digest}}"}, {app("latest"), app()}),
         ({"registry": HOST, "image": "app:v1"}, {app("v1")}),
-        ({"registry": HOST, "repository": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
+        ({"registry": HOST, "repository": f"app@{DIGEST}"}, {app(digest=DIGEST), outside("app")}),
         ({"registry": f"https://{HOST}/", "repository": "/app:v1"}, {app("v1")}),
         ({"imageRegistry": HOST, "imageName": "app", "imageTag": "v1"}, {app("latest"), app("v1")}),
         ({"registry": "docker.io", "image": "app:v1"}, set()),
         # The host stands alone, whatever the field is called.
         ({"ECR_REGISTRY": HOST, "ECR_REPOSITORY": "app", "IMAGE_TAG": "v1"}, {app(), app("v1")}),
         ({"ecrUrl": f"https://{HOST}", "imageName": "app:v1"}, {app("v1")}),
-        ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
+        ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST), outside("app")}),
         ({"registry": "docker.io", "mirror": HOST, "repository": "app"}, {app()}),
         ({"registry": HOST, "mirror": OTHER_HOST, "repository": "app"}, {app(), OTHER_APP}),
         # Helm charts, as Argo CD names them.

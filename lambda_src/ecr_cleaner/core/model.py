@@ -16,12 +16,17 @@ class Registry:
     region: str
 
 
+# Any registry that is not a private one of ECR, such as Docker Hub.
+NOT_ECR = Registry("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class ImageReference:
     """``registry-host/repository[:tag][@digest]`` of a private ECR registry.
 
     A tag beside a digest does not matter, so at most one of the two is set. With neither, any image
-    of the repository may be meant.
+    of the repository may be meant. In ``NOT_ECR``, ``repository`` is the name with its host, and
+    the digest is set: artifacts about that image may be in ECR.
     """
 
     registry: Registry

@@ -22,7 +22,7 @@ from ecr_cleaner.core.apart import (
 )
 from ecr_cleaner.core.encoded import SHORTEST_BASE64, decoded
 from ecr_cleaner.core.fields import Fields, of_list, of_text
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
+from ecr_cleaner.core.model import NOT_ECR, ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
 
@@ -63,6 +63,9 @@ _COMPUTES = re.compile(r"[${<%&+\x00]")
 # What ends a reference for certain. Any other character may begin a part that is computed.
 _ENDS = frozenset(" \t\r\n\"'`,;)]}|&>")
 _PINNED = re.compile(r"sha256:[a-f0-9]{64}(?![\w\x00])", re.ASCII)
+_AT_DIGEST = re.compile(r"@(?P<digest>sha256:[a-f0-9]{64})(?!\w)", re.ASCII)
+_NOT_IN_A_NAME = re.compile(r"[^\w./:-]|//", re.ASCII)
+_LONGEST_NAME = 300
 _PLAIN_NAME = re.compile(r"\w++(?:[./-]++\w++)*+", re.ASCII)
 # A script that pushes an image does not run it.
 _PUSHES = re.compile(
@@ -280,10 +283,9 @@ def _combine_digests(node: Mapping[str, Any], found: Found) -> None:
             continue
         for other, image in node.items():
             if isinstance(image, str) and other.lower().removesuffix("uri") == pins:
-                reference = parse(image)
-                if reference:
-                    pinned = replace(reference, tag=None, digest=digest.lower())
-                    found.references[pinned] = None
+                reference = parse(image) or ImageReference(NOT_ECR, image)
+                pinned = replace(reference, tag=None, digest=digest.lower())
+                found.references[pinned] = None
 
 
 # -- Text ---------------------------------------------------------------------------------------
@@ -295,6 +297,8 @@ def _scan(key: str, text: str, found: Found) -> None:
     if _field(key).is_repository_prefix and text:
         found.references[ReferencePattern(f"{text}/*")] = None
     hosted = "dkr" in lowered
+    if "@sha256:" in text:
+        found.references.update(dict.fromkeys(_outside_ecr(text)))
     tasks = names_task or "task-definition/" in lowered
     computed = "/" in text and _COMPUTES.search(text) is not None
     computed = computed and _MENTIONS_IMAGES.search(f"{key} {text}") is not None
@@ -313,6 +317,15 @@ def _scan(key: str, text: str, found: Found) -> None:
         if hosted or computed:
             references = _references(key, template)
             found.references.update(dict.fromkeys(references))
+
+
+def _outside_ecr(text: str) -> Iterator[ImageReference]:
+    """Yield what is named by digest in other registries: its signatures may be in ECR."""
+    for match in _AT_DIGEST.finditer(text):
+        before = text[max(0, match.start() - _LONGEST_NAME) : match.start()]
+        name = _NOT_IN_A_NAME.split(before)[-1]
+        if name and "dkr" not in name.lower():
+            yield ImageReference(NOT_ECR, name, digest=match["digest"])
 
 
 def _whole(key: str, text: str) -> ImageReference | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ecr_cleaner.core.fields import of_list, of_text
+from ecr_cleaner.core.fields import of_items, of_list, of_text
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,15 @@ def test_names_and_values_of_a_line_are_read(line: str, expected: list[Any]) -> 
 )
 def test_lines_with_the_same_indent_belong_together(text: str, expected: list[Any]) -> None:
     assert [[name for name, _ in fields] for fields in of_text(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("mappings", "expected"),
+    [
+        ([[("name", "A"), ("value", "x")], [("name", "B"), ("value", "y")]], ["A=x", "B=y"]),
+        ([[("name", "A"), ("value", "x"), ("name", "B"), ("value", "y")]], ["A=x", "B=y"]),
+        ([[("value", "x"), ("other", "y")], [("name", "A")], [("value", "z")]], []),
+    ],
+)
+def test_names_and_values_in_a_text_are_found(mappings: Any, expected: list[str]) -> None:
+    assert [f"{name}={value}" for name, value in of_items(mappings)] == expected

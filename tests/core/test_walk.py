@@ -285,6 +285,18 @@ def test_place_that_is_named_without_an_image_protects_what_is_below_it(answer: 
 @pytest.mark.parametrize(
     "answer",
     [
+        {"IMAGE_PREFIX": f"{HOST}/team/app-"},
+        {"values.yaml": f"imagePrefix: {HOST}/team/app-\n"},
+        {"command": f"docker run {HOST}/team/app- more"},
+    ],
+)
+def test_name_that_ends_as_no_name_does_is_the_begin_of_one(answer: Any) -> None:
+    assert pattern("team/app-*") in references(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
         {"image": f"{HOST}/team"},
         {"repositoryUri": f"{HOST}/team"},
         {"newName": f"{HOST}/team"},
@@ -373,6 +385,18 @@ def test_parts_in_a_list_of_names_and_values_are_put_together(
     assert found - {pattern("app/*")} == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"env:\n- name: REGISTRY\n  value: {HOST}\n- name: REPOSITORY\n  value: app\n",
+        f'[{{"name":"REGISTRY","value":"{HOST}"}}, {{"name":"REPO","value":"app"}}, <more>]',
+    ],
+    ids=["YAML", "JSON with a placeholder"],
+)
+def test_names_and_values_in_a_text_are_put_together(text: str) -> None:
+    assert pattern("app") in references({"text": text})
+
+
 def test_flags_with_their_values_behind_them_are_put_together() -> None:
     command = ["--registry", HOST, "--repository", "app", "--tag", "v1"]
 
@@ -403,6 +427,8 @@ def test_flags_with_their_values_behind_them_are_put_together() -> None:
             {pattern("app", "v1"), pattern("web", "v2")},
         ),
         ({"registry": HOST, "image": {"name": "app"}}, {pattern("app")}),
+        ({"registry": HOST, "images": {"web": "app:v1"}}, {pattern("app", "v1")}),
+        ({"registry": HOST, "image": {"pullPolicy": "Always"}}, set()),
         ({"registry": HOST, "a": {"name": "app", "version": "1"}}, {pattern("app", "1")}),
         ({"a": [{"name": "REGISTRY", "value": HOST}], "b": {"image": "app"}}, {pattern("app")}),
         ({"a": HOST, "b": [{"name": "IMAGE", "value": "app:v1"}]}, {pattern("app", "v1")}),
@@ -599,6 +625,7 @@ def test_what_is_written_in_a_template_decides(
         ("docker run $Env:ECR/app:$script:Tag", "app", None),
         ('docker pull "$ECR"/app:"$TAG"', "app", None),
         ("{% $host & '/app:v1' %}", "app", "v1"),
+        ("image = os.environ['REGISTRY'] + '/app:v1'", "app", "v1"),
         ("States.Format('{}/app:{}', $.host, $.tag)", "app", None),
     ],
 )

@@ -102,15 +102,17 @@ def named_without_host(
 
 def _names(parent: str, key: str, value: Any, fields: Fields) -> Iterator[str]:
     """Yield the names of images or repositories in a field, if it is named as one."""
-    name = _plain(key)
+    name, is_in_image = _plain(key), "image" in _plain(parent)
+    is_named_so = "repo" in name or name.endswith(("image", "imagename", "images", "chart"))
     if name == "name":
-        is_named_so = "image" in _plain(parent) or any(_plain(one) in _ENDS for one, _ in fields)
-    else:
-        is_named_so = "repo" in name or name.endswith(("image", "imagename", "images", "chart"))
-    if is_named_so:
-        for text in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(text, str) and _is_name(text):
-                yield text
+        is_named_so = is_in_image or any(_plain(one) in _ENDS for one, _ in fields)
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if not (isinstance(text, str) and _is_name(text)):
+            continue
+        # images: {web: team/web:v1}
+        is_like_one = is_in_image and name not in _ENDS and not {":", "/"}.isdisjoint(text)
+        if is_named_so or is_like_one:
+            yield text
 
 
 def _is_name(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # The names and values of an object, of a list or of lines of a text: a name may stand twice.
@@ -46,6 +46,19 @@ def _of_item(item: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if not isinstance(name, str):
         return []
     return [(name, item[one]) for one in _VALUES if one in item]
+
+
+def of_items(mappings: Iterable[Fields]) -> list[tuple[str, Any]]:
+    """Return the fields that lists in a text hold: ``name: A`` and ``value: B`` in one mapping."""
+    found: list[tuple[str, Any]] = []
+    for fields in mappings:
+        name = None
+        for key, value in fields:
+            if key in _NAMES:
+                name = value
+            elif key in _VALUES and name:
+                found.append((name, value))
+    return found
 
 
 def of_text(text: str) -> Iterator[list[tuple[str, Any]]]:

@@ -21,7 +21,7 @@ from ecr_cleaner.core.apart import (
     put_together,
 )
 from ecr_cleaner.core.encoded import SHORTEST_BASE64, decoded
-from ecr_cleaner.core.fields import Fields, of_list, of_text
+from ecr_cleaner.core.fields import Fields, of_items, of_list, of_text
 from ecr_cleaner.core.model import NOT_ECR, ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import DNS_SUFFIXES, DUAL_STACK_SUFFIXES, is_digest, is_tag, parse
 from ecr_cleaner.core.templates import HOLE, is_join, joined, templates, written
@@ -240,8 +240,10 @@ class _Walk:
                 return
         _scan(key, text, self._found)
         if self._around or ("dkr" in text and _HOST_ALONE.search(text)):
-            for fields in of_text(text):
-                yield from self._of_fields(key, fields)
+            mappings = list(of_text(text))
+            for fields in mappings:
+                yield from self._of_fields("", fields)
+            self._of_list("", of_items(mappings))
         if len(text) >= SHORTEST_BASE64:
             yield from ((_TEXT, one) for one in decoded(text))
 
@@ -314,9 +316,10 @@ def _scan(key: str, text: str, found: Found) -> None:
             found.task_definitions.update(dict.fromkeys(_task_definitions(template)))
             if names_task:
                 found.task_definitions.update(dict.fromkeys(_families(template)))
-        if hosted or computed:
-            references = _references(key, template)
-            found.references.update(dict.fromkeys(references))
+        if hosted:
+            found.references.update(dict.fromkeys(_references(key, template)))
+        if computed and HOLE in template:
+            found.references.update(dict.fromkeys(_without_host(key, template)))
 
 
 def _outside_ecr(text: str) -> Iterator[ImageReference]:
@@ -375,8 +378,6 @@ def _references(key: str, text: str) -> Iterator[ImageReference | ReferencePatte
         if match is not None and registry and before:
             host = begin + before.start()
             yield from _of_host(registry, match, text[max(0, host - 200) : host])
-    if HOLE in text and _MENTIONS_IMAGES.search(f"{key} {text}"):
-        yield from _without_host(key, text)
 
 
 def _of_host(
@@ -394,6 +395,10 @@ def _of_host(
         # A script that pushes to a repository of which nothing is written would protect all.
         if not (is_pushed and one.repository == "*"):
             yield from _with_others(one, is_place=is_place)
+            if match["name"][-1:] in {"-", "_"} and _ends(match):
+                # No name ends so: the rest stands elsewhere.
+                begin = match["name"].replace(HOLE, "*")
+                yield replace(_possible(one), repository=f"{begin}*")
 
 
 def _is_assigned_as_place(before: str) -> bool:
@@ -402,6 +407,7 @@ def _is_assigned_as_place(before: str) -> bool:
 
 
 def _without_host(key: str, text: str) -> Iterator[ImageReference | ReferencePattern]:
+    """Yield the images in a text that mentions images, of which the host is computed."""
     for match in _WITHOUT_HOST.finditer(text):
         if match["name"].strip(HOLE + "./-"):
             # The computed part may hold more of the name than the host.

@@ -219,10 +219,18 @@ class World:
         self.client("ecs").create_cluster(clusterName=name)
         return name
 
-    def task_definition(self, family: str, *images: str) -> str:
+    def task_definition(
+        self, family: str, *images: str, environment: Mapping[str, str] | None = None
+    ) -> str:
         """Register a revision with one container for each image; return its ARN."""
+        variables = [{"name": name, "value": value} for name, value in (environment or {}).items()]
         containers = [
-            {"name": f"container-{number}", "image": image, "memory": 128}
+            {
+                "name": f"container-{number}",
+                "image": image,
+                "memory": 128,
+                "environment": variables,
+            }
             for number, image in enumerate(images)
         ]
         answer = self.client("ecs").register_task_definition(

@@ -57,6 +57,7 @@ OURS = {"account": REGISTRY.account, "region": REGISTRY.region}
         (copies(), pattern("hub/a", region="eu-north-1"), None),
         (copies("hub/", "team/"), pattern("h*/app"), pattern("team/*", **OURS)),
         (copies("hub/", "team/"), pattern("*"), pattern("team/*", **OURS)),
+        (copies(), pattern("hub/*", charts=True), pattern("*", charts=True, **OURS)),
         (copies(), pattern("other/*"), None),
         (copies(), pattern("hub"), None),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.worlds import NOW, REGISTRY
+from core.worlds import NOW, REGISTRY, sha
 from ecr_cleaner.core.documents import (
     MALFORMED,
     Reference,
@@ -19,7 +19,7 @@ from ecr_cleaner.core.documents import (
     reference_from,
     time_from,
 )
-from ecr_cleaner.core.model import ImageReference, ReferencePattern
+from ecr_cleaner.core.model import NOT_ECR, ImageReference, ReferencePattern
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "{", b"\xff", "[" * 100_000])
@@ -69,7 +69,9 @@ def test_clocks_may_differ_by_some_minutes(minutes: int, future: bool) -> None:
     [
         ImageReference(REGISTRY, "app"),
         ImageReference(REGISTRY, "app", tag="v1"),
+        ImageReference(NOT_ECR, "docker.io/app", digest=sha("a")),
         ReferencePattern("app-*"),
+        ReferencePattern("*", REGISTRY.account, REGISTRY.region, charts=True),
         ReferencePattern("app", REGISTRY.account, digest="sha256:*"),
     ],
 )

@@ -33,7 +33,10 @@ def test_a_task_shows_the_digest_that_runs_and_the_reference_as_written() -> Non
         {"image": "docker.io/library/nginx:1", "imageDigest": sha("c")},
     ]
     body = event({"taskArn": "arn:task", "containers": containers})
-    assert names(body) == [f"app:{sha('a')}", "app:v1", f"sidecar:{sha('b')}"]
+    assert set(names(body)) == {
+        *(f"app:{sha('a')}", "app:v1", f"sidecar:{sha('b')}"),
+        f"docker.io/library/nginx:1:{sha('c')}",
+    }
     assert {use for _, use in uses_in(body) or ()} == {Use("arn:task", date(2026, 2, 28))}
 
 

@@ -442,6 +442,15 @@ COPY = Copies(OTHER.registry, "cached/", REGISTRY, "")
             ],
         ),
         (ImageReference(Registry("3" * 12, "eu-west-1"), "cached/app"), []),
+        # A signature of it may be in the registry.
+        (
+            ImageReference(Registry("3" * 12, "eu-west-1"), "app", digest="sha256:a"),
+            [ImageReference(Registry("3" * 12, "eu-west-1"), "app", digest="sha256:a")],
+        ),
+        (
+            ReferencePattern("app", account="3" * 12, digest="sha256:a"),
+            [ReferencePattern("app", account="3" * 12, digest="sha256:a")],
+        ),
         (ReferencePattern("app", account="3" * 12), []),
         (ReferencePattern("app", region="eu-north-1"), []),
         (PATTERN, [PATTERN]),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from core.worlds import REGISTRY, image, repository, sha, usage
 from ecr_cleaner.core.in_use import CONSUMERS_NAMED, Broken, InUse
 from ecr_cleaner.core.model import (
+    NOT_ECR,
     ImageReference,
     ImageStatus,
     ReferencePattern,
     Registry,
     Usage,
 )
+from fakes.ecr import INDEX
 
 OTHER_ACCOUNT = Registry("999988887777", "eu-west-1")
 OTHER_REGION = Registry("111122223333", "us-east-1")
@@ -75,6 +78,33 @@ def test_what_a_later_scan_finds_is_added_and_nothing_is_taken_away() -> None:
     assert in_use.of(repository()).consumers_of(image("a", tags="v1 v2")) == ("old", "new")
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        usage(digest=sha("a")),
+        usage("other", digest=sha("a")),
+        elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT),
+        elsewhere(usage("docker.io/app", digest=sha("a")), NOT_ECR),
+        Usage(ReferencePattern("*", digest=sha("a")), "arn:task", "stub"),
+    ],
+)
+def test_users_of_a_digest_are_found_in_whichever_registry(found: Usage) -> None:
+    assert InUse([found]).users_of(sha("a")) == ("arn:task",)
+
+
+def test_who_names_another_digest_or_a_tag_is_no_user_of_a_digest() -> None:
+    in_use = InUse([usage(digest=sha("b")), usage(tag="v1"), usage()])
+
+    assert in_use.users_of(sha("a")) == ()
+
+
+def test_later_scan_adds_users_of_a_digest() -> None:
+    in_use = InUse([elsewhere(usage(digest=sha("a")), OTHER_ACCOUNT)])
+    in_use.add([elsewhere(usage(consumer="new", digest=sha("a")), OTHER_ACCOUNT)])
+
+    assert in_use.users_of(sha("a")) == ("arn:task", "new")
+
+
 def test_a_repository_that_nobody_uses_has_no_consumers() -> None:
     assert InUse().of(repository()).consumers_of(image("a", tags="v1")) == ()
 
@@ -126,7 +156,7 @@ def test_a_reference_is_broken_where_its_image_is_missing_or_archived() -> None:
     }
 
 
-def pattern(repository: str, **parts: str) -> Usage:
+def pattern(repository: str, **parts: Any) -> Usage:
     return Usage(ReferencePattern(repository, **parts), "arn:machine", "step-functions")
 
 
@@ -173,3 +203,33 @@ def test_consumers_of_every_kind_are_told() -> None:
     in_use = InUse([usage(consumer="by-tag", tag="v1"), usage(consumer="any")])
 
     assert list(in_use.of(repository()).consumers()) == ["by-tag", "any"]
+
+
+CHART = "application/vnd.cncf.helm.config.v1+json"
+IMAGE = "application/vnd.docker.container.image.v1+json"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"artifact_type": CHART}, ("arn:machine", "arn:charts")),
+        # ECR does not say what it is.
+        ({"artifact_type": None}, ("arn:machine", "arn:charts")),
+        ({"artifact_type": IMAGE}, ("arn:machine",)),
+        ({"artifact_type": None, "media_type": INDEX}, ("arn:machine",)),
+    ],
+)
+def test_pattern_of_charts_protects_charts_only(
+    kind: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    charts = dataclasses.replace(pattern("*", charts=True), consumer="arn:charts")
+    use = InUse([pattern("app", tag="v1"), charts]).of(repository())
+
+    assert use.consumers_of(image("a", tags="v1", **kind)) == expected
+    assert InUse([charts]).of(repository()).consumers_of(image("a", **kind)) == expected[1:]
+
+
+def test_consumers_of_charts_are_held() -> None:
+    in_use = InUse([pattern("*", charts=True)])
+
+    assert list(in_use.held()) == [dataclasses.replace(pattern("*", charts=True), source="")]

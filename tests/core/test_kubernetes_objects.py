@@ -74,6 +74,9 @@ def test_any_other_member_of_an_object_counts() -> None:
         ({"image": APP, "imagePullPolicy": "Always"}, {"app:latest"}),
         ({"baseImage": APP, "version": "v0.5"}, {"app:latest", "app:v0.5"}),
         # What is computed, or was a number once, may be any tag.
+        ({"imageRegistry": APP, "tag": "1"}, {"app:latest", "app:1", "app/*"}),
+        ({"hub": APP, "tag": "1"}, {"app:1", "app/*"}),
+        ({"hub": APP}, {"app", "app/*"}),
         ({"repository": APP}, {"app"}),
         ({"repository": APP, "tag": ""}, {"app"}),
         ({"repository": APP, "tag": "{{ .Values.tag }}"}, {"app"}),
@@ -81,7 +84,7 @@ def test_any_other_member_of_an_object_counts() -> None:
         ({"repository": APP, "tag": True}, {"app"}),
         ({"repository": APP, "tag": 1.1}, {"app"}),
         ({"repository": APP, "version": "1.0"}, {"app"}),
-        ({"imageRepository": APP}, {"app"}),
+        ({"imageRepository": APP}, {"app", "app/*"}),
         # Not ours.
         ({"registry": "docker.io", "repository": "app", "tag": "1"}, set()),
         ({"registry": HOST, "repository": 5}, set()),
@@ -110,7 +113,8 @@ def status(image_id: Any, image: str = f"{APP}:1") -> dict[str, Any]:
         (f"docker-pullable://{APP}@{A}", {"app:1", f"app@{A}"}),
         (f"{OTHER}@{A}", {"app:1", f"app@{A}", f"other@{A}"}),
         (f"docker-pullable://{OTHER}@{A}", {"app:1", f"app@{A}", f"other@{A}"}),
-        (f"docker.io/library/app@{A}", {"app:1", f"app@{A}"}),
+        # A signature of what another registry holds may be in this one.
+        (f"docker.io/library/app@{A}", {"app:1", f"app@{A}", f"docker.io/library/app@{A}"}),
         (A, {"app:1", f"app@{A}"}),
         (f"docker://{A}", {"app:1", f"app@{A}"}),
         ("", {"app:1"}),
@@ -127,7 +131,7 @@ def test_digest_that_runs_counts_in_its_repository_and_in_that_of_the_spec(
 
 def test_image_that_the_runtime_names_counts_too() -> None:
     assert found(status(f"docker.io/x@{A}", image=f"{OTHER}:2")) == {
-        *("app:1", "other:2", f"app@{A}", f"other@{A}")
+        *("app:1", "other:2", f"app@{A}", f"other@{A}", f"docker.io/x@{A}")
     }
 
 

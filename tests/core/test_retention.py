@@ -47,6 +47,7 @@ class Case:
     policy: Policy = field(default_factory=policy_of)
     lately: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
+    used_anywhere: Sequence[str] = ()
 
 
 def outcome(plan: Plan, expected: str) -> str:
@@ -61,10 +62,11 @@ def outcome(plan: Plan, expected: str) -> str:
 
 
 def known(case: Case) -> Known:
-    """What was used lately, and what exists in other repositories, by name."""
+    """What was used lately, and what exists or is in use in other repositories, by name."""
     lately = {sha(name): (f"arn:of-{name}", "2026-02-28") for name in case.lately}
     return Known(
         last_use=lambda one: lately.get(one.digest, ()),
+        users_of=lambda one: ("arn:far",) if one in map(sha, case.used_anywhere) else (),
         elsewhere=frozenset(map(sha, case.elsewhere)),
     )
 
@@ -609,6 +611,53 @@ def test_what_was_in_use_lately_is_kept(case: Case) -> None:
 )  # fmt: skip
 def test_referrers_in_a_repository_of_their_own(case: Case) -> None:
     check(case)
+
+
+@cases(
+    Case("a signature by its tag", [signature("a")], "a.sig=family_in_use", used_anywhere=["a"]),
+    Case("an attestation with a prefix", [image("s", tags=tag_of("a", ".att", "sbom-"))],
+         "s=family_in_use", used_anywhere=["a"]),
+    Case("a tag without a suffix", [image("s", tags=tag_of("a"))], "s=family_in_use",
+         used_anywhere=["a"]),
+    Case("one by its subject, with what is about it",
+         [image("sbom", subject=sha("a")), image("more", subject=sha("sbom"))],
+         "sbom=family_in_use more=subject_kept", used_anywhere=["a"]),
+    Case("one that an index lists", [index("bundle"), image("sbom", subject=sha("a"))],
+         "bundle=family_in_use sbom=family_in_use", children={"bundle": ["sbom"]},
+         used_anywhere=["a"]),
+    Case("one that is an index", [index("soci", subject=sha("a")), image("layer")],
+         "soci=family_in_use layer=parent_kept", children={"soci": ["layer"]},
+         used_anywhere=["a"]),
+    Case("one whose subject also exists in another repository", [signature("a")],
+         "a.sig=family_in_use", elsewhere=["a"], used_anywhere=["a"]),
+    Case("one of several subjects suffices",
+         [image("s", tags=f"{tag_of('a', '.sig')} {tag_of('b', '.sig')}")],
+         "s=family_in_use", used_anywhere=["b"]),
+    # What is in use is the copy in the other registry, not the image.
+    Case("the image here goes, and its signature stays", [image("a"), signature("a")],
+         "a=-unused a.sig=family_in_use", used_anywhere=["a"]),
+    Case("and what is about the signature",
+         [image("a"), image("sbom", subject=sha("a")), image("more", subject=sha("sbom"))],
+         "a=-unused sbom=family_in_use more=subject_kept", used_anywhere=["a"]),
+    Case("the image alone goes", [image("a")], "a=-unused", used_anywhere=["a"]),
+    Case("an ordinary tag makes it an image", [image("s", tags=f"{tag_of('a', '.sig')} v1")],
+         "s=-unused", used_anywhere=["a"]),
+    Case("one of an image that nothing uses goes", [signature("a")], "a.sig=-unused",
+         used_anywhere=["b"]),
+    Case("it takes no slot", [image("s", 40, tag_of("a")), *FIVE[:2]],
+         "s=family_in_use i50=newest i51=-unused", policy=policy_of(keep_count=1),
+         used_anywhere=["a"]),
+)  # fmt: skip
+def test_artifact_about_a_digest_that_is_in_use_in_another_registry_is_kept(case: Case) -> None:
+    check(case)
+
+
+def test_consumer_in_another_registry_is_named() -> None:
+    users = Known(users_of=lambda one: ("arn:far", "arn:too") if one == sha("a") else ())
+    images = [index("bundle"), image("sbom", subject=sha("a"))]
+    plan = plan_of(*images, children={"bundle": ["sbom"]}, known=users)
+
+    assert {one.because for one in plan.verdicts} == {("arn:far", "arn:too")}
 
 
 TO_REMOVE = image("a", 100, tags="v1", activated_at=ago(1), pulled_at=ago(1))

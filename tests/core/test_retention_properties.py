@@ -46,6 +46,7 @@ class World:
     policy: Policy
     lately: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
+    used_anywhere: frozenset[str] = frozenset()
 
     def judged(self, listed: Listed | None = None) -> Plan:
         graph = Graph.build(self.images, self.listed if listed is None else listed)
@@ -58,6 +59,7 @@ class World:
     def known(self) -> Known:
         return Known(
             last_use=lambda one: ("arn:task", "2026-02-28") if one.digest in self.lately else (),
+            users_of=lambda one: ("arn:far",) if one in self.used_anywhere else (),
             elsewhere=self.elsewhere,
         )
 
@@ -173,10 +175,19 @@ def worlds(draw: st.DrawFn) -> World:
         found, listed = found + tree, {**listed, **listed_there}
     if draw(st.sampled_from([True] + [False] * 5)):
         found[0] = replace(found[0], subject=found[-1].digest)  # by chance, a circle
-    digests = st.sampled_from([one.digest for one in found])
+    digests = st.sampled_from([one.digest for one in found] + [sha("nowhere")])
     lately = draw(st.just(frozenset()) | st.frozensets(digests, max_size=2))
     elsewhere = draw(st.sampled_from([frozenset(), frozenset({sha("nowhere")})]))
-    return World(tuple(found), listed, draw(usages_of(found)), draw(POLICIES), lately, elsewhere)
+    used_anywhere = draw(st.just(frozenset()) | st.frozensets(digests, max_size=2))
+    return World(
+        images=tuple(found),
+        listed=listed,
+        usages=draw(usages_of(found)),
+        policy=draw(POLICIES),
+        lately=lately,
+        elsewhere=elsewhere,
+        used_anywhere=used_anywhere,
+    )
 
 
 def subjects(image: Image) -> set[str]:
@@ -255,6 +266,13 @@ def test_every_image_has_exactly_one_verdict_and_every_removal_exactly_one_step(
 @given(worlds())
 def test_nothing_that_a_usage_reaches_up_or_down_the_graph_is_removed(world: World) -> None:
     assert not reached(world) & removals(world.judged()).keys()
+
+
+@given(worlds())
+def test_no_artifact_about_a_digest_that_is_in_use_anywhere_is_removed(world: World) -> None:
+    used = world.used_anywhere
+    about = {one.digest for one in world.images if (subjects(one) - {one.digest}) & used}
+    assert not about & removals(world.judged()).keys()
 
 
 @given(worlds())
@@ -387,6 +405,7 @@ def test_more_memory_and_more_subjects_elsewhere_never_remove_more(
         world,
         lately=world.lately | data.draw(st.frozensets(digests, max_size=2)),
         elsewhere=world.elsewhere | data.draw(st.frozensets(digests, max_size=2)),
+        used_anywhere=world.used_anywhere | data.draw(st.frozensets(digests, max_size=2)),
     )
     assert removals(more.judged()).keys() <= removals(world.judged()).keys()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
+from ecr_cleaner.core.model import NOT_ECR, ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import parse
 from ecr_cleaner.core.walk import Found, TaskDefinition, find
 
@@ -107,7 +107,6 @@ def test_several_references_in_one_string_are_all_found() -> None:
         ("image", app("latest")),
         ("ImageUri", app("latest")),
         ("containerUri", app("latest")),
-        ("value", app()),
         ("IMAGE", app()),
         ("repositoryUri", app()),
     ],
@@ -139,7 +138,29 @@ def test_digest_beside_an_image_counts_beside_its_tag(image: str, digest: str) -
 def test_digest_of_something_else_is_not_combined() -> None:
     assert references({"image": f"{HOST}/app:v1", "sourceDigest": DIGEST}) == [app("v1")]
     assert references({"image": f"{HOST}/app:v1", "imageDigest": "abc"}) == [app("v1")]
-    assert references({"image": "nginx", "imageDigest": DIGEST}) == []
+
+
+def outside(name: str) -> ImageReference:
+    """Return an image that another registry than ECR holds."""
+    return ImageReference(NOT_ECR, name, digest=DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"image": "nginx:1", "imageDigest": DIGEST}, [outside("nginx:1")]),
+        ({"imageID": f"docker.io/library/nginx@{DIGEST}"}, [outside("docker.io/library/nginx")]),
+        ({"imageID": f"docker-pullable://ghcr.io/a/b@{DIGEST}"}, [outside("ghcr.io/a/b")]),
+        ({"cmd": f"run localhost:5000/a:v1@{DIGEST} now"}, [outside("localhost:5000/a:v1")]),
+        ({"imageID": DIGEST}, []),
+        ({"imageID": f"@{DIGEST}"}, []),
+        ({"imageID": f"nginx@{DIGEST}a"}, []),
+        ({"image": f"{HOST}/app@{DIGEST}"}, [app(digest=DIGEST)]),
+    ],
+)
+def test_digest_in_a_registry_that_is_not_of_ecr_is_found(answer: Any, expected: list[Any]) -> None:
+    """A signature of it may be in ECR."""
+    assert references(answer) == expected
 
 
 # -- Where strings are ---------------------------------------------------------------------------
@@ -172,14 +193,14 @@ OTHER_APP = ImageReference(Registry("123456789012", "us-east-1"), "app")
         ({"image": APP, "tag": {"Ref": "Tag"}}, {app("latest"), app()}),
         ({"image": APP, "image_digest": "{{digest}}"}, {app("latest"), app()}),
         ({"registry": HOST, "image": "app:v1"}, {app("v1")}),
-        ({"registry": HOST, "repository": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
+        ({"registry": HOST, "repository": f"app@{DIGEST}"}, {app(digest=DIGEST), outside("app")}),
         ({"registry": f"https://{HOST}/", "repository": "/app:v1"}, {app("v1")}),
         ({"imageRegistry": HOST, "imageName": "app", "imageTag": "v1"}, {app("latest"), app("v1")}),
         ({"registry": "docker.io", "image": "app:v1"}, set()),
         # The host stands alone, whatever the field is called.
         ({"ECR_REGISTRY": HOST, "ECR_REPOSITORY": "app", "IMAGE_TAG": "v1"}, {app(), app("v1")}),
         ({"ecrUrl": f"https://{HOST}", "imageName": "app:v1"}, {app("v1")}),
-        ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST)}),
+        ({"host": HOST, "containerImage": f"app@{DIGEST}"}, {app(digest=DIGEST), outside("app")}),
         ({"registry": "docker.io", "mirror": HOST, "repository": "app"}, {app()}),
         ({"registry": HOST, "mirror": OTHER_HOST, "repository": "app"}, {app(), OTHER_APP}),
         # Helm charts, as Argo CD names them.
@@ -208,11 +229,92 @@ def test_parts_that_stand_apart_are_put_together(node: Any, expected: Any, form:
         (f"repository: oci://{HOST}/charts\nname: app\n", {app(name="charts"), CHARTS}),
         (f"oci://{HOST}/app:v1", {app("v1")}),
         (f"pull oci://{HOST}/app:v1 now", {app("v1")}),
-        (f"https://{HOST}/charts", {app(name="charts")}),
     ],
 )
 def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: Any) -> None:
     assert set(references({"url": text})) == expected
+
+
+EVERY_CHART = ReferencePattern("*", HERE.account, HERE.region, charts=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"oci://{HOST}", [EVERY_CHART]),
+        (f"oci://{HOST}/", [EVERY_CHART]),
+        (f"dependencies:\n- name: app\n  repository: oci://{HOST}\n", [EVERY_CHART]),
+        ("oci://$A.dkr.ecr.$R.amazonaws.com", [ReferencePattern("*", charts=True)]),
+        (f"helm push app-1.0.0.tgz oci://{HOST}", []),
+        (f"https://{HOST}", []),
+        (f"helm registry login {HOST}", []),
+    ],
+)
+def test_charts_at_the_root_of_a_registry_are_all_charts_of_it(
+    text: str, expected: list[Any]
+) -> None:
+    assert references({"url": text}) == expected
+
+
+BELOW_TEAM = pattern("team/*")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"value": f"{HOST}/team"},
+        {"REGISTRY": f"{HOST}/team"},
+        {"imageRepository": f"{HOST}/team"},
+        {"dockerHubMirror": f"https://{HOST}/team"},
+        {"repos": [f"{HOST}/team/"]},
+        {"script": f"REGISTRY={HOST}/team\nrun"},
+        {"script": f"skaffold run --default-repo {HOST}/team"},
+        {"values.yaml": f"global:\n  hub: {HOST}/team\n  tag: v1\n"},
+        {"script": f"pull {HOST}/team/ now"},
+        {"hosts.toml": f'[host."https://{HOST}/v2/team"]'},
+    ],
+)
+def test_place_that_is_named_without_an_image_protects_what_is_below_it(answer: Any) -> None:
+    """A mirror, or the registry of a chart, gets its names from elsewhere."""
+    found = set(references(answer))
+
+    assert BELOW_TEAM in found
+    assert found <= {BELOW_TEAM, app(name="team"), app(name="v2/team"), pattern("team")}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"IMAGE_PREFIX": f"{HOST}/team/app-"},
+        {"values.yaml": f"imagePrefix: {HOST}/team/app-\n"},
+        {"command": f"docker run {HOST}/team/app- more"},
+    ],
+)
+def test_name_that_ends_as_no_name_does_is_the_begin_of_one(answer: Any) -> None:
+    assert pattern("team/app-*") in references(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"image": f"{HOST}/team"},
+        {"repositoryUri": f"{HOST}/team"},
+        {"newName": f"{HOST}/team"},
+        {"script": f"docker run {HOST}/team"},
+        {"script": f"REPO={HOST}/team\n"},
+        {"script": f"FROM {HOST}/team\nRUN make"},
+        {"value": f"{HOST}/team:v1"},
+    ],
+)
+def test_image_or_repository_is_no_place(answer: Any) -> None:
+    assert BELOW_TEAM not in references(answer)
+
+
+@pytest.mark.parametrize("end", ["manifests/v1", f"manifests/{DIGEST}", "tags/list", "blobs/x"])
+def test_address_of_the_api_of_a_registry_means_the_repository(end: str) -> None:
+    found = references({"script": f"curl https://{HOST}/v2/team/app/{end}"})
+
+    assert pattern("team/app") in found
 
 
 @pytest.mark.parametrize(
@@ -221,8 +323,10 @@ def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: 
         (f"registry: {HOST}\nrepository: app\ntag: v1\n", {app(), app("v1")}),
         (f"image:\n  registry: '{HOST}'  # ours\n  imageName: \"app:v1\"\n", {app("v1")}),
         (f"a:\n  registry: {HOST}\n  secrets:\n    - s\n  repository: app\n", {app()}),
-        (f"- registry: {HOST}\n  repository: app\n- repository: other\n", {app()}),
-        (f"a:\n  registry: {HOST}\nb:\n  repository: other\n", set()),
+        (f"image: {{registry: {HOST}, repository: app, tag: v1}}\n", {app(), app("v1")}),
+        (f"<registry>{HOST}</registry><repository>app</repository>", {app()}),
+        (f"helm --set a.registry={HOST},a.repository=app,a.tag=v1", {app(), app("v1")}),
+        (f'cat <<EOF\n{{\n  "registry": "{HOST}",\n  "repository": "app"\n}}\n', {app()}),
         (f"ECR_REGISTRY={HOST}\nREPO=app\nTAG=v1\n", {app(), app("v1")}),
         (f"export R={HOST}\nexport REPO=app\ndocker run $R/$REPO:$TAG\n", {app()}),
         (f"\tset REGISTRY={HOST}\r\n\tset REPO=app\r\n", {app()}),
@@ -238,6 +342,160 @@ def test_place_of_helm_charts_protects_the_charts_below_it(text: str, expected: 
 )
 def test_parts_in_lines_of_a_text_are_put_together(text: str, expected: Any) -> None:
     assert set(references({"values.yaml": text})) == expected
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (
+            [("REGISTRY", HOST), ("REPOSITORY", "app"), ("TAG", "v1")],
+            {pattern("app"), pattern("app", "v1")},
+        ),
+        ([("ECR_REGISTRY", HOST), ("IMAGE_NAME", "app:v1")], {pattern("app", "v1")}),
+        ([("REPOSITORY", APP), ("TAG", "v1")], {app(), pattern("app", "v1")}),
+        (
+            [("image.registry", HOST), ("image.repository", "app"), ("image.tag", "v1")],
+            {pattern("app"), pattern("app", "v1")},
+        ),
+        (
+            [("REGISTRY", HOST), ("REPOSITORY", "app"), ("TAG", "${TAG}")],
+            {pattern("app")},
+        ),
+        ([("REGISTRY", HOST), ("PORT", "80")], set()),
+        ([("REGISTRY", "docker.io"), ("REPOSITORY", "app")], set()),
+    ],
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda name, value: {"name": name, "value": value},
+        lambda name, value: {"Name": name, "Value": value},
+        lambda name, value: {"ParameterKey": name, "ParameterValue": value},
+        lambda name, value: f"{name}={value}",
+        lambda name, value: f"--{name}={value}",
+    ],
+    ids=["Kubernetes", "AWS", "CloudFormation", "shell", "flags"],
+)
+def test_parts_in_a_list_of_names_and_values_are_put_together(
+    items: list[tuple[str, str]], expected: Any, written: Any
+) -> None:
+    """As patterns: other variables beside them are no reason to report a broken reference."""
+    found = set(references({"environment": [written(*one) for one in items]}))
+
+    assert found - {pattern("app/*")} == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"env:\n- name: REGISTRY\n  value: {HOST}\n- name: REPOSITORY\n  value: app\n",
+        f'[{{"name":"REGISTRY","value":"{HOST}"}}, {{"name":"REPO","value":"app"}}, <more>]',
+    ],
+    ids=["YAML", "JSON with a placeholder"],
+)
+def test_names_and_values_in_a_text_are_put_together(text: str) -> None:
+    assert pattern("app") in references({"text": text})
+
+
+def test_flags_with_their_values_behind_them_are_put_together() -> None:
+    command = ["--registry", HOST, "--repository", "app", "--tag", "v1"]
+
+    assert set(references({"args": command})) == {pattern("app"), pattern("app", "v1")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        # As charts of Istio and Bitnami have it.
+        (
+            {"global": {"hub": HOST, "tag": "v1", "proxy": {"image": "proxyv2"}}},
+            {pattern("proxyv2")},
+        ),
+        (
+            {"global": {"imageRegistry": HOST}, "image": {"repository": "team/app", "tag": "v1"}},
+            {pattern("team/app", "v1")},
+        ),
+        (
+            {"global": {"imageRegistry": HOST}, "image": {"name": "app", "digest": DIGEST}},
+            {ReferencePattern("app", HERE.account, HERE.region, digest=DIGEST)},
+        ),
+        ({"registry": HOST, "a": {"image": "app:v1"}}, {pattern("app", "v1")}),
+        ({"registry": HOST, "a": {"image": "app", "tag": "${TAG}"}}, {pattern("app")}),
+        ({"registry": HOST, "a": {"image": "team/${NAME}:v1"}}, {pattern("team/*", "v1")}),
+        (
+            {"registry": HOST, "images": ["app:v1", "web:v2"]},
+            {pattern("app", "v1"), pattern("web", "v2")},
+        ),
+        ({"registry": HOST, "image": {"name": "app"}}, {pattern("app")}),
+        ({"registry": HOST, "images": {"web": "app:v1"}}, {pattern("app", "v1")}),
+        ({"registry": HOST, "image": {"pullPolicy": "Always"}}, set()),
+        ({"registry": HOST, "a": {"name": "app", "version": "1"}}, {pattern("app", "1")}),
+        ({"a": [{"name": "REGISTRY", "value": HOST}], "b": {"image": "app"}}, {pattern("app")}),
+        ({"a": HOST, "b": [{"name": "IMAGE", "value": "app:v1"}]}, {pattern("app", "v1")}),
+        ({"a": HOST, "b": json.dumps({"image": "app:v1"})}, {pattern("app", "v1")}),
+        ({"a": HOST, "values": "image:\n  repository: app\n  tag: v1\n"}, {pattern("app", "v1")}),
+        (
+            {"values": f"global:\n  imageRegistry: {HOST}\nimage:\n  repository: app\n  tag: v1\n"},
+            {pattern("app", "v1")},
+        ),
+        (
+            {"values": f"- registry: {HOST}\n  repository: app\n- repository: other\n"},
+            {app(), pattern("other")},
+        ),
+        ({"registry": HOST, "a": {"chart": "app", "version": "1"}}, {pattern("app", "1")}),
+        # Not the name of an image in that registry.
+        ({"registry": HOST, "a": {"image": "docker.io/app:v1"}}, set()),
+        ({"registry": HOST, "a": {"image": "localhost:5000/app:v1"}}, set()),
+        ({"registry": HOST, "a": {"image": "https://example.com/logo"}}, set()),
+        ({"registry": HOST, "a": {"image": "$.image"}}, set()),
+        ({"registry": HOST, "a": {"image": "{{image}}"}}, set()),
+        ({"registry": HOST, "a": {"image": "./app"}}, set()),
+        ({"registry": HOST, "a": {"image": "an image"}}, set()),
+        ({"registry": HOST, "a": {"image": ["", 7, None]}}, set()),
+        ({"registry": HOST, "a": {"name": "app"}}, set()),
+        ({"registry": "docker.io", "a": {"image": "app:v1"}}, set()),
+    ],
+)
+def test_host_that_stands_alone_counts_for_every_image_without_a_host(
+    answer: Any, expected: Any
+) -> None:
+    """As a pattern: if the image is not of that registry, nothing is reported as broken."""
+    assert set(references(answer)) == expected
+
+
+def test_of_many_hosts_that_stand_alone_only_some_count_for_other_images() -> None:
+    """The work stays linear."""
+    hosts = [f"{number:012}.dkr.ecr.eu-west-1.amazonaws.com" for number in range(100)]
+    answer = {"a": [{"name": "HOST", "value": one} for one in hosts], "b": [{"image": "app"}] * 100}
+
+    assert len(references(answer)) == 16
+
+
+@pytest.mark.parametrize("name", ["org", "imageNamespace", "project", "repositoryPrefix"])
+def test_namespace_may_stand_between_host_and_name(name: str) -> None:
+    node = {"registry": HOST, name: "team", "repository": "app", "tag": "v1"}
+
+    assert set(references(node)) >= {app("v1"), app("v1", name="team/app")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"https://x.example/?image={HOST}%2Fteam%2Fapp%3Av1&b=1", app("v1", name="team/app")),
+        (f"image={HOST}%2fapp%40sha256%3a{'a' * 64}", app(digest=DIGEST)),
+        (f"image={HOST}%252Fapp%253Av1", app("v1")),
+        (f"%7B%22image%22%3A%22{HOST}%2Fapp%3Av1%22%7D", app("v1")),
+        (f"{HOST}/app%3Av1", app("v1")),
+        (f'run {{"image":"{HOST}\\u002fapp:v1"}}', app("v1")),
+    ],
+)
+def test_encoded_reference_is_found(text: str, expected: Any) -> None:
+    assert expected in references({"input": text})
+
+
+@pytest.mark.parametrize("text", ["%s.dkr.ecr.%s.amazonaws.com/app:v1", f"{HOST}/app:v1 is 100%"])
+def test_percent_sign_alone_is_no_encoding(text: str) -> None:
+    assert {one.tag for one in references({"image": text})} == {"v1"}
 
 
 def test_strings_are_found_at_any_depth() -> None:
@@ -367,6 +625,7 @@ def test_what_is_written_in_a_template_decides(
         ("docker run $Env:ECR/app:$script:Tag", "app", None),
         ('docker pull "$ECR"/app:"$TAG"', "app", None),
         ("{% $host & '/app:v1' %}", "app", "v1"),
+        ("image = os.environ['REGISTRY'] + '/app:v1'", "app", "v1"),
         ("States.Format('{}/app:{}', $.host, $.tag)", "app", None),
     ],
 )
@@ -374,6 +633,22 @@ def test_host_that_is_computed_may_hold_a_part_of_the_name(
     text: str, name: str, tag: str | None
 ) -> None:
     assert references({"image": text}) == [ANY(name, tag=tag), ANY(f"*/{name}", tag=tag)]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("image", "${REGISTRY}team/app:v1", [ANY("*team/app", tag="v1")]),
+        ("ImageUri", "{% $registry & 'team/app' %}", [ANY("*team/app")]),
+        ("Dockerfile", "FROM ${REGISTRY}team/app:v1\n", [ANY("*team/app", tag="v1")]),
+        ("Dockerfile", "docker run -v ${DIR}data:/data x/y", []),
+        ("command", "docker run ${DIR}data/more", []),
+    ],
+)
+def test_prefix_that_is_computed_may_hold_the_host(
+    field: str, text: str, expected: list[Any]
+) -> None:
+    assert references({field: text}) == expected
 
 
 def test_each_branch_of_an_expression_counts() -> None:
@@ -614,6 +889,12 @@ ADVERSARIES = [
     "$A/image ",
     f"registry: {HOST}\nrepository: a\n",
     f" - registry: {HOST}\n",
+    f"A={HOST} image=a ",
+    "a.a-",
+    "a={{",
+    f"{HOST}%2Fa ",
+    "%25",
+    "%2F",
     "[",
     "QUJD" * 10,
 ]

@@ -105,6 +105,32 @@ def test_reference_that_breaks_the_grammar_protects_the_whole_repository(
     assert repository.left() == {"meant", "other"}
 
 
+def test_signature_of_an_image_that_runs_from_another_registry_is_kept(
+    world: World, program: Program
+) -> None:
+    signatures = world.repository("signatures")
+    tags = {end: f"sha256-{end * 64}.sig" for end in "01"}
+    signature, _ = (world.image(signatures, tag, days_old=OLD) for tag in tags.values())
+    image = f"210987654321.dkr.ecr.eu-west-1.amazonaws.com/app@{DIGEST}"
+    world.service(world.cluster("main"), "web", world.task_definition("web", image))
+    program.delete(EXPECT_NO_USAGE="true")
+
+    assert world.digests(signatures) == {signature}
+
+
+def test_parts_in_environment_variables_are_put_together(
+    program: Program, repository: Repository
+) -> None:
+    world = repository.world
+    definition = world.task_definition(
+        "web", "busybox", environment={"REGISTRY": HOME, "IMAGE": "team/app:v1"}
+    )
+    world.service(repository.cluster, "web", definition)
+    program.delete(EXPECT_NO_USAGE="true")
+
+    assert repository.left() == {"meant"}
+
+
 def test_functions_and_app_runner_services_are_understood_as_well(
     world: World, program: Program, repository: Repository
 ) -> None:

@@ -49,6 +49,7 @@ def test_facts_verdict_users_and_the_way_out_are_named() -> None:
         usage("app", "arn:other", tag="b"),
         usage("app", "arn:other", digest=sha("b")),
         Usage(ReferencePattern("a*", tag="a"), "arn:four", "step-functions"),
+        Usage(ReferencePattern("*", charts=True), "arn:charts", "eks"),
     )
     assert (
         explained(image, usages=users)
@@ -217,3 +218,13 @@ def test_nothing_of_the_account_reaches_the_terminal_as_it_is() -> None:
     text = explained(image, usages=users)
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def test_consumer_of_any_chart_is_named_for_a_chart_only() -> None:
+    charts = Usage(ReferencePattern("*", charts=True), "arn:flux", "eks")
+
+    text = explained(planned("a", Reason.IN_USE, "arn:flux"), usages=(charts,))
+    assert "arn:flux (read by eks, as *, any Helm chart, of which a part is computed)" in text
+
+    text = explained(planned("a", Reason.IN_USE, "arn:one"), usages=(charts,))
+    assert "Used by nothing that was scanned" in text

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from core.worlds import NOW, ago, usage
+from core.worlds import NOW, ago, sha, usage
 from ecr_cleaner.aws.api import Api
 from ecr_cleaner.aws.session import Aws
 from ecr_cleaner.core.errors import (
@@ -24,7 +24,7 @@ from ecr_cleaner.core.errors import (
     RunFailedError,
     ScanError,
 )
-from ecr_cleaner.core.model import Action, Plan, Usage
+from ecr_cleaner.core.model import Action, ImageReference, Plan, Registry, Usage
 from ecr_cleaner.core.retention import judge
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -528,6 +528,25 @@ def test_signatures_in_a_repository_of_their_own_stay_as_long_as_their_subject(
     world.run()
     assert world.ecr.digests("signatures") == {by_tag.digest, by_subject.digest}
     assert of_gone.digest not in world.ecr.digests("signatures")
+
+
+def test_signature_of_an_image_that_runs_from_another_registry_stays(world: World) -> None:
+    """The image itself, copied to that registry, does not."""
+    world.create("signatures")
+    copied, far, gone = world.push("app", "copied").digest, sha("far"), sha("gone")
+    signature = world.push("app", "signature", tags=[tag_of(copied)])
+    about_far = world.push("signatures", "about-far", tags=[tag_of(far)])
+    world.push("signatures", "about-gone", tags=[tag_of(gone)])
+    other = Registry("999988887777", "eu-west-1")
+    run = [ImageReference(other, "app", digest=one) for one in (copied, far)]
+    world.uses(*(Usage(one, "arn:pod", "stub") for one in run))
+
+    world.run()
+
+    assert world.ecr.digests("app") == {signature.digest}
+    assert world.ecr.digests("signatures") == {about_far.digest}
+    found = world.events("Found old image in use")
+    assert {(one["reason"], *one["because"]) for one in found} == {("family_in_use", "arn:pod")}
 
 
 def test_other_repositories_are_not_listed_without_a_need(world: World) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from core.worlds import HOST, NOW, ago, usage
+from core.worlds import HOST, NOW, ago, sha, usage
 from ecr_cleaner.core.errors import ApiError, LedgerError, RunFailedError
 from ecr_cleaner.core.ledger import Ledger, Use, day_of
-from ecr_cleaner.core.model import Image
+from ecr_cleaner.core.model import Image, ImageReference, Registry, Usage
 from ecr_cleaner.core.settings import RepositoryRule, Settings
 from ecr_cleaner.run.ledger_file import LedgerFile
 from ecr_cleaner.run.memory import READER_FOR
@@ -71,6 +71,23 @@ def test_what_was_in_use_by_a_tag_stays_after_the_tag_has_moved(world: World) ->
 def remembered(world: World, repository: str, digest: str, *tags: str) -> Use | None:
     ledger = Ledger.read(world.s3.objects[LEDGER])
     return ledger.last_use(repository, Image(digest, tags))
+
+
+def test_signature_of_an_image_in_another_registry_stays_for_a_rollback(world: World) -> None:
+    about = sha("far")
+    signature = world.push("app", "signature", tags=[about.replace(":", "-") + ".sig"])
+    other = Registry("999988887777", "eu-west-1")
+    world.uses(Usage(ImageReference(other, "app", digest=about), "arn:pod", "stub"))
+    world.run(WATCHING)
+    world.uses()
+    a_night_later(world)
+
+    world.run(DELETING)
+    assert world.ecr.digests("app") == {signature.digest}
+
+    a_night_later(world, nights=15)
+    world.run(DELETING)
+    assert world.ecr.digests("app") == set()
 
 
 def test_what_only_the_second_scan_saw_is_remembered_for_every_repository(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
 
 from ecr_cleaner.core.errors import ApiError, CleanerError, ScanError
-from ecr_cleaner.core.model import Usage
+from ecr_cleaner.core.model import NOT_ECR, ImageReference, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
 from ecr_cleaner.usage.reference_lists import MOST_BYTES, ReferenceLists
@@ -103,6 +103,14 @@ def test_list_in_a_bucket_is_read() -> None:
         }
     ]
     assert api.actions == ["s3:GetObject"]
+
+
+def test_digest_in_another_registry_counts_for_its_signatures() -> None:
+    api = s3(f"{HOST}/app:1 nginx:1.27 ghcr.io/team/app@{DIGEST}")
+
+    _, outside = found(ReferenceLists(), api, settings=listed(BUCKET))
+
+    assert outside.reference == ImageReference(NOT_ECR, "ghcr.io/team/app", digest=DIGEST)
 
 
 @pytest.mark.parametrize(

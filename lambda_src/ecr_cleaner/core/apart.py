@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+from ecr_cleaner.core.fields import Fields
 from ecr_cleaner.core.reference import is_digest, is_tag, parse, registry_of
-
-# The names and values of an object, or of lines of a text: there, a name may stand twice.
-Fields = Collection[tuple[str, Any]]
 
 # Breaks the grammar of tags, so that the reference means any image of the repository.
 ANY_TAG = "*"
@@ -17,9 +15,20 @@ ANY_TAG = "*"
 # each other, so many count: the work stays linear.
 MOST_ENDS = 16
 
-_REGISTRIES = frozenset({"registry", "imageregistry", "dockerregistry"})
+_REGISTRIES = frozenset({"registry", "imageregistry", "dockerregistry", "hub", "imagehub"})
 _REPOSITORIES = frozenset(
     {"repository", "image", "name", "imagename", "imagerepository", "repo", "repositoryname"}
+)
+# Fields that hold the begin of names: by a part of their name, or by all of it.
+_PLACES = ("registr", "hub", "mirror", "prefix")
+_PLACES_NAMED = frozenset({"imagerepository", "defaultrepo", "repos"})
+_NO_PLACES = frozenset({"chart", "name", "newname"})
+# What may stand between the host and the name.
+_NAMESPACES = frozenset(
+    {
+        *("namespace", "imagenamespace", "org", "organization", "project", "imageproject"),
+        *("prefix", "imageprefix", "repositoryprefix"),
+    }
 )
 _ENDS = frozenset(
     {
@@ -27,15 +36,6 @@ _ENDS = frozenset(
         *("version", "imageversion", "digest", "imagedigest"),
     }
 )
-# YAML, properties and assignments of a shell; also a key of YAML without a value in its line.
-_LINE = re.compile(
-    r"^(?P<indent>[ \t]*+(?P<item>- *+)?)(?:(?:export|local|readonly|set) ++)?"
-    r"(?P<key>[\w.-]++) *+[:=] *+[\"']?"
-    r"(?P<value>[^\s\"'#]*+)",
-    re.ASCII | re.MULTILINE,
-)
-# Fast path: most hosts have the name of a repository behind them.
-_HOST_ALONE = re.compile(r"dkr[.-]ecr[\w.:-]*+/?+(?![\w/])", re.ASCII)
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -51,38 +51,78 @@ def put_together(fields: Fields) -> Iterator[tuple[str, str]]:
         for key, value in (*fields, *hosted)
         if isinstance(value, str) and is_untagged(value)
     ]
-    if not bare:
-        return
+    if bare:
+        ends = _ends(fields)
+        for key, value in bare:
+            yield from ((key, value + end) for end in ends)
+
+
+def _ends(fields: Fields) -> list[str]:
+    """Return the tags and digests among the fields; any tag if one is computed or there are many.
+
+    Each begins with the sign that separates it from the name.
+    """
     exact, likely = tags_of(fields)
     ends = [*(f":{tag}" for tag in (*exact, *likely)), *(f"@{one}" for one in digests_of(fields))]
     if len(ends) > MOST_ENDS or has_computed_end(fields):
-        ends = [f":{ANY_TAG}"]
-    for key, value in bare:
-        yield from ((key, value + end) for end in ends)
+        return [f":{ANY_TAG}"]
+    return ends
 
 
-def put_together_in_lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the same for the lines of a text, such as YAML, if the host stands there alone."""
-    if not _HOST_ALONE.search(text):
+def hosts_in(fields: Fields) -> Iterator[str]:
+    """Yield the hosts that stand alone in a field."""
+    for _, value in fields:
+        if isinstance(value, str) and _is_host(value):
+            yield value.rpartition("://")[2].strip("/")
+
+
+def named_without_host(
+    parent: str, fields: Fields, hosts: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the images among the fields that name no host, as references to each of these hosts.
+
+    ``parent`` is the name of the field that holds these. An image without a tag beside it may have
+    one elsewhere, so any is meant. If a host is among the fields, they belong to that.
+    """
+    has_host = any(hosts_in(fields))
+    names = [
+        (key, name)
+        for key, value in fields
+        if not (has_host and isinstance(value, str))
+        for name in _names(parent, key, value, fields)
+    ]
+    if not names:
         return
-    for fields in _mappings(text):
-        if any(_is_host(value) for _, value in fields):
-            yield from put_together(fields)
+    ends = _ends(fields) or [f":{ANY_TAG}"]
+    for key, name in names:
+        has_end = not {":", "@"}.isdisjoint(name.rpartition("/")[2])
+        for end in [""] if has_end else ends:
+            yield from ((key, f"{host}/{name}{end}") for host in hosts)
 
 
-def _mappings(text: str) -> Iterator[list[tuple[str, str]]]:
-    """Yield the keys and values of lines with the same indent, as far as they belong together."""
-    waiting: list[tuple[int, list[tuple[str, str]]]] = []
-    for line in _LINE.finditer(text):
-        indent = len(line["indent"])
-        # An item of a list ends the one before, which has the same indent.
-        least = indent - 1 if line["item"] else indent
-        while waiting and waiting[-1][0] > least:
-            yield waiting.pop()[1]
-        if not waiting or waiting[-1][0] < indent:
-            waiting.append((indent, []))
-        waiting[-1][1].append((line["key"], line["value"]))
-    yield from (fields for _, fields in waiting)
+def _names(parent: str, key: str, value: Any, fields: Fields) -> Iterator[str]:
+    """Yield the names of images or repositories in a field, if it is named as one."""
+    name, is_in_image = _plain(key), "image" in _plain(parent)
+    is_named_so = "repo" in name or name.endswith(("image", "imagename", "images", "chart"))
+    if name == "name":
+        is_named_so = is_in_image or any(_plain(one) in _ENDS for one, _ in fields)
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if not (isinstance(text, str) and _is_name(text)):
+            continue
+        # images: {web: team/web:v1}
+        is_like_one = is_in_image and name not in _ENDS and not {":", "/"}.isdisjoint(text)
+        if is_named_so or is_like_one:
+            yield text
+
+
+def _is_name(text: str) -> bool:
+    """Return whether this may be the name of an image in a registry that stands elsewhere.
+
+    It is not if it is a path, an address or an expression, or has a registry of its own.
+    """
+    first, slash, _ = text.partition("/")
+    has_registry = bool(slash) and not {".", ":"}.isdisjoint(first)
+    return first[:1].isalnum() and not has_registry and "://" not in text and len(text.split()) == 1
 
 
 def with_registry(node: Mapping[str, Any]) -> dict[str, str]:
@@ -108,11 +148,15 @@ def _hosted(fields: Fields) -> Iterator[tuple[str, str]]:
         for key, name, text in texts
         if _names_repository(name, text, is_certain=bool(by_name)) and not parse(text)
     ]
-    for host in hosts[:MOST_ENDS]:
-        yield from ((key, f"{host}/{name}") for key, name in named if parse(f"{host}/{name}"))
+    spaces = ["", *(f"{text.strip('/')}/" for _, name, text in texts if name in _NAMESPACES)]
+    places = [f"{host}/{space}" for space in spaces for host in hosts[:MOST_ENDS]]
+    for place in places[: 2 * MOST_ENDS]:
+        yield from ((key, place + name) for key, name in named if parse(place + name))
 
 
-def _charts(texts: list[tuple[str, str, str]], hosts: list[str]) -> Iterator[tuple[str, str]]:
+def _charts(
+    texts: Iterable[tuple[str, str, str]], hosts: Iterable[str]
+) -> Iterator[tuple[str, str]]:
     """Yield the repository of a Helm chart, whose name stands beside what comes before it.
 
     Argo CD has ``{repoURL: HOST/PREFIX, chart: NAME, targetRevision: VERSION}``.
@@ -139,6 +183,17 @@ def _names_repository(name: str, text: str, *, is_certain: bool) -> bool:
     return is_named_so and "/" not in text[:1] and "://" not in text and not _is_host(text)
 
 
+def may_be_place(key: str) -> bool:
+    """Return whether a reference without a tag in this field may be the begin of longer names.
+
+    It is not if the field is named as an image or a repository.
+    """
+    name = _plain(key)
+    if name in _PLACES_NAMED or any(one in name for one in _PLACES):
+        return True
+    return not ("image" in name or "repo" in name or name in _NO_PLACES)
+
+
 def has_computed_end(fields: Fields) -> bool:
     """Return whether a field that is named as a tag or digest holds what is neither."""
     return any(
@@ -151,9 +206,11 @@ def _is_end(value: Any) -> bool:
     return type(value) is int or (isinstance(value, str) and (is_tag(value) or is_digest(value)))
 
 
+@lru_cache(4096)
 def _plain(name: str) -> str:
-    """Return the name of a field without its case, its joints and the mark of a path."""
-    return name.lower().removesuffix(".$").replace("_", "").replace("-", "")
+    """Return the name of a field without its case, its joints and what a dot separates from it."""
+    last = name.lower().removesuffix(".$").rpartition(".")[2]
+    return last.replace("_", "").replace("-", "")
 
 
 def is_untagged(text: str) -> bool:

@@ -47,7 +47,12 @@ class Copies:
             return None
         origin = self.origin
         return ReferencePattern(
-            name, origin.account, origin.region, tag=reference.tag, digest=reference.digest
+            name,
+            origin.account,
+            origin.region,
+            tag=reference.tag,
+            digest=reference.digest,
+            charts=isinstance(reference, ReferencePattern) and reference.charts,
         )
 
     def _holds(self, name: str) -> bool:

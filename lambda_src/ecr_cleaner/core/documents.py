@@ -24,8 +24,8 @@ MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # Clocks differ. What is from further in the future has a wrong time.
 _CLOCK_SKEW = timedelta(minutes=5)
 
-# The fields of a reference, in the order in which they are written; ``computed`` if it is true.
-REFERENCE_FIELDS = ("account", "region", "repository", "tag", "digest", "computed")
+# The fields of a reference, in the order in which they are written; the last two if they are true.
+REFERENCE_FIELDS = ("account", "region", "repository", "tag", "digest", "computed", "charts")
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def minutes(duration: timedelta) -> int:
 def reference_fields(reference: Reference) -> dict[str, str | bool | None]:
     """Return the fields of a reference; a pattern is marked as ``computed``."""
     is_pattern = isinstance(reference, ReferencePattern)
+    charts = isinstance(reference, ReferencePattern) and reference.charts
     where = reference if isinstance(reference, ReferencePattern) else reference.registry
     return {
         "account": where.account,
@@ -86,6 +87,7 @@ def reference_fields(reference: Reference) -> dict[str, str | bool | None]:
         "tag": reference.tag,
         "digest": reference.digest,
         **({"computed": True} if is_pattern else {}),
+        **({"charts": True} if charts else {}),
     }
 
 
@@ -95,7 +97,8 @@ def reference_from(fields: Mapping[str, Any]) -> Reference:
     tag, digest = optional(str, fields["tag"]), optional(str, fields["digest"])
     if of_type(bool, fields.get("computed", False)):
         account, region = optional(str, fields["account"]), optional(str, fields["region"])
-        return ReferencePattern(repository, account, region, tag, digest)
+        charts = of_type(bool, fields.get("charts", False))
+        return ReferencePattern(repository, account, region, tag, digest, charts)
     registry = Registry(of_type(str, fields["account"]), of_type(str, fields["region"]))
     return ImageReference(registry, repository, tag, digest)
 

@@ -18,7 +18,8 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.PUSHED_DURING_RUN: "it was pushed after the scan began, so its consumers may be unknown",
     Reason.RESTORED: "it is being restored from the archive, or was restored within the last "
     "DEFAULT_KEEP_DAYS",
-    Reason.FAMILY_IN_USE: "it is the index or the subject of an image that is in use",
+    Reason.FAMILY_IN_USE: "it is the index or the subject of an image that is in use, or an "
+    "artifact about an image that a consumer names in another registry",
     Reason.PARENT_KEPT: "an index that lists it is kept",
     Reason.SUBJECT_KEPT: "it is a signature, SBOM or other artifact of an image that is kept, or "
     "that is in another repository of the registry",

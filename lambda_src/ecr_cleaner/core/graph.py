@@ -49,6 +49,9 @@ _SIGNING_SUFFIXES = frozenset({".sig", ".att", ".sbom"})
 _CACHE_TYPES = frozenset({"application/vnd.buildkit.cacheconfig.v0"})
 _CACHE_TAG = re.compile(r"build[-_.]?cache", re.IGNORECASE)
 
+# https://helm.sh/docs/topics/registries/#helm-chart-manifest: the type of a chart's config.
+_CHART_TYPE = "application/vnd.cncf.helm.config.v1+json"
+
 
 def may_have_children(image: Image) -> bool:
     """Return whether the image's manifest must be read to know its children."""
@@ -124,6 +127,14 @@ def is_signature(image: Image) -> bool:
     matches = [_REFERRER_TAG.fullmatch(tag) for tag in image.tags]
     signing = [bool(one and one["suffix"] in _SIGNING_SUFFIXES) for one in matches]
     return bool(image.subject) or (any(signing) and all(signing) and bool(subjects_of(image)))
+
+
+def may_be_chart(image: Image) -> bool:
+    """Return whether the image is a Helm chart, or ECR does not say what it is.
+
+    Source: https://docs.aws.amazon.com/AmazonECR/latest/userguide/push-oci-artifact.html
+    """
+    return image.artifact_type in {None, _CHART_TYPE} and image.media_type not in INDEX_MEDIA_TYPES
 
 
 def is_build_cache(image: Image) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from ecr_cleaner.core.graph import may_be_chart
 from ecr_cleaner.core.model import (
     Image,
     ImageReference,
@@ -36,7 +37,7 @@ class Broken:
 
 @dataclass(slots=True)
 class RepositoryUse:
-    """What is in use in one repository: digests, tags or, with neither, any image.
+    """What is in use in one repository: digests, tags or, with neither, any image or any chart.
 
     Each has the names of its consumers, at most ``CONSUMERS_NAMED`` of them by ``add``.
     ``computed`` holds the usages by patterns that match this repository, None if there are none.
@@ -45,11 +46,13 @@ class RepositoryUse:
     digests: dict[str, list[str]] = field(default_factory=_holders)
     tags: dict[str, list[str]] = field(default_factory=_holders)
     any_image: list[str] = field(default_factory=list)
+    any_chart: list[str] = field(default_factory=list)
     computed: RepositoryUse | None = None
 
     def add(self, usage: Usage) -> None:
         reference = usage.reference
-        named = self.any_image
+        charts = isinstance(reference, ReferencePattern) and reference.charts
+        named = self.any_chart if charts else self.any_image
         if reference.digest is not None:
             named = self.digests[reference.digest]
         elif reference.tag is not None:
@@ -64,26 +67,34 @@ class RepositoryUse:
         for tag, named in other.tags.items():
             self.tags[tag] += named
         self.any_image += other.any_image
+        self.any_chart += other.any_chart
 
     def consumers_of(self, image: Image) -> tuple[str, ...]:
         """Return the names of the consumers of this image; an unused image has none."""
         if self._is_unused(image):
             return ()
         by_tag = (self.tags.get(tag, ()) for tag in image.tags)
+        any_image = chain(self.any_image, self.any_chart if may_be_chart(image) else ())
         by_pattern = self.computed.consumers_of(image) if self.computed else ()
-        named = chain(self.digests.get(image.digest, ()), *by_tag, self.any_image, by_pattern)
+        named = chain(self.digests.get(image.digest, ()), *by_tag, any_image, by_pattern)
         return tuple(dict.fromkeys(named))
 
     def consumers(self) -> Iterator[str]:
         """Yield the names of all consumers, with repetitions."""
         # Copies: another thread may add usages meanwhile.
-        for named in [*self.digests.values(), *self.tags.values(), self.any_image]:
+        for named in [
+            *self.digests.values(),
+            *self.tags.values(),
+            self.any_image,
+            self.any_chart,
+        ]:
             yield from list(named)
 
     def _is_unused(self, image: Image) -> bool:
         """Fast path: most images are unused."""
         by_tag = not self.tags.keys().isdisjoint(image.tags)
-        return not (by_tag or image.digest in self.digests or self.any_image or self.computed)
+        any_image = self.any_image or self.any_chart or self.computed
+        return not (by_tag or image.digest in self.digests or any_image)
 
     def broken(self, images: Iterable[Image]) -> Iterator[Broken]:
         """Yield each tag or digest in use that is missing or archived."""
@@ -108,6 +119,8 @@ class InUse:
         # By the repository that is written, and those in which it is computed.
         self._patterns: dict[str, dict[ReferencePattern, RepositoryUse]] = {}
         self._computed: dict[ReferencePattern, RepositoryUse] = {}
+        # The consumers of each digest, whatever the registry.
+        self._digests: dict[str, list[str]] = {}
         self.add(usages)
 
     def add(self, usages: Iterable[Usage]) -> None:
@@ -118,9 +131,12 @@ class InUse:
                 held = self._computed
                 if "*" not in reference.repository:
                     held = self._patterns.setdefault(reference.repository, {})
-                held.setdefault(reference, RepositoryUse()).add(usage)
+                use = held.setdefault(reference, RepositoryUse())
             else:
-                self._repositories[reference.registry, reference.repository].add(usage)
+                use = self._repositories[reference.registry, reference.repository]
+            use.add(usage)
+            if reference.digest is not None:
+                self._digests.setdefault(reference.digest, use.digests[reference.digest])
 
     def of(self, repository: Repository) -> RepositoryUse:
         """Return what is in use in this repository of this registry."""
@@ -136,6 +152,13 @@ class InUse:
         for use in patterns:
             computed.extend(use)
         return replace(written, computed=computed)
+
+    def users_of(self, digest: str) -> tuple[str, ...]:
+        """Return the names of consumers that name this digest, in whichever registry.
+
+        It only matters for artifacts about an image: the image itself may be a copy.
+        """
+        return tuple(self._digests.get(digest, ()))
 
     def repositories_in(self, registry: Registry) -> dict[str, RepositoryUse]:
         """Return what is in use in each repository of this registry, existing or not."""

@@ -12,6 +12,7 @@ from ecr_cleaner.core.apart import (
     digests_of,
     has_computed_end,
     is_untagged,
+    may_be_place,
     tags_of,
     with_registry,
 )
@@ -73,11 +74,12 @@ def _joined(key: str, value: str, node: Mapping[str, Any]) -> list[str]:
     exact, likely = ([f"{value}:{tag}" for tag in tags] for tags in tags_of(node.items()))
     pinned = [f"{value}@{digest}" for digest in digests_of(node.items())]
     whole = [f"{value}:{ANY_TAG}"] if has_computed_end(node.items()) else []
+    below = [f"{value}/*"] if may_be_place(key) else []
     lowered = key.lower()
     if "image" in lowered and "repo" not in lowered:
-        return [value, *exact, *likely, *pinned, *whole]
+        return [value, *exact, *likely, *pinned, *whole, *below]
     is_certain = (exact or pinned) and not whole
-    return [*exact, *likely, *pinned] if is_certain else [f"{value}:{ANY_TAG}"]
+    return [*exact, *likely, *pinned, *below] if is_certain else [f"{value}:{ANY_TAG}", *below]
 
 
 def running(item: Mapping[str, Any]) -> Iterator[ImageReference]:

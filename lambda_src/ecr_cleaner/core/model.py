@@ -16,12 +16,17 @@ class Registry:
     region: str
 
 
+# Any registry that is not a private one of ECR, such as Docker Hub.
+NOT_ECR = Registry("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class ImageReference:
     """``registry-host/repository[:tag][@digest]`` of a private ECR registry.
 
     A tag beside a digest does not matter, so at most one of the two is set. With neither, any image
-    of the repository may be meant.
+    of the repository may be meant. In ``NOT_ECR``, ``repository`` is the name with its host, and
+    the digest is set: artifacts about that image may be in ECR.
     """
 
     registry: Registry
@@ -36,7 +41,7 @@ class ReferencePattern:
 
     ``*`` in ``repository`` stands for any text; ECR allows it in no name. An account or region that
     is computed is None and may be any, the one of the repository that is judged included. As in
-    ``ImageReference``, neither tag nor digest means any image.
+    ``ImageReference``, neither tag nor digest means any image; with ``charts``, any Helm chart.
     """
 
     repository: str
@@ -44,6 +49,7 @@ class ReferencePattern:
     region: str | None = None
     tag: str | None = None
     digest: str | None = None
+    charts: bool = False
 
     def matches(self, repository: Repository) -> bool:
         """Return whether this may refer to the repository."""

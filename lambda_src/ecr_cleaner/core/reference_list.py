@@ -13,6 +13,7 @@ from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.kubernetes_objects import running
 from ecr_cleaner.core.model import ImageReference, ReferencePattern, Registry
 from ecr_cleaner.core.reference import parse
+from ecr_cleaner.core.references_in_text import references_outside_ecr
 from ecr_cleaner.core.walk import find
 
 _ENTRY = re.compile(r"(?:[A-Za-z][\w+.-]*+://)?\w[\w.:/@+=-]*+", re.ASCII)
@@ -67,7 +68,7 @@ def read_list(
     else:
         for number, entry in enumerate(document, start=1):
             _check(place, number, entry, repositories)
-        references = [one for one in map(parse, document) if one]
+        references = [one for entry in document for one in _named_by(entry)]
         entries = len(document)
     here = sum(_is_in(one, registry) for one in references)
     says_nothing = not entries or (registry is not None and not here)
@@ -146,6 +147,11 @@ def _check(place: Place, number: int, entry: Any, repositories: Collection[str])
             f"entry {number} of {place.where} names a repository of this registry without the "
             "registry's host"
         )
+
+
+def _named_by(entry: str) -> Iterator[ImageReference | ReferencePattern]:
+    reference = parse(entry)
+    return iter([reference]) if reference else references_outside_ecr(entry)
 
 
 def _name(entry: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
 
 from ecr_cleaner.core.graph import Graph, is_build_cache, is_signature
 from ecr_cleaner.core.hidden import possibly_listed
@@ -30,6 +31,8 @@ from ecr_cleaner.core.policy import Policy
 _TOGETHER = timedelta(days=1)
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
+
+_BY_USE = frozenset({Reason.IN_USE, Reason.FAMILY_IN_USE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,12 @@ class Known:
     """What is known besides the scans of this run and the repository itself.
 
     ``last_use`` returns the consumer that used an image lately, and the day; nothing if there is
-    none. ``elsewhere`` holds digests that exist in other repositories of the registry.
+    none. ``elsewhere`` holds digests that exist in other repositories of the registry. ``users_of``
+    returns the consumers that name a digest in any registry.
     """
 
     last_use: Callable[[Image], tuple[str, ...]] = lambda _: ()
+    users_of: Callable[[str], tuple[str, ...]] = lambda _: ()
     elsewhere: Container[str] = frozenset()
 
 
@@ -189,9 +194,23 @@ class _Judgement:
             return _PUSHED_DURING_RUN
         if image.status is ImageStatus.ACTIVATING:
             return _RESTORED
-        missing = self._graph.missing.get(image.digest, ())
+        return self._by_missing_subjects(self._graph.missing.get(image.digest, ()))
+
+    def _by_missing_subjects(self, missing: Iterable[str]) -> Decision | None:
+        used = self._by_use_of(missing)
+        if used:
+            return used
         elsewhere = tuple(one for one in missing if one in self._known.elsewhere)
         return Decision(Action.KEEP, Reason.SUBJECT_KEPT, elsewhere) if elsewhere else None
+
+    def _by_use_of(self, subjects: Iterable[str]) -> Decision | None:
+        """Keep an artifact if one of its subjects is in use, in whichever registry.
+
+        A tool that verifies signatures may look for all of them in one repository.
+        """
+        users = chain.from_iterable(map(self._known.users_of, subjects))
+        because = tuple(dict.fromkeys(users))
+        return Decision(Action.KEEP, Reason.FAMILY_IN_USE, because) if because else None
 
     def _find_newest(self) -> Mapping[str, Decision]:
         """The images that take the slots of keep count, unused releases, each with its rank.
@@ -226,8 +245,10 @@ class _Judgement:
         image = self._graph.images[digest]
         decision = self._follow(digest, leaders, decisions) if leaders else self._by_rules(image)
         if decision.action is not Action.KEEP and digest in self._graph.subjects:
+            # A copy of the subject may be in use in another registry.
+            used = self._by_use_of(self._graph.subjects[digest])
             # The tag of a child keeps its index, and that the child; a referrer has its own tag.
-            decision = self._by_pattern(image) or decision
+            decision = used or self._by_pattern(image) or decision
         stays = image.status is ImageStatus.ARCHIVED and not self._archived_long_enough(image)
         return _STAYS_ARCHIVED if stays and decision.action is Action.DELETE else decision
 
@@ -306,9 +327,9 @@ class _Judgement:
 
     @cached_property
     def _members_of_used(self) -> Container[str]:
-        used = (Reason.IN_USE, Reason.FAMILY_IN_USE)
-        indexes = (d for d in self._graph.children if d in self._needed)
-        return self._graph.downwards(d for d in indexes if self._needed[d].reason in used)
+        named = (d for d, need in self._needed.items() if need.reason is Reason.IN_USE)
+        used = (d for d in self._graph.upwards(named) if self._needed[d].reason in _BY_USE)
+        return self._graph.downwards(d for d in used if d in self._graph.children)
 
     # Times.
 
@@ -349,7 +370,7 @@ def _is_pulled_with(index: Image, child: Image) -> bool:
 
 def _passed_up(origin: str, need: Decision) -> Decision:
     """What an image is needed for also needs the index that lists it and what it is about."""
-    if need.reason is Reason.IN_USE:
+    if need.reason in _BY_USE:
         return Decision(Action.KEEP, Reason.FAMILY_IN_USE, need.because)
     if need.reason is Reason.RECENTLY_USED:
         return need

@@ -274,7 +274,8 @@ def usages_from(lines: Iterable[bytes]) -> Iterator[Usage]:
 class OriginsOf:
     """Finds what is used of one registry, directly or as a copy, among the usages of any target.
 
-    What is used of the registries that hold its copies stays as well: a guard looks at it.
+    What is used of the registries that hold its copies stays as well: a guard looks at it. So does
+    what is used by digest of any other: an artifact about it may be in this registry.
     """
 
     def __init__(self, registry: Registry, copies: Iterable[Copies]) -> None:
@@ -289,6 +290,8 @@ class OriginsOf:
                 yield replace(usage, reference=reference)
 
     def _matters(self, reference: Reference) -> bool:
+        if reference.digest is not None:
+            return True
         if isinstance(reference, ImageReference):
             return reference.registry in self._registries
         return any(

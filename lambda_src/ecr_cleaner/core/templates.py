@@ -25,6 +25,11 @@ _INTRINSIC_TOKENS = re.compile(
 )
 _FORMAT_HOLE = re.compile(r"(?<!\\)\{\}")
 
+_ESCAPES = (
+    *(("\\/", "/"), ("\\u002f", "/"), ("\\u002F", "/")),
+    *(('\\"', '"'), ("\\'", "'"), ("\\n", "\n"), ("\\t", "\t")),
+)
+
 _LITERAL = re.compile(r"'((?:[^'\\]|\\.)*+)'|\"((?:[^\"\\]|\\.)*+)\"", re.DOTALL)
 _CONCATENATION = re.compile(r"[\"']\)*+\s*+[&+](?!&)|(?<!&)[&+]\s*+\(*+[\"']")
 _CALL = re.compile(r"\$\w++\s*+\(")
@@ -66,7 +71,7 @@ def _unescaped(text: str) -> str:
     """Undo the escapes that JSON and shells leave before or behind a reference."""
     if "\\" not in text:
         return text
-    for escaped, plain in (("\\/", "/"), ('\\"', '"'), ("\\'", "'"), ("\\n", "\n"), ("\\t", "\t")):
+    for escaped, plain in _ESCAPES:
         text = text.replace(escaped, plain)
     return text
 

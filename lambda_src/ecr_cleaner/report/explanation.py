@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecr_cleaner.core.explanations import MEANINGS, numbers, way_out
-from ecr_cleaner.core.model import ImageReference, Reason, Usage
+from ecr_cleaner.core.model import ImageReference, Reason, ReferencePattern, Usage
 from ecr_cleaner.core.plan_document import PlanHeader, PlannedImage, PlannedRepository, State
 from ecr_cleaner.core.plan_summary import age_days
 from ecr_cleaner.core.text import human_size, short_digest, visible
@@ -111,6 +111,9 @@ def _broken(found: Explained, image: PlannedImage) -> Iterator[str]:
 
 def _means(usage: Usage, image: PlannedImage) -> bool:
     reference = usage.reference
+    if isinstance(reference, ReferencePattern) and reference.charts:
+        # A plan does not say which images are charts.
+        return usage.consumer in image.because
     if reference.digest is not None:
         return reference.digest == image.digest
     return reference.tag is None or reference.tag in image.tags
@@ -124,7 +127,8 @@ def _written(usage: Usage) -> str:
         return f"{name}@{visible(reference.digest)}{computed}"
     if reference.tag is not None:
         return f"{name}:{visible(reference.tag)}{computed}"
-    return f"{name}, any image{computed}"
+    charts = isinstance(reference, ReferencePattern) and reference.charts
+    return f"{name}, any {'Helm chart' if charts else 'image'}{computed}"
 
 
 def _tree(images: Mapping[str, PlannedImage], image: PlannedImage) -> Iterator[str]:

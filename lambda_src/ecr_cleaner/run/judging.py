@@ -61,5 +61,7 @@ class Judging:
     def _known(self, moment: Moment, elsewhere: frozenset[str]) -> Known:
         today, days = day_of(moment.now), self.policy.keep_used_days
         return Known(
-            lambda image: self.memory.last_use(self.repository.name, image, today, days), elsewhere
+            last_use=lambda one: self.memory.last_use(self.repository.name, one, today, days),
+            users_of=self.usage.in_use.users_of,
+            elsewhere=elsewhere,
         )

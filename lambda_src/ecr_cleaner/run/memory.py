@@ -156,14 +156,17 @@ class Memory:
         return use.consumer, use.day.isoformat()
 
     def remember(self, plan: Plan) -> None:
-        """Record the images that are in use, and those that an event named by a tag."""
+        """Record the images that are in use, and those that an event named by a tag.
+
+        An artifact is in use with its subject, which may be in another registry.
+        """
         if not self._ledger:
             return
         today = self._today()
         with self._lock:
             for verdict in plan.verdicts:
                 use = None
-                if verdict.reason is Reason.IN_USE:
+                if verdict.reason in {Reason.IN_USE, Reason.FAMILY_IN_USE}:
                     use = Use(verdict.because[0], today)
                 elif verdict.reason is Reason.RECENTLY_USED:
                     use = self._ledger.last_use(plan.repository.name, verdict.image)

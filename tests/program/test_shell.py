@@ -505,6 +505,27 @@ def test_full_disk_is_told(
     assert capsys.readouterr().err == NO_LEDGER + told
 
 
+def test_closed_standard_output_is_told_before_anything_is_read(
+    ecr: FakeEcr, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    for arguments in ([], ["plan"], ["explain", "app:v1"], ["apply", "plan.jsonl"]):
+        assert shell.main(arguments) == 1
+        told = "ecr_cleaner: standard output is closed; redirect it, such as to a file\n"
+        assert capsys.readouterr().err == told
+    assert ecr.calls == []
+
+
+def test_plan_is_shown_even_if_standard_error_is_closed(
+    old: StoredImage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    monkeypatch.setattr(sys, "stderr", None)
+    assert shell.main(["plan"]) == 0
+    sys.stderr.close()  # what it writes to instead
+    assert "app" in capsys.readouterr().out
+
+
 def test_file_is_named_when_it_is_written(
     old: StoredImage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

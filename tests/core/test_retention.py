@@ -180,9 +180,27 @@ NESTING = {"top": ["mid"], "mid": ["leaf"]}
     ),
     Case(
         "children take no age decision of their own",
-        [index("index"), image("child", 1)],
+        [index("index", 30.1), image("child", 30.2), image("other", 29)],
+        "index=-unused child=-parent_removed other=too_young",
+        children={"index": ["child"]},
+    ),
+    Case(
+        "a child that was pushed again after its index, with its own referrer",
+        [index("index"), image("child", 1, "v2"), image("sbom", 90, subject=sha("child"))],
+        "index=-unused child=too_young sbom=subject_kept",
+        children={"index": ["child"]},
+    ),
+    Case(
+        "a child that was pushed again after its index, and is old by now",
+        [index("index"), image("child", 40, "v2")],
         "index=-unused child=-parent_removed",
         children={"index": ["child"]},
+    ),
+    Case(
+        "a child that was restored without its index",
+        [index("index"), image("child", activated_at=ago(2)), image("old", activated_at=ago(40))],
+        "index=-unused child=restored old=-parent_removed",
+        children={"index": ["child", "old"]},
     ),
     Case(
         "a young index keeps old children",

@@ -265,11 +265,15 @@ class _Judgement:
         return self._by_restoration(image) if self._is_old(image) else _TOO_YOUNG
 
     def _by_own_age(self, image: Image) -> Decision | None:
-        """Keep a child that somebody pushed again or restored since its indexes were pushed."""
+        """Keep a child that has a tag, or was pushed again or restored since its indexes were.
+
+        The age of an index without a tag, which may be a short one, is not that of tagged images.
+        """
         indexes = (self._graph.images[one] for one in self._graph.parents[image.digest])
         latest = max(index.pushed_at or _OLDEST for index in indexes)
         is_newer = image.pushed_at is not None and image.pushed_at > latest
-        return self._by_age(image) if is_newer else self._by_restoration(image)
+        counts = is_newer or image.tags
+        return self._by_age(image) if counts else self._by_restoration(image)
 
     def _by_restoration(self, image: Image) -> Decision | None:
         is_recent = image.activated_at and image.activated_at >= self._young_since_of(image)

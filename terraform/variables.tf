@@ -513,7 +513,7 @@ variable "eks_clusters" {
 }
 
 variable "waived_clusters" {
-  description = "Names of Kubernetes clusters that are not read and do not prevent removals, because nothing in them runs images of this registry."
+  description = "Names of Kubernetes clusters that are not read and do not prevent removals, because nothing in them runs images of this registry. Of an EKS cluster in another region or account, its ARN."
   type        = list(string)
   default     = []
   nullable    = false

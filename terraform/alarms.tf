@@ -3,6 +3,10 @@ locals {
   create_alarm_topic = var.alarms_enabled && length(var.alarm_topic_arns) == 0
   alarm_topic_arns   = local.create_alarm_topic ? [aws_sns_topic.alarms[0].arn] : var.alarm_topic_arns
 
+  # What notifies of a failed run. With fan_out, a run can fail in the state machine although no call of the function
+  # does, and most failures are seen by both.
+  failure_alarm = "${var.name}-${var.fan_out ? "failed" : "function-failed"}"
+
   # No silence alarm while the schedule is disabled, because silence is expected then.
   silence_watched = var.alarms_enabled && var.silence_alarm_enabled && var.schedule_enabled
 
@@ -41,7 +45,41 @@ resource "aws_cloudwatch_metric_alarm" "function_failed" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching" # there is no data between runs
-  alarm_actions       = local.alarm_topic_arns
+  alarm_actions       = var.fan_out ? [] : local.alarm_topic_arns
+
+  tags = var.tags
+}
+
+# Runs in steps that failed, also those in which the function did not: for example, its calls were throttled, or the
+# state machine may not read its lists.
+resource "aws_cloudwatch_metric_alarm" "steps_failed" {
+  count = var.alarms_enabled && var.fan_out ? 1 : 0
+
+  alarm_name          = "${var.name}-steps-failed"
+  alarm_description   = "A run of the state machine ${var.name} failed. Its execution shows the step and, if a call of the function failed, so does the saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name}."
+  namespace           = "AWS/States"
+  metric_name         = "ExecutionsFailed"
+  dimensions          = { StateMachineArn = aws_sfn_state_machine.this[0].arn }
+  statistic           = "Sum"
+  period              = 3600 # as of function_failed, so that one failure is one alarm of both
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching" # there is no data between runs
+
+  tags = var.tags
+}
+
+resource "aws_cloudwatch_composite_alarm" "failed" {
+  count = var.alarms_enabled && var.fan_out ? 1 : 0
+
+  alarm_name        = local.failure_alarm
+  alarm_description = "A run of ${var.name} failed: see ${var.name}-steps-failed and ${var.name}-function-failed."
+  alarm_rule = join(" OR ", [
+    "ALARM(\"${aws_cloudwatch_metric_alarm.function_failed[0].alarm_name}\")",
+    "ALARM(\"${aws_cloudwatch_metric_alarm.steps_failed[0].alarm_name}\")",
+  ])
+  alarm_actions = local.alarm_topic_arns
 
   tags = var.tags
 }
@@ -51,7 +89,7 @@ resource "aws_cloudwatch_metric_alarm" "deletions_failed" {
   count = var.alarms_enabled && var.metrics_enabled ? 1 : 0
 
   alarm_name          = "${var.name}-deletions-failed"
-  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} lists them. Such a run also fails, so ${var.name}-function-failed notifies."
+  alarm_description   = "${var.name} could not remove some images. The saved query \"${var.name}/${local.queries.failures}\" on ${local.log_group_name} lists them. Such a run also fails, so ${local.failure_alarm} notifies."
   namespace           = local.metric_namespace
   metric_name         = "DeletionsFailed"
   statistic           = "Sum"

@@ -206,6 +206,13 @@ resource "aws_s3_object" "sources" {
 
   # Not secret, but plans would print 150 kB of it.
   content_base64 = sensitive(base64gzip(jsonencode(local.build_files)))
+
+  # S3 accepts at most ten tags of an object, and the provider may have more default tags.
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
 }
 
 resource "aws_cloudwatch_log_group" "build" {

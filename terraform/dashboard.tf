@@ -40,6 +40,7 @@ locals {
           alarms = [
             for name in concat(
               aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
+              aws_cloudwatch_metric_alarm.steps_failed[*].alarm_name,
               aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
               aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
               aws_cloudwatch_metric_alarm.slow_scan[*].alarm_name,

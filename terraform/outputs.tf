@@ -81,7 +81,9 @@ output "metric_namespace" {
 output "alarm_names" {
   description = "Names of the alarms that show problems."
   value = concat(
+    aws_cloudwatch_composite_alarm.failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.function_failed[*].alarm_name,
+    aws_cloudwatch_metric_alarm.steps_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.deletions_failed[*].alarm_name,
     aws_cloudwatch_metric_alarm.none_visited[*].alarm_name,
     aws_cloudwatch_metric_alarm.slow_scan[*].alarm_name,

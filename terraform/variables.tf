@@ -183,8 +183,9 @@ variable "price_per_gb_month" {
   nullable    = false
 
   validation {
-    condition     = var.price_per_gb_month >= 0 && var.price_per_gb_month <= 999999
-    error_message = "price_per_gb_month is ${var.price_per_gb_month}; it must be a number of dollars from 0 to 999999."
+    # The program refuses the same ones.
+    condition     = can(regex("^[0-9]{1,6}(\\.[0-9]{1,6})?$", tostring(var.price_per_gb_month)))
+    error_message = "price_per_gb_month is ${var.price_per_gb_month}; it must be a number of dollars from 0 to 999999 with at most six decimals."
   }
 }
 
@@ -512,7 +513,7 @@ variable "eks_clusters" {
 }
 
 variable "waived_clusters" {
-  description = "Names of Kubernetes clusters that are not read and do not prevent removals, because nothing in them runs images of this registry."
+  description = "Names of Kubernetes clusters that are not read and do not prevent removals, because nothing in them runs images of this registry. Of an EKS cluster in another region or account, its ARN."
   type        = list(string)
   default     = []
   nullable    = false

@@ -8,6 +8,7 @@ import re
 import sys
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 # The exit statuses that shells report for a program ended by Ctrl+C, or by a reader who left.
@@ -36,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The reason of a failure is in the log, or on standard error if the log could not be written.
     141: the reader of what it shows, such as ``head``, has enough, which needs no words.
     """
+    # Python has None in place of a stream that was closed before it started, as by a scheduler.
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - open to the end
     chosen = _parser().parse_args(arguments)
+    if sys.stdout is None:
+        sys.stderr.write("ecr_cleaner: standard output is closed; redirect it, such as to a file\n")
+        return 1
     try:
         return _run(chosen, str(uuid.uuid4()))
     except KeyboardInterrupt:

@@ -26,6 +26,11 @@ run "build_in_the_account" {
     error_message = "Other sources must have another key."
   }
 
+  assert {
+    condition     = length(one(one(aws_s3_object.sources[0].override_provider).default_tags).tags) == 0
+    error_message = "The object must not get the default tags of the provider, which may be more than the ten that S3 accepts."
+  }
+
   # The buildspec passes the script in single quotes.
   assert {
     condition     = length(regexall("'", local.buildspec.phases.build.commands[1])) == 2

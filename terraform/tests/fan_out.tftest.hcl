@@ -96,6 +96,43 @@ run "steps" {
   }
 }
 
+# An execution may fail although no call of the function does, and one failure must notify only once.
+run "failed_steps_notify" {
+  command = plan
+
+  variables {
+    fan_out          = true
+    alarms_enabled   = true
+    metrics_enabled  = true
+    alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
+  }
+
+  assert {
+    condition = alltrue([
+      one(aws_cloudwatch_metric_alarm.steps_failed).namespace == "AWS/States",
+      one(aws_cloudwatch_metric_alarm.steps_failed).metric_name == "ExecutionsFailed",
+      one(aws_cloudwatch_metric_alarm.steps_failed).threshold == 0,
+      one(aws_cloudwatch_composite_alarm.failed).alarm_rule == "ALARM(\"ecr-cleaner-function-failed\") OR ALARM(\"ecr-cleaner-steps-failed\")",
+    ])
+    error_message = "A failed execution must be an alarm."
+  }
+
+  assert {
+    condition = alltrue([
+      one(aws_cloudwatch_composite_alarm.failed).alarm_actions == toset(var.alarm_topic_arns),
+      length(coalesce(one(aws_cloudwatch_metric_alarm.steps_failed).alarm_actions, [])) == 0,
+      length(coalesce(one(aws_cloudwatch_metric_alarm.function_failed).alarm_actions, [])) == 0,
+      endswith(one(aws_cloudwatch_metric_alarm.deletions_failed).alarm_description, "so ecr-cleaner-failed notifies."),
+    ])
+    error_message = "Only the alarm on both must notify."
+  }
+
+  assert {
+    condition     = length(setintersection(output.alarm_names, ["ecr-cleaner-failed", "ecr-cleaner-steps-failed"])) == 2
+    error_message = "The output must name the alarms of the steps."
+  }
+}
+
 run "steps_need_the_bucket" {
   command = plan
 

@@ -76,13 +76,14 @@ run "not_whole_numbers" {
     reserved_concurrent_executions = 0.5
     task_definition_revisions      = 0.5
     run_interval_hours             = 1.5
+    price_per_gb_month             = 0.0000001 # more decimals than the program takes
     repository_rules               = [{ repositories = ["a"], keep_pulled_days = 0.5 }]
   }
 
   expect_failures = [
     var.default_keep_days, var.keep_count, var.keep_pulled_days, var.archive_days, var.max_deletions, var.rescan_after_seconds,
     var.memory_size, var.timeout, var.reserved_concurrent_executions, var.task_definition_revisions, var.run_interval_hours,
-    var.repository_rules,
+    var.price_per_gb_month, var.repository_rules,
   ]
 }
 

@@ -17,7 +17,7 @@ import pytest
 from ecr_cleaner.aws import kubernetes
 from ecr_cleaner.aws.kubernetes import Endpoint, KubernetesApi
 from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
-from ecr_cleaner.core.kubernetes import REQUIRED, ClusterError, Kind, Obstacle
+from ecr_cleaner.core.kubernetes import REQUIRED, Access, ClusterError, Kind, Obstacle, fix_for
 from ecr_cleaner.deadline import Deadline
 from fakes.certificates import authority
 from fakes.kubernetes import (
@@ -263,6 +263,52 @@ def test_failed_discovery_names_its_group(cluster: FakeCluster) -> None:
 
     assert failure.value.kind == Kind("argoproj.io", "v1alpha1", "*")
     assert "(*.argoproj.io)" in str(failure.value)
+
+
+# As KubeVirt has them: https://github.com/kube-rs/kube/issues/1376
+AGGREGATED: dict[str, tuple[str, list[str]]] = {
+    "no verbs": (
+        """[{"name": "rollouts/vnc", "verbs": null}, {"name": "expand-vm-spec", "verbs": null},
+        {"name": "rollouts", "verbs": ["list"], "kind": "Rollout"}]""",
+        ["rollouts"],
+    ),
+    "no resources": ("null", []),
+}
+
+
+@pytest.mark.parametrize(("resources", "listed"), AGGREGATED.values(), ids=AGGREGATED)
+def test_what_an_aggregated_api_writes_as_null_is_empty(
+    cluster: FakeCluster, resources: str, listed: list[str]
+) -> None:
+    cluster.resources.extend(WORKFLOWS)
+    cluster.faults["/apis/argoproj.io/v1alpha1"] = says(
+        f'{{"kind": "APIResourceList", "apiVersion": "v1alpha3", "resources": {resources}}}'
+    )
+
+    found = [kind.resource for kind in api(cluster).kinds() if kind.group == "argoproj.io"]
+
+    assert found == listed
+
+
+def test_discovery_that_is_not_whole_names_its_group(cluster: FakeCluster) -> None:
+    cluster.resources.extend(WORKFLOWS)
+    cluster.faults["/apis/argoproj.io/v1alpha1"] = says(
+        '{"kind": "APIResourceList", "resources": [{"name": "rollouts"}]}'
+    )
+
+    with pytest.raises(ClusterError) as failure:
+        api(cluster).kinds()
+
+    assert failure.value.kind == Kind("argoproj.io", "v1alpha1", "*")
+    assert "name the group in WAIVED_API_GROUPS" in fix_for(failure.value, Access())
+
+
+def test_list_of_an_aggregated_api_may_be_null(cluster: FakeCluster) -> None:
+    cluster.resources.extend(WORKFLOWS)
+    empty = '{"kind": "RolloutList", "metadata": {}, "items": null}'
+    cluster.faults["/apis/argoproj.io/v1alpha1/rollouts.*"] = says(empty)
+
+    assert names(api(cluster), Kind("argoproj.io", "v1alpha1", "rollouts", "Rollout")) == []
 
 
 # -- Faults --------------------------------------------------------------------------------------

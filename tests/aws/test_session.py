@@ -386,6 +386,14 @@ def test_half_of_the_credentials_is_an_error_of_ours(
         Aws(open_session("eu-west-1"), workers).api("ecs")
 
 
+def test_endpoint_that_is_no_address_is_an_error_of_ours(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost")
+    with pytest.raises(CleanerError, match="client of ecs cannot be made: Invalid endpoint"):
+        Aws(open_session("eu-west-1"), workers).api("ecs")
+
+
 def test_client_is_made_for_the_region(workers: Workers) -> None:
     api = Aws(boto3.Session(region_name="eu-central-1"), workers).api("ecs")
 

@@ -65,7 +65,10 @@ def test_what_is_removed_needs_nothing() -> None:
         ),
         (planned("a", Reason.NEWEST), "one of the 3 newest unused releases."),
         (planned("a", Reason.ARCHIVED), "ARCHIVE_DAYS has to be set"),
-        (planned("a", Reason.GRAPH_UNCLEAR), "It has to be known which index lists it."),
+        (
+            planned("a", Reason.GRAPH_UNCLEAR),
+            "So delete (ARCHIVE_DAYS) or restore the archived indexes that were pushed after it.",
+        ),
     ],
     ids=lambda value: value.reason.value if isinstance(value, PlannedImage) else value[-20:],
 )

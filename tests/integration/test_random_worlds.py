@@ -74,8 +74,7 @@ class Scene:
             if not above:
                 break
             kept |= above
-        listed = {child for index in self.children for child in self.children[index]}
-        kept |= {digest for digest in there - listed if not self.old[digest]}
+        kept |= {digest for digest in there if not self.old[digest]}
         while True:  # a kept index needs all its children
             below = {child for one in kept for child in self.children.get(one, ())} - kept
             if not below:
@@ -92,7 +91,7 @@ class Scene:
             images.append(self._index(name, listed))
 
     def _age(self) -> tuple[bool, float]:
-        old = self.chance.random() < 0.7
+        old = self.chance.random() < 0.8
         return old, self.chance.uniform(31, 400) if old else self.chance.uniform(0, 29)
 
     def _some_tags(self) -> list[str]:

@@ -178,10 +178,11 @@ def test_account_without_repositories_has_no_plan(
     assert shell.main(["explain", "app:v1"]) == 1
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err == (
-        f"{NO_LEDGER}There are no repositories in this account and region.\n"
-        f"{NO_LEDGER}There is no repository app in this account and region.\n"
-    )
+    lines = [line for line in output.err.splitlines() if not line.startswith("warning: ")]
+    assert lines == [
+        "There are no repositories in this account and region.",
+        "There is no repository app in this account and region.",
+    ]
 
 
 @pytest.mark.parametrize("command", [["plan"], ["explain", "app:v1"]])
@@ -503,6 +504,27 @@ def test_full_disk_is_told(
     assert shell.main(["plan", "-o", "/dev/full"]) == 1
     told = "ecr_cleaner: the output could not be written: [Errno 28] No space left on device\n"
     assert capsys.readouterr().err == NO_LEDGER + told
+
+
+def test_closed_standard_output_is_told_before_anything_is_read(
+    ecr: FakeEcr, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    for arguments in ([], ["plan"], ["explain", "app:v1"], ["apply", "plan.jsonl"]):
+        assert shell.main(arguments) == 1
+        told = "ecr_cleaner: standard output is closed; redirect it, such as to a file\n"
+        assert capsys.readouterr().err == told
+    assert ecr.calls == []
+
+
+def test_plan_is_shown_even_if_standard_error_is_closed(
+    old: StoredImage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del old
+    monkeypatch.setattr(sys, "stderr", None)
+    assert shell.main(["plan"]) == 0
+    sys.stderr.close()  # what it writes to instead
+    assert "app" in capsys.readouterr().out
 
 
 def test_file_is_named_when_it_is_written(

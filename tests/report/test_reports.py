@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from core.worlds import NOW, REPOSITORY, ago, image, index, plan_of, sha
 from ecr_cleaner.core.errors import ApiError
 from ecr_cleaner.core.in_use import Broken
+from ecr_cleaner.core.locations import Location
 from ecr_cleaner.core.model import Guard, Image, Plan, StandingGuard, Verdict
 from ecr_cleaner.core.near_misses import NearMiss
 from ecr_cleaner.core.outcome import Left, Outcome
@@ -280,3 +282,35 @@ def test_run_with_time_for_a_repository_or_without_repositories_is_not_a_warning
 ) -> None:
     log.finish(results)
     assert [line["event"] for line in log.lines] == ["Run finished"]
+
+
+def test_error_of_many_repositories_is_named_once(log: Log) -> None:
+    denied = ApiError("ecs", "ListTasks", code="AccessDeniedException", message="denied")
+    results = [Result(error=denied), Result(error=ValueError("odd")), Result(error=denied)]
+    assert log.finish(results)["errors"] == [
+        "ecs ListTasks failed with AccessDeniedException: denied (in 2 repositories)",
+        "odd",
+    ]
+
+
+def test_line_of_the_summary_is_short_enough_for_cloudwatch(log: Log) -> None:
+    results = [
+        Result(error=ApiError("ecr", "DescribeImages", code=f"Code{number}", message="x" * 2000))
+        for number in range(1000)
+    ]
+    summary = log.finish(results)
+    assert len(summary["errors"]) == 21
+    assert summary["errors"][-1] == "980 more errors, all of which are in the log"
+    assert len(json.dumps(log.lines[-1])) < 256 * 1024
+    assert len(str(summarize(results, Settings()).failure)) < 256 * 1024
+
+
+def test_accounts_of_a_large_organization_take_several_lines(log: Log) -> None:
+    places = [
+        Location(f"{number:012}", f"region-{n:02}") for number in range(900) for n in range(34)
+    ]
+    RunReport(log.logger(), Settings()).targets(places, {"999999999999": "SUSPENDED"})
+    assert [len(line["accounts"]) for line in log.lines] == [400, 400, 100]
+    assert {line["targets"] for line in log.lines} == {len(places)}
+    assert ["left_out" in line for line in log.lines] == [True, False, False]
+    assert max(len(json.dumps(line)) for line in log.lines) < 256 * 1024

@@ -215,6 +215,8 @@ def test_unexpected_answer_does_not_lose_the_count(world: World) -> None:
 
     assert summary["removed"] == 250 - len(world.ecr.digests("app"))
     assert summary["removed"] > 0
+    (error,) = summary["errors"]
+    assert "the status THAWING of sha256:" in error
 
 
 def test_failed_lookup_does_not_lose_the_count(world: World) -> None:

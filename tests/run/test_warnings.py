@@ -40,6 +40,36 @@ def test_repository_with_a_misspelled_tag_is_skipped_and_the_others_are_cleaned(
     assert (len(world.ecr.digests("precious")), len(world.ecr.digests("app"))) == (1, 0)
 
 
+NOTHING = "so there is nothing to judge; check the account, the region and the tags"
+
+
+@pytest.mark.parametrize(
+    ("repositories", "matching", "why"),
+    [
+        ({"app": "false", "web": "True"}, (), "no repository of this registry has the tag"),
+        ({}, (), "this registry has no repositories, "),
+        (
+            {"app": "true", "web": "false"},
+            ("w*",),
+            "no repository of this registry that REPOSITORY_FILTER matches has the tag",
+        ),
+    ],
+    ids=["none opted in", "none there", "none that matches"],
+)
+def test_run_with_nothing_to_judge_is_warned_about(
+    world: World, repositories: dict[str, str], matching: tuple[str, ...], why: str
+) -> None:
+    world.ecr.repositories.clear()
+    for name, value in repositories.items():
+        world.create(name, BoxCleanerEnabled=value)
+
+    assert world.run(Settings(repository_filter=matching))["repositories"] == 0
+
+    (line,) = world.events(DOUBTFUL)
+    assert line["why"].startswith(why)
+    assert line["why"].endswith(NOTHING)
+
+
 def test_rule_that_matches_no_repository_is_warned_about(world: World) -> None:
     world.run(Settings(rules=(RepositoryRule(("ap",)), RepositoryRule(("app",)))))
     (line,) = world.events(DOUBTFUL)

@@ -12,7 +12,7 @@ import pytest
 
 from core.test_usage_document import REFERENCES, document
 from core.worlds import NOW
-from ecr_cleaner.core.errors import ApiError
+from ecr_cleaner.core.errors import CleanerError
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -136,7 +136,8 @@ def test_prefix_without_documents_guards() -> None:
 @pytest.mark.parametrize("fault", [DENIED, THROTTLED, error("NoSuchBucket")])
 @pytest.mark.parametrize("operation", ["ListObjectsV2", "GetObject"])
 def test_bucket_that_cannot_be_read_ends_the_scan(operation: str, fault: Exception) -> None:
-    with pytest.raises(ApiError, match=f"s3 {operation} failed"):
+    where = PREFIX if operation == "ListObjectsV2" else f"s3://bucket/{KEY}"
+    with pytest.raises(CleanerError, match=f"^{where} could not be read: s3 {operation} failed"):
         scanned(s3({KEY: RECENT}, **{operation: fault}))
 
 

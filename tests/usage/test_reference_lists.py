@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
 
-from ecr_cleaner.core.errors import ApiError, CleanerError, ScanError
+from ecr_cleaner.core.errors import CleanerError, ScanError
 from ecr_cleaner.core.model import NOT_ECR, ImageReference, Usage
 from ecr_cleaner.core.settings import Settings
 from ecr_cleaner.deadline import Deadline
@@ -475,7 +475,7 @@ def test_denied_list_is_an_error_that_names_the_missing_action(
 )
 def test_list_that_vanished_or_is_throttled_is_an_error_too(where: str, api: Scripted) -> None:
     """Who brought a list relies on it: it is no resource that may come and go."""
-    with pytest.raises(ApiError):
+    with pytest.raises(CleanerError, match=f"^{where} could not be read: "):
         found(ReferenceLists(), api, settings=listed(where))
 
 
@@ -484,7 +484,7 @@ def test_one_list_that_fails_ends_the_run_though_others_were_read() -> None:
     objects = {"a": one, "b": error("NoSuchKey")}
     api = Scripted("s3", GetObject=by("Key", objects))
 
-    with pytest.raises(ApiError, match="NoSuchKey"):
+    with pytest.raises(CleanerError, match=r"^s3://bucket/b could not be read: .*NoSuchKey"):
         found(ReferenceLists(), api, settings=listed("s3://bucket/a", "s3://bucket/b"))
 
 

@@ -29,10 +29,10 @@ _IN_FLIGHT = "ApproximateNumberOfMessagesNotVisible"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message, and what to delete it by."""
+    """A message without its body, and what to delete it by; ``taken``: its body was understood."""
 
     id: str
-    body: str
+    taken: bool
     receipt: str
 
 
@@ -59,10 +59,12 @@ class EventQueue:
         self._url = url
         self._workers = workers
 
-    def receive(self, may_go_on: Callable[[], bool]) -> Received:
+    def receive(self, may_go_on: Callable[[], bool], take: Callable[[str], bool]) -> Received:
         """Receive the messages of the queue; if that fails, release them and raise the error.
 
-        At most ``MOST_MESSAGES``, and none are received after ``may_go_on`` returns False.
+        At most ``MOST_MESSAGES``, and none are received after ``may_go_on`` returns False. ``take``
+        gets the body of each, in several threads at once, and returns whether it understood it. A
+        body has some thousand bytes: so many of them would not fit into the memory of the function.
         """
         failures: list[CleanerError] = []
         repeated: list[int] = []
@@ -71,7 +73,7 @@ class EventQueue:
             found: list[Message] = []
             try:
                 while not failures and may_go_on() and len(found) < MOST_MESSAGES // _LANES:
-                    more, repetitions = self._receive()
+                    more, repetitions = self._receive(take)
                     repeated.append(repetitions)
                     if not more:
                         return found, True
@@ -104,7 +106,7 @@ class EventQueue:
         """Make messages visible at once; return how many stay invisible for a while."""
         return self._in_batches("ChangeMessageVisibilityBatch", messages, VisibilityTimeout=0)
 
-    def _receive(self) -> tuple[list[Message], int]:
+    def _receive(self, take: Callable[[str], bool]) -> tuple[list[Message], int]:
         """Return messages, and how many times the SDK repeated the call."""
         answer = self._sqs.call(
             "ReceiveMessage",
@@ -114,7 +116,7 @@ class EventQueue:
             WaitTimeSeconds=_SECONDS_TO_WAIT,
         )
         messages = [
-            Message(one["MessageId"], one["Body"], one["ReceiptHandle"])
+            Message(one["MessageId"], take(one["Body"]), one["ReceiptHandle"])
             for one in answer.get("Messages", ())
         ]
         return messages, answer.get("ResponseMetadata", {}).get("RetryAttempts", 0)

@@ -36,6 +36,7 @@ from ecr_cleaner.aws import proxy
 from ecr_cleaner.core.errors import CleanerError, OutOfTimeError
 from ecr_cleaner.core.kubernetes import (
     EVERY,
+    REQUIRED_GROUPS,
     SKIPPED_GROUPS,
     ClusterError,
     Kind,
@@ -192,6 +193,10 @@ class KubernetesApi:
 
     def _list(self, body: bytes, kind: Kind) -> dict[str, Any]:
         page = self._object(body, kind)
+        if kind.group not in REQUIRED_GROUPS and page.get("items", ()) is None:
+            page[
+                "items"
+            ] = []  # as encoders in Go write an empty list; the API server itself does not
         name = page.get("kind")
         expected = f"{kind.kind}List"
         # A custom resource may name its list otherwise.
@@ -220,14 +225,20 @@ class KubernetesApi:
     def _resources(self, group: str, version: str) -> Iterator[Kind]:
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
-            answer = self._get(path, "APIResourceList")
+            yield from self._listable(self._get(path, "APIResourceList"), group, version)
         except ClusterError as error:
             kind = Kind(group, version, EVERY)
             raise self._error(error.obstacle, error.detail, kind) from error
+
+    def _listable(self, answer: Mapping[str, Any], group: str, version: str) -> Iterator[Kind]:
+        # KubeVirt's aggregated API writes null for no resources, and for no verbs
+        # (https://github.com/kube-rs/kube/issues/1376). What must be there is checked later.
+        if answer.get("resources", ()) is None:
+            return
         for resource in self._objects(answer, "resources"):
-            verbs = resource.get("verbs")
+            verbs = [] if resource.get("verbs", ()) is None else resource.get("verbs")
             if not isinstance(verbs, list) or not isinstance(resource.get("name"), str):
-                raise self._garbled(f"{path} holds a resource without name and verbs")
+                raise self._garbled("it holds a resource without name and verbs")
             # A name with a slash is a part of another resource, such as its status.
             if "list" in verbs and "/" not in resource["name"]:
                 name = self._name_in(resource, "name")

@@ -259,10 +259,21 @@ def _image(answer: Mapping[str, Any]) -> Image:
         pulled_at=_utc(answer.get("lastRecordedPullTime")),
         subject=answer.get("subjectManifestDigest"),
         artifact_type=intern(artifact_type) if artifact_type else None,
-        status=ImageStatus(answer.get("imageStatus", ImageStatus.ACTIVE)),
+        status=_status(answer),
         archived_at=_utc(answer.get("lastArchivedAt")),
         activated_at=_utc(answer.get("lastActivatedAt")),
     )
+
+
+def _status(answer: Mapping[str, Any]) -> ImageStatus:
+    status = answer.get("imageStatus", ImageStatus.ACTIVE)
+    try:
+        return ImageStatus(status)
+    except ValueError as error:
+        raise IncompleteAnswerError(
+            f"ECR returned the status {status} of {answer['imageDigest']}, which this version of "
+            "the program does not know"
+        ) from error
 
 
 def _with_tags_of_both(first: Image, second: Image) -> Image:

@@ -111,8 +111,8 @@ class Aws:
         make: Any = self._session.client  # typed for literal names of services only
         try:
             client = make(service, region_name=region, config=_CONFIG)
-        except BotoCoreError as error:
-            raise CleanerError(str(error)) from error
+        except (BotoCoreError, ValueError) as error:  # ValueError: of an address that is not one
+            raise CleanerError(f"the client of {service} cannot be made: {error}") from error
         refuse_garbled_answers(client)
         keep_deadline(client, self.deadline)
         return client

@@ -171,6 +171,15 @@ def naming(target: object) -> Iterator[None]:
         raise TargetError(str(target), error) from error
 
 
+@contextmanager
+def reading_of(where: object) -> Iterator[None]:
+    """Have an AWS call that fails name the list or document that was to be read."""
+    try:
+        yield
+    except ApiError as error:
+        raise CleanerError(f"{where} could not be read: {error}", **_details(error)) from error
+
+
 def text_of(cause: Exception) -> str:
     """Return the text of an error, with the kind of one that this program did not foresee."""
     return str(cause) if isinstance(cause, CleanerError) else repr(cause)

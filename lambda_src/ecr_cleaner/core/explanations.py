@@ -139,7 +139,10 @@ def _by_rule(
         ],
         Reason.ARCHIVED: lambda: [_archived(policy)],
         # PARENT_KEPT and SUBJECT_KEPT, too, if an image follows itself.
-        Reason.GRAPH_UNCLEAR: lambda: ["It has to be known which index lists it."],
+        Reason.GRAPH_UNCLEAR: lambda: [
+            "It has to be known which index lists it.",
+            "So delete (ARCHIVE_DAYS) or restore the archived indexes that were pushed after it.",
+        ],
     }
     return [*ways.get(image.reason, ways[Reason.GRAPH_UNCLEAR])(), "No other rule may keep it."]
 

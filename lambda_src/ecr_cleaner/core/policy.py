@@ -77,6 +77,19 @@ def unmatched_filters(settings: Settings, repositories: Iterable[Repository]) ->
     ]
 
 
+def without_opted_in(settings: Settings, repositories: Collection[Repository]) -> list[str]:
+    """Return a warning if this run has no repository to judge: it succeeds and removes nothing.
+
+    Hand in all repositories of the registry.
+    """
+    if any(is_opted_in(one) and is_in_filter(one, settings) for one in repositories):
+        return []
+    matching = " that REPOSITORY_FILTER matches" if settings.repository_filter else ""
+    tagged = f"no repository of this registry{matching} has the tag {ENABLED_TAG} = true"
+    why = tagged if repositories else "this registry has no repositories"
+    return [f"{why}, so there is nothing to judge; check the account, the region and the tags"]
+
+
 def unmatched_rules(settings: Settings, repositories: Iterable[Repository]) -> list[str]:
     """Return a warning for each pattern of a rule that matches no repository, probably by a typo.
 

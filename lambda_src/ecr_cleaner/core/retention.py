@@ -249,6 +249,8 @@ class _Judgement:
             used = self._by_use_of(self._graph.subjects[digest])
             # The tag of a child keeps its index, and that the child; a referrer has its own tag.
             decision = used or self._by_pattern(image) or decision
+        if decision.action is not Action.KEEP and digest in self._graph.parents:
+            decision = self._by_own_age(image) or decision
         stays = image.status is ImageStatus.ARCHIVED and not self._archived_long_enough(image)
         return _STAYS_ARCHIVED if stays and decision.action is Action.DELETE else decision
 
@@ -271,18 +273,32 @@ class _Judgement:
 
     def _by_rules(self, image: Image) -> Decision:
         """The first rule that keeps the image names the reason."""
-        if not self._is_old(image):
-            return _TOO_YOUNG
-        if image.activated_at and image.activated_at >= self._young_since_of(image):
-            return _RESTORED
-        by_pattern = self._by_pattern(image)
-        if by_pattern:
-            return by_pattern
+        kept = self._by_age(image) or self._by_pattern(image)
+        if kept:
+            return kept
         if self._is_recently_pulled(image):
             return _RECENTLY_PULLED
         if image.digest in self._newest:
             return self._newest[image.digest]
         return _DELETED if image.status is ImageStatus.ARCHIVED else self._unused
+
+    def _by_age(self, image: Image) -> Decision | None:
+        return self._by_restoration(image) if self._is_old(image) else _TOO_YOUNG
+
+    def _by_own_age(self, image: Image) -> Decision | None:
+        """Keep a child that has a tag, or was pushed again or restored since its indexes were.
+
+        The age of an index without a tag, which may be a short one, is not that of tagged images.
+        """
+        indexes = (self._graph.images[one] for one in self._graph.parents[image.digest])
+        latest = max(index.pushed_at or _OLDEST for index in indexes)
+        is_newer = image.pushed_at is not None and image.pushed_at > latest
+        counts = is_newer or image.tags
+        return self._by_age(image) if counts else self._by_restoration(image)
+
+    def _by_restoration(self, image: Image) -> Decision | None:
+        is_recent = image.activated_at and image.activated_at >= self._young_since_of(image)
+        return _RESTORED if is_recent else None
 
     def _by_pattern(self, image: Image) -> Decision | None:
         patterns = self._policy.keep_tag_patterns

@@ -14,6 +14,9 @@ from ecr_cleaner.core.model import Action, Guard, Plan, StandingGuard
 from ecr_cleaner.core.outcome import Outcome
 from ecr_cleaner.core.settings import Mode, Settings
 
+# A summary names so many errors: CloudWatch splits a longer line, and no metric could read it.
+MOST_ERRORS = 20
+
 
 @dataclass(slots=True)
 class Tally:
@@ -198,13 +201,22 @@ def summarize(results: Sequence[Result], settings: Settings, facts: Facts | None
         repositories=len(results),
         unvisited=sum(result.unvisited for result in results),
         guarded=_guard_counts(results),
-        errors=(*_errors(results), *_refused(results, settings), *facts.problems),
+        errors=_named([*_errors(results), *_refused(results, settings), *facts.problems]),
         facts=facts,
     )
 
 
 def _errors(results: Iterable[Result]) -> Iterator[str]:
-    return (str(one.error) or repr(one.error) for one in results if one.error)
+    """Yield each error once: if a scan fails, each repository that waits for it fails with it."""
+    found = Counter(str(one.error) or repr(one.error) for one in results if one.error)
+    for error, times in found.items():
+        yield error if times == 1 else f"{error} (in {times} repositories)"
+
+
+def _named(errors: Sequence[str]) -> tuple[str, ...]:
+    left = len(errors) - MOST_ERRORS
+    more = [f"{left} more errors, all of which are in the log"] if left > 0 else []
+    return (*errors[:MOST_ERRORS], *more)
 
 
 def _refused(results: Iterable[Result], settings: Settings) -> list[str]:

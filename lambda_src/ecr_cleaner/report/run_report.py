@@ -22,6 +22,9 @@ from ecr_cleaner.report.approval_message import command
 from ecr_cleaner.report.lines import log_error
 from ecr_cleaner.report.repository_report import RepositoryReport
 
+# Even with 34 regions each, fewer than the 256 KiB that CloudWatch takes for one line.
+_ACCOUNTS_A_LINE = 400
+
 
 class RunReport:
     """Writes about the run: its settings, what was scanned, and the summary."""
@@ -35,13 +38,16 @@ class RunReport:
         self._log.info(events.RUN_STARTED, settings=self._settings.fields())
 
     def targets(self, locations: Sequence[Location], left_out: Mapping[str, str]) -> None:
-        """Write which accounts and regions are scanned: one line, however many they are."""
+        """Write which accounts and regions are scanned: one line for up to 400 accounts."""
         regions: dict[str, list[str]] = {}
         for one in locations:
             regions.setdefault(one.account, []).append(one.region)
-        named = {account: " ".join(names) for account, names in regions.items()}
+        named = [(account, " ".join(names)) for account, names in regions.items()]
         more = {"left_out": dict(left_out)} if left_out else {}
-        self._log.info(events.TARGETS, targets=len(locations), accounts=named, **more)
+        for start in range(0, len(named), _ACCOUNTS_A_LINE):
+            accounts = dict(named[start : start + _ACCOUNTS_A_LINE])
+            self._log.info(events.TARGETS, targets=len(locations), accounts=accounts, **more)
+            more = {}
 
     def scanned(self, source: str, *, again: bool, **fields: Any) -> None:
         """Write what a usage source found; repeated scans are for debugging."""

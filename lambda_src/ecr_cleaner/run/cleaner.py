@@ -26,6 +26,7 @@ from ecr_cleaner.core.policy import (
     opt_in_looks_meant,
     unmatched_filters,
     unmatched_rules,
+    without_opted_in,
 )
 from ecr_cleaner.core.rotation import rotated
 from ecr_cleaner.core.settings import Settings
@@ -152,6 +153,7 @@ class Cleaner:
         ours = [one for one in repositories if is_in_filter(one, self._settings)]
         self._report.doubtful(unmatched_filters(self._settings, repositories))
         self._report.doubtful(unmatched_rules(self._settings, ours))
+        self._report.doubtful(without_opted_in(self._settings, repositories))
         self._report.not_opted_in(filter(opt_in_looks_meant, ours))
         misspelled = {one.name: tags for one in ours if (tags := misspelled_tags(one))}
         self._report.misspelled(misspelled)

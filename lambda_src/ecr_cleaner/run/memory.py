@@ -115,12 +115,11 @@ class Memory:
             return [why]
 
         received = self._queue.receive(
-            lambda: not self._deadline.is_near() and self._deadline.now() < began + _RECEIVES_FOR
+            lambda: not self._deadline.is_near() and self._deadline.now() < began + _RECEIVES_FOR,
+            lambda body: self._take(ledger, body, registry),
         )
-        strange: list[Message] = []
-        for message in received.messages:
-            is_event = self._take(ledger, message, registry)
-            (self._messages if is_event else strange).append(message)
+        self._messages = [message for message in received.messages if message.taken]
+        strange = [message for message in received.messages if not message.taken]
         if strange:
             self.problems.append(
                 f"{len(strange)} messages in EVENT_QUEUE are not events, so nothing is removed; "
@@ -213,11 +212,12 @@ class Memory:
     def _record(self, ledger: Ledger, digest: str, use: Use) -> None:
         ledger.record(digest, use)
 
-    def _take(self, ledger: Ledger, message: Message, registry: Registry) -> bool:
-        uses = uses_in(message.body)
-        for reference, use in uses or ():
-            if reference.registry == registry:
-                ledger.record_reference(reference, use)
+    def _take(self, ledger: Ledger, body: str, registry: Registry) -> bool:
+        uses = uses_in(body)
+        with self._lock:
+            for reference, use in uses or ():
+                if reference.registry == registry:
+                    ledger.record_reference(reference, use)
         return uses is not None
 
     def _write(self, store: LedgerStore, ledger: Ledger) -> Ledger:
@@ -275,7 +275,8 @@ def _warnings(received: Received, until: datetime) -> list[str]:
     if not received.is_all:
         warnings.append(
             f"EVENT_QUEUE holds more than the {len(received.messages)} events that were read, so "
-            "nothing is removed; the next run continues"
+            "nothing is removed; the next run continues. If this repeats, run more often, or unset "
+            "EVENT_QUEUE (events_enabled of the module)"
         )
     if received.held_elsewhere:
         warnings.append(

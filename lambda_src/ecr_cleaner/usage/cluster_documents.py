@@ -8,6 +8,7 @@ from typing import Any
 
 from ecr_cleaner.aws.api import TooLargeError
 from ecr_cleaner.aws.s3_object import S3Object
+from ecr_cleaner.core.errors import reading_of
 from ecr_cleaner.core.model import ClusterReading, Usage
 from ecr_cleaner.core.usage_document import DocumentError, HeldReferences, parse_document
 from ecr_cleaner.usage.shared.target import Target
@@ -44,7 +45,8 @@ class ClusterDocuments:
         named = S3Object.at(where)
         if named.key and not named.key.endswith("/"):
             return [named]
-        keys = _keys(target, named.bucket, named.key)
+        with reading_of(where):
+            keys = _keys(target, named.bucket, named.key)
         found = [S3Object(named.bucket, key) for key in keys]
         if not found:
             doubt = self._reading(where, "there is no usage document below it")
@@ -53,7 +55,8 @@ class ClusterDocuments:
 
     def _read(self, target: Target, address: S3Object) -> tuple[ClusterReading, HeldReferences]:
         try:
-            found = address.find(target.api("s3"), MOST_BYTES)
+            with reading_of(address):
+                found = address.find(target.api("s3"), MOST_BYTES)
             if found is None:
                 missing = self._reading(str(address), "there is no such usage document")
                 return missing, HeldReferences()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ecr_cleaner.aws.s3_object import S3Object
+from ecr_cleaner.core.errors import reading_of
 from ecr_cleaner.core.model import Registry, Usage
 from ecr_cleaner.core.reference_list import Place, check_age, read_list
 from ecr_cleaner.usage.shared.target import Target
@@ -35,7 +36,7 @@ class ReferenceLists:
         names = {one["repositoryName"] for one in repositories}
         account = next((one["registryId"] for one in repositories), None)
         registry = Registry(account, target.region) if account else None
-        texts = target.workers.map(lambda place: _read(target, place, account), places)
+        texts = target.workers.map(lambda place: _read_named(target, place, account), places)
         usages: list[Usage] = []
         for place, text in zip(places, texts, strict=True):
             listed = read_list(place, text, names, registry)
@@ -48,6 +49,11 @@ class ReferenceLists:
             )
             usages += [Usage(one, place.where, self.name) for one in listed.references]
         return usages
+
+
+def _read_named(target: Target, place: Place, account: str | None) -> str | bytes:
+    with reading_of(place.where):
+        return _read(target, place, account)
 
 
 def _read(target: Target, place: Place, account: str | None) -> str | bytes:

@@ -30,6 +30,8 @@ AWS_ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    # Thousands of machine images for each account and region of moto, which no test uses.
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
 }
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
@@ -182,10 +184,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # -- Coverage ----------------------------------------------------------------------------------
 
 # Tracing doubles the time of moto, of botocore, of the simulated AWS and of tables with many cases.
-# These cover few lines that other tests do not; test_shell.py covers __main__.py. Single tests and
-# files have the marker "untraced".
+# These cover few lines that other tests do not. Single tests and files have the markers "untraced"
+# and "traced".
 UNTRACED = (TESTS / "integration", TESTS / "terraform", TESTS / "bench")
-TRACED = (TESTS / "integration" / "test_shell.py",)
 
 FOR_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
 
@@ -221,9 +222,9 @@ def pytest_collection() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with its fixtures, traced or not."""
-    is_marked = item.get_closest_marker("untraced") is not None
-    is_untraced = is_in(UNTRACED, item) and item.path not in TRACED
-    with paused_coverage() if is_marked or is_untraced else nullcontext():
+    marked = {name for name in ("traced", "untraced") if item.get_closest_marker(name)}
+    is_untraced = marked == {"untraced"} or (not marked and is_in(UNTRACED, item))
+    with paused_coverage() if is_untraced else nullcontext():
         return (yield)
 
 

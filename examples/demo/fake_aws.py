@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import boto3
 from botocore.client import BaseClient
+from botocore.loaders import Loader, create_loader
 from botocore.model import OperationModel, Shape, StructureShape
 from botocore.session import get_session
 from moto import mock_aws
@@ -50,6 +51,8 @@ _ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     # Let moto resolve the images of functions in its own ECR.
     "MOTO_LAMBDA_STUB_ECR": "false",
+    # Thousands of machine images that nothing here uses.
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
 }
 
 
@@ -59,11 +62,26 @@ def embedded_aws() -> Iterator[None]:
     taken_over = {name: os.environ[name] for name in _TAKEN_OVER if name in os.environ}
     with (
         patch.dict(os.environ, taken_over | _ENVIRONMENT, clear=True),
+        # DNS is not asked: the simulation has every service.
+        patch("ecr_cleaner.aws.availability.host_exists", return_value=True),
+        # The program and moto parse the files of the SDK once, not for each session and service.
+        patch("botocore.session.create_loader", _loader_with_shared_files),
+        patch("moto.core.utils.create_loader", _loader_with_shared_files),
         patch.object(BaseResponse, "call_action", _call_action),
         patch.object(BaseClient, "_make_api_call", _make_api_call),
         mock_aws(),
     ):
         yield
+
+
+_files: dict[Any, Any] = {}
+
+
+def _loader_with_shared_files(search_path: str | None = None) -> Loader:
+    """Return a loader of its own, because boto3 adds a search path to it."""
+    loader = create_loader(search_path)
+    loader._cache = _files  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+    return loader
 
 
 # moto does not know these services, or not their listings: nothing of theirs exists in the demo.

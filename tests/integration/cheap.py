@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from unittest import mock
 
+import botocore.session
 from botocore.httpsession import create_urllib3_context
 from jsonpath_ng.ext.parser import parse
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
@@ -20,12 +21,17 @@ parsed_path = cache(parse)
 
 @contextmanager
 def cheap_calls() -> Iterator[None]:
-    """Save half of the time of a call: moto reloads a module, and each client has TLS contexts."""
+    """Save half of the time of a call.
+
+    moto reloads a module and lists the SDK's files again, and each client has TLS contexts.
+    """
+    # That of the tests, which shares what it has read.
+    files = mock.patch("moto.core.utils.create_loader", botocore.session.create_loader)
     known = mock.patch("moto.s3.models.reload", lambda module: module)
     # Nothing is sent, so clients may share it.
     context = create_urllib3_context()
     shared = mock.patch("botocore.httpsession.create_urllib3_context", return_value=context)
-    with known, shared:
+    with files, known, shared:
         yield
 
 

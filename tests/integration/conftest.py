@@ -10,6 +10,7 @@ from moto import mock_aws
 from moto.moto_api._internal.models import moto_api_backend
 
 from integration.aws_as_it_is import aws_as_it_is
+from integration.cheap import cheap_calls
 from integration.full_world import FIRST, FullWorld, fill, only
 from integration.program import Program
 from integration.told_services import forget, told_services
@@ -21,7 +22,7 @@ def empty_world() -> Iterator[World]:
     """Start moto once per module: that takes longer than a test."""
     # No DNS in tests; moto simulates every region.
     everywhere = mock.patch("ecr_cleaner.aws.availability.host_exists", return_value=True)
-    with everywhere, told_services(), aws_as_it_is(), mock_aws():
+    with everywhere, cheap_calls(), told_services(), aws_as_it_is(), mock_aws():
         yield World()
 
 

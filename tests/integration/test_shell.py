@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from integration import full_world
 from integration.aws_as_it_is import aws_as_it_is
+from integration.cheap import cheap_calls
 from integration.full_world import FullWorld
 from integration.program import as_role, json_lines, run_shell, run_shell_into
 from integration.told_services import forget, told_services
@@ -26,7 +27,7 @@ UNSERVED = {"WAIVED_SOURCES": ",".join(full_world.WITHOUT_SERVER)}
 def endpoint() -> Iterator[str]:
     # The server logs each request, which would bury a failed test's report.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with told_services(), aws_as_it_is():
+    with cheap_calls(), told_services(), aws_as_it_is():
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
@@ -84,6 +85,7 @@ def test_denied_run_exits_with_1_and_deletes_nothing(
     assert full_world.everything(world) == full.all
 
 
+@pytest.mark.traced
 @pytest.mark.parametrize(
     ("settings", "named"),
     [

@@ -182,7 +182,7 @@ def test_every_action_is_an_operation_that_was_tried() -> None:
 XML = [
     (service, operation)
     for service, operation in OPERATIONS
-    if client_of(service).meta.service_model.resolved_protocol in {"ec2", "query"}
+    if model_of(service).resolved_protocol in {"ec2", "query"}
 ]
 
 

@@ -26,7 +26,7 @@ ROOM = 4_000_000_000
 MEASUREMENTS = pytest.StashKey[Measurements]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     """Return a directory for all downloads and output.
 
@@ -49,7 +49,7 @@ def in_memory() -> Path | None:
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def measurements(pytestconfig: pytest.Config) -> Measurements:
     return pytestconfig.stash.setdefault(MEASUREMENTS, Measurements())
 
@@ -77,18 +77,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{name}: {value}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed(directory: Path) -> Tools:
     return tools.install(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws() -> Iterator[FakeAws]:
+    """A fake AWS, which ends with the module: what it changes of moto would confuse other tests."""
     with told_services(), aws_as_it_is(), fake_aws() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(installed: Tools, directory: Path, aws: FakeAws) -> Iterator[Registry]:
     host = f"{aws.account_id}.dkr.ecr.{REGION}.amazonaws.com"
     place = Registry(host, loopback_address())
@@ -96,7 +97,7 @@ def registry(installed: Tools, directory: Path, aws: FakeAws) -> Iterator[Regist
         yield place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def docker(
     installed: Tools, directory: Path, registry: Registry, measurements: Measurements
 ) -> Iterator[Engine]:
@@ -105,7 +106,7 @@ def docker(
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine(
     installed: Tools, directory: Path, aws: FakeAws, registry: Registry, docker: Engine
 ) -> Machine:

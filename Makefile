@@ -123,7 +123,7 @@ $(CHECKOV_VENV)/.installed: requirements-checkov.txt | $(DEMO_READY)
 check: lint lint-terraform test ## Everything a change has to pass, but for the end-to-end tests
 
 e2e: setup ## Apply the module, run the container: takes minutes (T= adds options or selects)
-	$(BIN)/pytest -m e2e --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(T) \
+	$(BIN)/pytest -m e2e --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(T) \
 		$(if $(filter tests/%,$(T)),,$(E2E_TESTS))
 
 bench: setup ## Measure time, memory and calls against a fake AWS of its own: takes minutes

@@ -233,25 +233,29 @@ def codebuild(world: World, image: str) -> None:
     )
 
 
-def codepipeline(world: World, image: str) -> None:
-    """Have an execution wait with a digest, while the tag of its pipeline is another one."""
-    repository, _, tag = image.removeprefix(f"{world.host}/").partition(":")
+def pipeline(repository: str, tag: str) -> dict[str, Any]:
+    """Return a pipeline that begins with an image and then deploys it."""
     kind = {"category": "Source", "owner": "AWS", "provider": "ECR", "version": "1"}
     source = {
         "name": "Image",
         "actionTypeId": kind,
-        "configuration": {"RepositoryName": repository, "ImageTag": "next"},
+        "configuration": {"RepositoryName": repository, "ImageTag": tag},
         "outputArtifacts": [{"name": "Image"}],
     }
     stages = [{"name": "Source", "actions": [source]}, {"name": "Deploy", "actions": []}]
-    pipeline = {"name": "shop", "pipelineType": "V2", "stages": stages}
+    return {"name": "shop", "pipelineType": "V2", "stages": stages}
+
+
+def codepipeline(world: World, image: str) -> None:
+    """Have an execution wait with a digest, while the tag of its pipeline is another one."""
+    repository, _, tag = image.removeprefix(f"{world.host}/").partition(":")
     waiting = {"pipelineExecutionId": "waiting", "status": "InProgress"}
     revision = {"name": "Image", "revisionId": world.tags(repository)[tag]}
     migration = {"MIGRATION": world.task_definition("migration", image)}
     tell(
         "codepipeline",
         ListPipelines={"pipelines": [{"name": "shop"}]},
-        GetPipeline={"pipeline": pipeline},
+        GetPipeline={"pipeline": pipeline(repository, "next")},
         GetPipelineState={"stageStates": [{"stageName": "Deploy", "inboundExecution": waiting}]},
         ListPipelineExecutions={"pipelineExecutionSummaries": []},
         GetPipelineExecution={"pipelineExecution": {**waiting, "artifactRevisions": [revision]}},

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from integration.full_world import only
+from integration.full_world import only, pipeline
 from integration.program import Program
 from integration.told_services import tell
 from world import World
 
 OLD = 90
 CODEPIPELINE = only("codepipeline")
-
-
-def pipeline(repository: str) -> dict[str, Any]:
-    kind = {"category": "Source", "owner": "AWS", "provider": "ECR", "version": "1"}
-    source = {
-        "name": "Image",
-        "actionTypeId": kind,
-        "configuration": {"RepositoryName": repository, "ImageTag": "prod"},
-        "outputArtifacts": [{"name": "Image"}],
-    }
-    stages = [{"name": "Source", "actions": [source]}, {"name": "Approve", "actions": []}]
-    return {"name": "shop", "pipelineType": "V2", "stages": stages}
 
 
 def tell_pipeline(repository: str, digest: str, status: str) -> None:
@@ -34,7 +20,7 @@ def tell_pipeline(repository: str, digest: str, status: str) -> None:
     tell(
         "codepipeline",
         ListPipelines={"pipelines": [{"name": "shop"}]},
-        GetPipeline={"pipeline": pipeline(repository)},
+        GetPipeline={"pipeline": pipeline(repository, "prod")},
         ListPipelineExecutions=lambda asked: {
             "pipelineExecutionSummaries": [] if "filter" in asked else [execution]
         },

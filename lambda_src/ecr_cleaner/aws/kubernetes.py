@@ -193,10 +193,9 @@ class KubernetesApi:
 
     def _list(self, body: bytes, kind: Kind) -> dict[str, Any]:
         page = self._object(body, kind)
+        # Encoders in Go may write an empty list as null; those of the API server itself do not.
         if kind.group not in REQUIRED_GROUPS and page.get("items", ()) is None:
-            page[
-                "items"
-            ] = []  # as encoders in Go write an empty list; the API server itself does not
+            page["items"] = []
         name = page.get("kind")
         expected = f"{kind.kind}List"
         # A custom resource may name its list otherwise.
